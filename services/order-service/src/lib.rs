@@ -1,0 +1,1 @@
+//! Orders over HTTP, which reads users over HTTP and reserves stock over gRPC.

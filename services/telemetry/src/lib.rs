@@ -1,0 +1,1 @@
+//! Traces, metrics and logs for a Rust service, by OpenTelemetry.
