@@ -1,1 +1,3 @@
 //! Traces, metrics and logs for a Rust service, by OpenTelemetry.
+
+pub mod settings;
