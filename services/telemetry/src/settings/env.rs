@@ -133,14 +133,16 @@ pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for (index, entry) in value.split(',').enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {
         let position = index + 1;
-        let (key, value) =
-            entry.split_once('=').ok_or_else(|| format!("entry {position} has no `=`; write key=value,key=value"))?;
-        let key = percent_decode(key.trim()).ok_or_else(|| format!("the key of entry {position} is badly encoded"))?;
+        let (key, value) = entry
+            .split_once('=')
+            .ok_or_else(|| format!("entry {position} has no `=`; write key=value,key=value"))?;
+        let key = percent_decode(key.trim())
+            .ok_or_else(|| format!("the key of entry {position} is badly encoded"))?;
         if key.is_empty() {
             return Err(format!("entry {position} has an empty key; write key=value,key=value"));
         }
-        let value =
-            percent_decode(value.trim()).ok_or_else(|| format!("the value of entry {position} is badly encoded"))?;
+        let value = percent_decode(value.trim())
+            .ok_or_else(|| format!("the value of entry {position} is badly encoded"))?;
         pairs.push((key, value));
     }
     Ok(pairs)
@@ -152,7 +154,8 @@ fn percent_decode(text: &str) -> Option<String> {
     while let Some((&first, tail)) = rest.split_first() {
         if first == b'%' {
             let (digits, tail) = tail.split_at_checked(2)?;
-            let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            let digits =
+                std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
             bytes.push(u8::from_str_radix(digits, 16).ok()?);
             rest = tail;
         } else {
@@ -201,11 +204,7 @@ mod tests {
     fn pairs_are_decoded() {
         assert_eq!(
             pairs("a=1, b = two%20words ,,c=%C3%A9=x"),
-            Ok(vec![
-                ("a".into(), "1".into()),
-                ("b".into(), "two words".into()),
-                ("c".into(), "é=x".into())
-            ])
+            Ok(vec![("a".into(), "1".into()), ("b".into(), "two words".into()), ("c".into(), "é=x".into())])
         );
         for bad in ["a", "=1", "a=%", "a=%4", "a=%zz", "a=%+1", "a=%ff"] {
             assert!(pairs(bad).is_err(), "{bad}");
@@ -222,7 +221,7 @@ mod tests {
 
         #[test]
         fn encoded_pairs_come_back(key in "[a-z.]{1,20}", value in "\\PC{0,40}") {
-            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let encoded = value.bytes().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02X}"));
             prop_assert_eq!(pairs(&format!("{key}={encoded}")), Ok(vec![(key, value)]));
         }
     }

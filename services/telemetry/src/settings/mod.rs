@@ -15,7 +15,9 @@ use std::time::Duration;
 
 pub use env::{Env, MapEnv, ProcessEnv, SettingsError, flag, parse};
 pub use otlp::{Headers, Otlp, Protocol, Signal, TlsFiles};
-pub use signals::{Batch, LogFormat, Logs, Metrics, MetricsExporter, RecordLimits, Sampling, SpanExporterKind, Traces};
+pub use signals::{
+    Batch, LogFormat, Logs, Metrics, MetricsExporter, RecordLimits, Sampling, SpanExporterKind, Traces,
+};
 
 /// All settings of the library.
 #[derive(Clone, Debug)]
@@ -91,16 +93,17 @@ impl Settings {
 fn read_resource(env: &dyn Env) -> Result<ResourceSettings, SettingsError> {
     let attributes = match env.get(names::RESOURCE_ATTRIBUTES) {
         None => Vec::new(),
-        Some(value) => {
-            env::pairs(&value).map_err(|problem| SettingsError::new(names::RESOURCE_ATTRIBUTES, value, problem))?
-        }
+        Some(value) => env::pairs(&value)
+            .map_err(|problem| SettingsError::new(names::RESOURCE_ATTRIBUTES, value, problem))?,
     };
     Ok(ResourceSettings { service_name: env.get(names::SERVICE_NAME), attributes })
 }
 
 fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
     let name = names::PROPAGATORS;
-    let Some(chosen) = env::list(env, name) else { return Ok(vec![Propagator::TraceContext, Propagator::Baggage]) };
+    let Some(chosen) = env::list(env, name) else {
+        return Ok(vec![Propagator::TraceContext, Propagator::Baggage]);
+    };
     exclusive_none(name, &chosen)?;
     let chosen: Result<BTreeSet<_>, _> = chosen
         .iter()
@@ -111,7 +114,9 @@ fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
             "b3" => Ok(Propagator::B3),
             "b3multi" => Ok(Propagator::B3Multi),
             // Its crate has not followed the SDK to 0.33, and the format is deprecated by the specification.
-            "jaeger" => Err(SettingsError::new(name, item, "use tracecontext: Jaeger's own headers are not served")),
+            "jaeger" => {
+                Err(SettingsError::new(name, item, "use tracecontext: Jaeger's own headers are not served"))
+            }
             _ => Err(SettingsError::new(name, item, "use tracecontext, baggage, b3, b3multi or none")),
         })
         .collect();

@@ -134,7 +134,8 @@ fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Ur
     let own = env.get(&own_name).map(|value| (own_name, value));
     // The specification adds the signal's path to the general endpoint alone: a signal's own is used as it is.
     let add_path = own.is_none() && protocol == Protocol::HttpProtobuf;
-    let given = own.or_else(|| env.get(names::OTLP_ENDPOINT).map(|value| (names::OTLP_ENDPOINT.to_owned(), value)));
+    let given =
+        own.or_else(|| env.get(names::OTLP_ENDPOINT).map(|value| (names::OTLP_ENDPOINT.to_owned(), value)));
     let (name, text) = given.unwrap_or_else(|| {
         let port = if protocol == Protocol::Grpc { 4317 } else { 4318 };
         (names::OTLP_ENDPOINT.to_owned(), format!("http://localhost:{port}"))
@@ -155,7 +156,10 @@ fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Ur
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
         .ok_or_else(|| SettingsError::secret(&name, "use an address such as https://collector:4317"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(SettingsError::secret(name, "leave the credentials out and use OTEL_EXPORTER_OTLP_HEADERS"));
+        return Err(SettingsError::secret(
+            name,
+            "leave the credentials out and use OTEL_EXPORTER_OTLP_HEADERS",
+        ));
     }
     if add_path {
         let path = format!("{}/v1/{}", url.path().trim_end_matches('/'), signal.name());
@@ -191,12 +195,15 @@ fn read_tls(env: &dyn Env, signal: Signal, endpoint: &Url) -> Result<TlsFiles, S
 }
 
 fn read_timeout(env: &dyn Env, signal: Signal) -> Result<Duration, SettingsError> {
-    let name = read(env, signal, names::OTLP_TIMEOUT).map_or(names::OTLP_TIMEOUT.to_owned(), |found| found.name);
+    let name =
+        read(env, signal, names::OTLP_TIMEOUT).map_or(names::OTLP_TIMEOUT.to_owned(), |found| found.name);
     read_millis(env, &name, 10_000)
 }
 
 fn read_compression(env: &dyn Env, signal: Signal) -> Result<bool, SettingsError> {
-    let Some(Read { name, value }) = read(env, signal, names::OTLP_COMPRESSION) else { return Ok(false) };
+    let Some(Read { name, value }) = read(env, signal, names::OTLP_COMPRESSION) else {
+        return Ok(false);
+    };
     match value.to_ascii_lowercase().as_str() {
         "gzip" => Ok(true),
         "none" => Ok(false),
@@ -257,7 +264,11 @@ mod tests {
         ] {
             let env = MapEnv::from_iter(settings.clone());
             let otlp = Otlp::read(&env, Signal::Traces).unwrap();
-            assert_eq!(otlp.endpoint.as_str().trim_end_matches('/'), endpoint.trim_end_matches('/'), "{settings:?}");
+            assert_eq!(
+                otlp.endpoint.as_str().trim_end_matches('/'),
+                endpoint.trim_end_matches('/'),
+                "{settings:?}"
+            );
         }
     }
 
@@ -279,7 +290,8 @@ mod tests {
         let https = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1");
         let error = read_traces([https, ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")]).unwrap_err().to_string();
         assert!(error.contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{error}");
-        let error = read_traces([https, ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c")]).unwrap_err().to_string();
+        let error =
+            read_traces([https, ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c")]).unwrap_err().to_string();
         assert!(error.contains("OTEL_EXPORTER_OTLP_CLIENT_KEY"), "{error}");
     }
 

@@ -182,11 +182,17 @@ fn read_exporters<K: Copy>(
 ) -> Result<Vec<K>, SettingsError> {
     let chosen = list(env, name).unwrap_or_else(|| default.split(',').map(str::to_owned).collect());
     exclusive_none(name, &chosen)?;
-    if let Some(unknown) = chosen.iter().find(|item| *item != "none" && !kinds.iter().any(|(kind, _)| kind == item)) {
+    if let Some(unknown) =
+        chosen.iter().find(|item| *item != "none" && !kinds.iter().any(|(kind, _)| kind == item))
+    {
         let known: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
         return Err(SettingsError::new(name, unknown, format!("use none, or some of {}", known.join(", "))));
     }
-    Ok(kinds.iter().filter(|(kind, _)| chosen.iter().any(|item| item == kind)).map(|(_, kind)| *kind).collect())
+    Ok(kinds
+        .iter()
+        .filter(|(kind, _)| chosen.iter().any(|item| item == kind))
+        .map(|(_, kind)| *kind)
+        .collect())
 }
 
 fn read_sampling(env: &dyn Env) -> Result<Sampling, SettingsError> {
@@ -264,7 +270,8 @@ fn read_span_limits(env: &dyn Env) -> Result<SpanLimits, SettingsError> {
     let mut limits = SpanLimits::default();
     limits.max_attributes_per_span =
         u32::try_from(read_count(env, names::SPAN_ATTRIBUTE_COUNT_LIMIT)?).unwrap_or(u32::MAX);
-    limits.max_events_per_span = parse(env, names::SPAN_EVENT_COUNT_LIMIT, limits.max_events_per_span, remedy)?;
+    limits.max_events_per_span =
+        parse(env, names::SPAN_EVENT_COUNT_LIMIT, limits.max_events_per_span, remedy)?;
     limits.max_links_per_span = parse(env, names::SPAN_LINK_COUNT_LIMIT, limits.max_links_per_span, remedy)?;
     limits.max_attributes_per_event =
         parse(env, names::EVENT_ATTRIBUTE_COUNT_LIMIT, limits.max_attributes_per_event, remedy)?;
@@ -313,11 +320,21 @@ fn read_log_format(env: &dyn Env) -> Result<LogFormat, SettingsError> {
 fn read_filter(env: &dyn Env) -> Result<String, SettingsError> {
     let level = env.get(names::LOG_LEVEL).unwrap_or_else(|| "info".into()).to_ascii_lowercase();
     if !["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
-        return Err(SettingsError::new(names::LOG_LEVEL, level, "use trace, debug, info, warn, error or off"));
+        return Err(SettingsError::new(
+            names::LOG_LEVEL,
+            level,
+            "use trace, debug, info, warn, error or off",
+        ));
     }
-    let Some(filter) = env.get(names::RUST_LOG) else { return Ok(level) };
+    let Some(filter) = env.get(names::RUST_LOG) else {
+        return Ok(level);
+    };
     match EnvFilter::try_new(&filter) {
         Ok(_) => Ok(filter),
-        Err(problem) => Err(SettingsError::new(names::RUST_LOG, filter, format!("{problem}; for example info,my_crate=debug"))),
+        Err(problem) => Err(SettingsError::new(
+            names::RUST_LOG,
+            filter,
+            format!("{problem}; for example info,my_crate=debug"),
+        )),
     }
 }

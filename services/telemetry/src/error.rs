@@ -1,0 +1,60 @@
+//! What can go wrong at the start and at the end, and how an error is written on one line.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use crate::settings::SettingsError;
+use crate::tls::TlsError;
+
+/// Why telemetry could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// An exporter cannot be built.
+    #[error("the {signal} exporter cannot be built: {reason}")]
+    Exporter {
+        /// `traces`, `metrics` or `logs`.
+        signal: &'static str,
+        /// What the SDK says.
+        reason: String,
+    },
+    /// The thread that exporters run on cannot be started.
+    #[error("the exporters' thread cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// Something else in this process has set up `tracing` before.
+    #[error("`tracing` is already set up in this process; start telemetry before, or instead")]
+    Subscriber(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl StartError {
+    /// The files of mutual TLS are settings too: a wrong one cannot be mended by a restart.
+    pub(crate) fn tls(error: &TlsError) -> Self {
+        let name = "OTEL_EXPORTER_OTLP_*CERTIFICATE*/KEY";
+        Self::Settings(SettingsError::new(name, chain(error), "name readable PEM files that belong together"))
+    }
+}
+
+/// What was not delivered when telemetry was shut down.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("telemetry was lost: {}", lost.join("; "))]
+pub struct ShutdownError {
+    /// A line for each exporter that could not deliver all it was given.
+    pub lost: Vec<String>,
+}
+
+/// An error with all its sources on one line, none repeated.
+pub fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let text = source.to_string();
+        if !line.ends_with(&text) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, ": {text}");
+        }
+        next = source.source();
+    }
+    line
+}

@@ -1,0 +1,153 @@
+//! The one call that starts telemetry, and the guard that ends it without losing any.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry::global;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use crate::error::{ShutdownError, StartError};
+use crate::export::{Delivery, ExportThread};
+use crate::logs::Console;
+use crate::otlp::Exporters;
+use crate::settings::Settings;
+use crate::{Service, logs, metrics, propagators, resource, traces};
+
+/// Starts traces, metrics and logs for this process, and makes them OpenTelemetry's and `tracing`'s global ones.
+///
+/// Call it once, early, on any thread, inside or outside of a runtime. Keep the guard and end it with
+/// [`Telemetry::shutdown`]: dropping it flushes too, but has nobody to tell what was lost.
+pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartError> {
+    global::set_text_map_propagator(propagators::composite(&settings.propagators));
+    let registry = prometheus::Registry::new();
+    if settings.disabled {
+        let console = logs::subscribe(&settings.logs, None, None)?;
+        return Ok(Telemetry { registry, console, signals: None });
+    }
+
+    let resource = resource::detect(service, &settings.resource);
+    let signals = Signals::start(settings, &resource, &registry)?;
+    let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref())?;
+    global::set_tracer_provider(signals.traces.clone());
+    global::set_meter_provider(signals.metrics.clone());
+    Ok(Telemetry { registry, console, signals: Some(signals) })
+}
+
+/// The guard of the process's telemetry.
+#[derive(Debug)]
+#[must_use = "telemetry ends when its guard is dropped"]
+pub struct Telemetry {
+    registry: prometheus::Registry,
+    console: Option<Console>,
+    signals: Option<Signals>,
+}
+
+#[derive(Debug)]
+struct Signals {
+    traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+    logs: Option<SdkLoggerProvider>,
+    deliveries: Vec<Arc<Delivery>>,
+    // Last: exporters need it until they have ended.
+    thread: ExportThread,
+}
+
+impl Telemetry {
+    /// How long a shutdown that nobody gave a time may take.
+    const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(5);
+
+    /// Where Prometheus's form of the metrics is read from.
+    #[must_use]
+    pub fn registry(&self) -> &prometheus::Registry {
+        &self.registry
+    }
+
+    /// Flushes what is waiting and ends, within `within`. The error says what did not arrive, over the whole life
+    /// of the process and not only now.
+    ///
+    /// This blocks, and may be called from async code: exporters do not need the caller's runtime.
+    pub fn shutdown(mut self, within: Duration) -> Result<(), ShutdownError> {
+        self.end(within)
+    }
+
+    fn end(&mut self, within: Duration) -> Result<(), ShutdownError> {
+        let mut lost = self.signals.take().map(|signals| signals.end(within)).unwrap_or_default();
+        lost.extend(self.console.take().and_then(|console| console.lost()));
+        if lost.is_empty() { Ok(()) } else { Err(ShutdownError { lost }) }
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        // After `shutdown` there is nothing left to end.
+        let _ = self.end(Self::DEFAULT_SHUTDOWN);
+    }
+}
+
+impl Signals {
+    fn start(
+        settings: &Settings,
+        resource: &Resource,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, StartError> {
+        let thread = ExportThread::start().map_err(StartError::Thread)?;
+        let mut exporters = Exporters::new(&thread, settings.tls_reload_interval);
+        let (traces, mut deliveries) = traces::provider(&settings.traces, resource, &thread, &mut exporters)?;
+        let metrics = metrics::provider(&settings.metrics, resource, &thread, &mut exporters, registry)?;
+        let logs =
+            logs::provider(&settings.logs, resource, &thread, &mut exporters)?.map(|(logs, delivery)| {
+                deliveries.push(delivery);
+                logs
+            });
+        Ok(Self { traces, metrics, logs, deliveries, thread })
+    }
+
+    /// Ends the three at once, each within the time, and tells what was lost.
+    fn end(self, within: Duration) -> Vec<String> {
+        let Self { traces, metrics, logs, deliveries, thread } = self;
+        let deadline = Instant::now() + within;
+        let (done, outcomes) = mpsc::channel();
+        let end = |name: &'static str, end: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
+            let done = done.clone();
+            thread::Builder::new().name("telemetry-shutdown".into()).spawn(move || {
+                // The receiver is gone when the time is over.
+                let _ = done.send((name, end()));
+            })
+        };
+        let started = [
+            end("traces", Box::new(move || traces.shutdown_with_timeout(within))),
+            end("metrics", Box::new(move || metrics.shutdown_with_timeout(within))),
+            end("logs", Box::new(move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(within)))),
+        ];
+        let running = started.iter().filter(|thread| thread.is_ok()).count();
+
+        let mut metrics_error = Some("metrics since their last export: no answer in time".to_owned());
+        for _ in 0..running {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok((name, outcome)) = outcomes.recv_timeout(left) else {
+                break;
+            };
+            if name == "metrics" {
+                metrics_error =
+                    unfinished(outcome).map(|error| format!("metrics since their last export: {error}"));
+            }
+        }
+        drop(thread);
+        // Spans and log records are counted one by one; what a provider says of them adds nothing.
+        deliveries.iter().filter_map(|delivery| delivery.lost()).chain(metrics_error).collect()
+    }
+}
+
+/// An error of a shutdown that means a loss.
+fn unfinished(outcome: OTelSdkResult) -> Option<String> {
+    match outcome {
+        Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}

@@ -1,0 +1,170 @@
+//! The console's lines. Each carries the ids of the span it was logged in.
+
+use std::fmt::{self, Write as _};
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// An object on each line: `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id`, then the fields.
+pub(super) struct Json;
+
+/// A line for people: time, level, target, message, `key=value` fields, `trace_id`.
+pub(super) struct Text;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Map::new();
+        line.insert("timestamp".into(), now().into());
+        line.insert("level".into(), event.metadata().level().as_str().into());
+        line.insert("target".into(), event.metadata().target().into());
+        let mut fields = Fields::of(event);
+        line.insert("message".into(), std::mem::take(&mut fields.message).into());
+        if let Some(span) = current_span() {
+            line.insert("trace_id".into(), span.trace_id().to_string().into());
+            line.insert("span_id".into(), span.span_id().to_string().into());
+        }
+        for (name, value) in fields.others {
+            // A field never takes the place of one of the above.
+            line.entry(name).or_insert(value);
+        }
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let fields = Fields::of(event);
+        write!(
+            writer,
+            "{} {:<5} {}: {}",
+            now(),
+            metadata.level().as_str(),
+            metadata.target(),
+            one_line(&fields.message)
+        )?;
+        for (name, value) in &fields.others {
+            match value {
+                Value::String(text) if text.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+                    write!(writer, " {name}={text:?}")?;
+                }
+                Value::String(text) => write!(writer, " {name}={text}")?,
+                other => write!(writer, " {name}={other}")?,
+            }
+        }
+        if let Some(span) = current_span() {
+            write!(writer, " trace_id={} span_id={}", span.trace_id(), span.span_id())?;
+        }
+        writeln!(writer)
+    }
+}
+
+fn current_span() -> Option<SpanContext> {
+    Context::map_current(|context| {
+        let span = context.span().span_context().clone();
+        span.is_valid().then_some(span)
+    })
+}
+
+fn now() -> String {
+    // A time after the year 9999 has no such form.
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+/// The text with control characters escaped: what an outsider sends must not forge a line.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// The fields of an event in their order, the message apart.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(String, Value)>,
+}
+
+impl Fields {
+    fn of(event: &Event<'_>) -> Self {
+        let mut fields = Self::default();
+        event.record(&mut fields);
+        fields
+    }
+
+    fn add(&mut self, field: &Field, value: Value) {
+        // `log` records come with fields of their own that repeat what the metadata says.
+        if field.name().starts_with("log.") {
+            return;
+        }
+        match value {
+            Value::String(text) if field.name() == "message" => self.message = text,
+            value => self.others.push((field.name().to_owned(), value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{value:?}");
+        self.add(field, text.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.add(field, crate::error::chain(value).into());
+    }
+}

@@ -1,0 +1,109 @@
+//! The limits of a log record, which the SDK does not apply, and the count of records given to the exporter.
+//!
+//! <https://opentelemetry.io/docs/specs/otel/logs/sdk/#logrecord-limits>
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::{InstrumentationScope, Key};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
+
+use crate::export::Delivery;
+use crate::settings::RecordLimits;
+use crate::traces::shorten;
+
+/// Counts records, and rebuilds those that are over the limits.
+#[derive(Debug)]
+pub(super) struct Limited<P> {
+    inner: P,
+    limits: RecordLimits,
+    delivery: Arc<Delivery>,
+    // Makes empty records: a record has no other constructor outside the SDK.
+    blank: SdkLogger,
+}
+
+impl<P: LogProcessor> Limited<P> {
+    pub(super) fn new(inner: P, limits: RecordLimits, delivery: Arc<Delivery>) -> Self {
+        let blank = SdkLoggerProvider::builder().build().logger("");
+        Self { inner, limits, delivery, blank }
+    }
+
+    fn exceeds(&self, record: &SdkLogRecord) -> bool {
+        let mut count = 0;
+        let too_long = record.attributes_iter().any(|(_, value)| {
+            count += 1;
+            self.short(value).is_some()
+        });
+        too_long || count > self.limits.attributes
+    }
+
+    /// The value cut to the limit, if it is over it.
+    fn short(&self, value: &AnyValue) -> Option<AnyValue> {
+        match (value, self.limits.value_length) {
+            (AnyValue::String(text), Some(limit)) => shorten(text.as_str(), limit).map(AnyValue::from),
+            _ => None,
+        }
+    }
+
+    fn rebuild(&self, record: &SdkLogRecord) -> SdkLogRecord {
+        let mut fresh = self.blank.create_log_record();
+        if let Some(name) = record.event_name() {
+            fresh.set_event_name(name);
+        }
+        if let Some(target) = record.target() {
+            fresh.set_target(target.clone());
+        }
+        if let Some(time) = record.timestamp() {
+            fresh.set_timestamp(time);
+        }
+        if let Some(time) = record.observed_timestamp() {
+            fresh.set_observed_timestamp(time);
+        }
+        if let Some(text) = record.severity_text() {
+            fresh.set_severity_text(text);
+        }
+        if let Some(number) = record.severity_number() {
+            fresh.set_severity_number(number);
+        }
+        if let Some(body) = record.body() {
+            fresh.set_body(body.clone());
+        }
+        if let Some(context) = record.trace_context() {
+            fresh.set_trace_context(context.trace_id, context.span_id, context.trace_flags);
+        }
+        let kept = record.attributes_iter().take(self.limits.attributes);
+        fresh.add_attributes(kept.map(|(key, value)| -> (Key, AnyValue) {
+            (key.clone(), self.short(value).unwrap_or_else(|| value.clone()))
+        }));
+        fresh
+    }
+}
+
+impl<P: LogProcessor> LogProcessor for Limited<P> {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.exceeds(record) {
+            *record = self.rebuild(record);
+        }
+        self.delivery.give();
+        self.inner.emit(record, scope);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn event_enabled(&self, level: Severity, target: &str, name: Option<&str>) -> bool {
+        self.inner.event_enabled(level, target, name)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}

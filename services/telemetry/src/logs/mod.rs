@@ -1,0 +1,128 @@
+//! Log records: what `tracing` events become, on the console and over OTLP.
+//!
+//! One subscriber serves three readers, each with a filter of its own: the console, the OTLP bridge, and the layer
+//! that makes spans of `#[instrument]`. Spans are not subject to `RUST_LOG`: who asks for fewer log lines does not
+//! ask for traces with holes.
+
+mod format;
+mod limits;
+
+use std::sync::Arc;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Level;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::error::StartError;
+use crate::export::{Delivery, ExportThread, Exporter};
+use crate::otlp::Exporters;
+use crate::settings::{Batch, LogFormat, Logs};
+use limits::Limited;
+
+/// The provider of log records over OTLP, if the settings ask for one, and its count.
+pub(crate) fn provider(
+    settings: &Logs,
+    resource: &Resource,
+    thread: &ExportThread,
+    exporters: &mut Exporters<'_>,
+) -> Result<Option<(SdkLoggerProvider, Arc<Delivery>)>, StartError> {
+    let Some(otlp) = &settings.otlp else {
+        return Ok(None);
+    };
+    let exporter = exporters.logs(otlp, settings.batch.timeout)?;
+    let delivery = Delivery::new("log records to otlp");
+    let exporter = Exporter::new(exporter, thread, Arc::clone(&delivery));
+    let Batch { delay, queue, size, .. } = settings.batch;
+    let config = BatchConfigBuilder::default()
+        .with_scheduled_delay(delay)
+        .with_max_queue_size(queue)
+        .with_max_export_batch_size(size)
+        .build();
+    let batch = BatchLogProcessor::builder(exporter).with_batch_config(config).build();
+    let processor = Limited::new(batch, settings.limits, Arc::clone(&delivery));
+    let provider =
+        SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(processor).build();
+    Ok(Some((provider, delivery)))
+}
+
+/// The console's writer, which ends when this is dropped, and the lines it had no room for.
+pub(crate) struct Console {
+    // Written lines are flushed when this is dropped.
+    _worker: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").field("dropped", &self.dropped.dropped_lines()).finish_non_exhaustive()
+    }
+}
+
+impl Console {
+    /// A line about log lines that were dropped because standard output was too slow, if any were.
+    pub(crate) fn lost(&self) -> Option<String> {
+        let dropped = self.dropped.dropped_lines();
+        (dropped > 0).then(|| format!("{dropped} log lines to the console"))
+    }
+}
+
+/// Sets `tracing` up for the process.
+pub(crate) fn subscribe(
+    settings: &Logs,
+    tracer_provider: Option<&SdkTracerProvider>,
+    logger_provider: Option<&SdkLoggerProvider>,
+) -> Result<Option<Console>, StartError> {
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    if let Some(provider) = tracer_provider {
+        layers.push(spans(provider));
+    }
+    if let Some(provider) = logger_provider {
+        layers.push(OpenTelemetryTracingBridge::new(provider).with_filter(filter(settings)).boxed());
+    }
+    let console = settings.console.map(|format| {
+        let (layer, console) = console(format, settings);
+        layers.push(layer);
+        console
+    });
+    let subscriber = tracing_subscriber::registry().with(layers);
+    subscriber.try_init().map_err(|error| StartError::Subscriber(error.into()))?;
+    Ok(console)
+}
+
+/// What `RUST_LOG` asks for; the settings have parsed it once, so that a fault cannot come this far.
+fn filter(settings: &Logs) -> EnvFilter {
+    EnvFilter::new(&settings.filter)
+}
+
+/// Spans of `#[instrument]` as children of the current OpenTelemetry context. Location, thread and timing would
+/// double what a span costs, and events are log records already.
+fn spans(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(crate::SCOPE))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO))
+        .boxed()
+}
+
+fn console(format: LogFormat, settings: &Logs) -> (Box<dyn Layer<Registry> + Send + Sync>, Console) {
+    let (writer, worker) =
+        NonBlockingBuilder::default().lossy(true).thread_name("telemetry-console").finish(std::io::stdout());
+    let dropped = writer.error_counter();
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    let layer = match format {
+        LogFormat::Json => layer.event_format(format::Json).with_filter(filter(settings)).boxed(),
+        LogFormat::Text => layer.event_format(format::Text).with_filter(filter(settings)).boxed(),
+    };
+    (layer, Console { _worker: worker, dropped })
+}

@@ -1,0 +1,44 @@
+//! Measurements: the meter provider and its readers.
+
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+
+use crate::error::StartError;
+use crate::export::{Delivery, ExportThread, Exporter};
+use crate::otlp::Exporters;
+use crate::settings::{Metrics, MetricsExporter};
+
+/// The provider that these settings ask for; `registry` is what `/metrics` is read from.
+pub(crate) fn provider(
+    settings: &Metrics,
+    resource: &Resource,
+    thread: &ExportThread,
+    exporters: &mut Exporters<'_>,
+    registry: &prometheus::Registry,
+) -> Result<SdkMeterProvider, StartError> {
+    let mut builder = SdkMeterProvider::builder().with_resource(resource.clone());
+    for kind in &settings.exporters {
+        builder = match kind {
+            MetricsExporter::Otlp => {
+                let exporter = exporters.metrics(&settings.otlp, settings.timeout, settings.temporality)?;
+                let exporter = Exporter::new(exporter, thread, Delivery::new("metrics to otlp"));
+                builder
+                    .with_reader(PeriodicReader::builder(exporter).with_interval(settings.interval).build())
+            }
+            MetricsExporter::Console => {
+                let exporter = opentelemetry_stdout::MetricExporter::default();
+                let exporter = Exporter::new(exporter, thread, Delivery::new("metrics to the console"));
+                builder
+                    .with_reader(PeriodicReader::builder(exporter).with_interval(settings.interval).build())
+            }
+            MetricsExporter::Prometheus => {
+                let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build();
+                builder.with_reader(exporter.map_err(|error| StartError::Exporter {
+                    signal: "metrics",
+                    reason: crate::error::chain(&error),
+                })?)
+            }
+        };
+    }
+    Ok(builder.build())
+}

@@ -1,0 +1,127 @@
+//! `host.*` and `os.*`.
+//!
+//! <https://opentelemetry.io/docs/specs/semconv/resource/host/>
+
+use std::fs;
+use std::net::IpAddr;
+
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use opentelemetry_semantic_conventions::attribute;
+
+pub(super) fn detect() -> Vec<KeyValue> {
+    let (ips, macs) = addresses();
+    [
+        host_id().map(|id| KeyValue::new(attribute::HOST_ID, id)),
+        host_name().map(|name| KeyValue::new(attribute::HOST_NAME, name)),
+        Some(KeyValue::new(attribute::HOST_ARCH, arch(std::env::consts::ARCH))),
+        host_type().map(|kind| KeyValue::new(attribute::HOST_TYPE, kind)),
+        strings(attribute::HOST_IP, ips),
+        strings(attribute::HOST_MAC, macs),
+        Some(KeyValue::new(attribute::OS_TYPE, os_type(std::env::consts::OS))),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(operating_system())
+    .collect()
+}
+
+/// `/etc/machine-id`, as the convention says; a container image has none, and then there is none.
+fn host_id() -> Option<String> {
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(file)
+}
+
+/// The kernel's name of this host. In a pod that is the pod's name, which is how the convention wants it seen
+/// from inside.
+fn host_name() -> Option<String> {
+    let name = rustix::system::uname();
+    name.nodename().to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// The machine's type as its cloud calls it (`m5.large`), where the firmware tells.
+fn host_type() -> Option<String> {
+    let vendor = file("/sys/class/dmi/id/sys_vendor")?;
+    let product = file("/sys/class/dmi/id/product_name")?;
+    // Only these write the instance's type there; elsewhere it is a model's name.
+    ["Amazon EC2", "Alibaba Cloud", "OpenStack Foundation"].contains(&vendor.as_str()).then_some(product)
+}
+
+fn file(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Rust's name of a processor as the convention's.
+fn arch(rust: &'static str) -> &'static str {
+    match rust {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "arm" => "arm32",
+        "powerpc" => "ppc32",
+        "powerpc64" => "ppc64",
+        other => other,
+    }
+}
+
+/// Rust's name of an operating system as the convention's.
+fn os_type(rust: &'static str) -> &'static str {
+    match rust {
+        "macos" => "darwin",
+        "dragonfly" => "dragonflybsd",
+        other => other,
+    }
+}
+
+/// What the distribution says of itself, and the kernel's release as `os.build_id` where it says nothing.
+fn operating_system() -> Vec<KeyValue> {
+    let info = os_info::get();
+    if info.os_type() == os_info::Type::Unknown || info.os_type() == os_info::Type::Linux {
+        // An image without /etc/os-release: the kernel alone is known.
+        let kernel = rustix::system::uname();
+        let release = kernel.release().to_str().unwrap_or_default();
+        return vec![KeyValue::new(attribute::OS_DESCRIPTION, format!("Linux {release}"))];
+    }
+    let mut attributes = vec![
+        KeyValue::new(attribute::OS_NAME, info.os_type().to_string()),
+        KeyValue::new(attribute::OS_DESCRIPTION, info.to_string()),
+    ];
+    if *info.version() != os_info::Version::Unknown {
+        attributes.push(KeyValue::new(attribute::OS_VERSION, info.version().to_string()));
+    }
+    attributes
+}
+
+/// The addresses of the interfaces that are up, loopback and link-local ones left out.
+fn addresses() -> (Vec<String>, Vec<String>) {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let usable =
+        interfaces.iter().filter(|interface| !interface.is_loopback() && !is_link_local(interface.ip()));
+    let mut ips = Vec::new();
+    let mut macs = Vec::new();
+    for interface in usable {
+        push_new(&mut ips, interface.ip().to_string());
+        if let Some(mac) = file(&format!("/sys/class/net/{}/address", interface.name)) {
+            // IEEE's form, which the convention asks for.
+            push_new(&mut macs, mac.replace(':', "-").to_ascii_uppercase());
+        }
+    }
+    (ips, macs)
+}
+
+fn push_new(list: &mut Vec<String>, item: String) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+fn strings(key: &'static str, values: Vec<String>) -> Option<KeyValue> {
+    let values: Vec<StringValue> = values.into_iter().map(StringValue::from).collect();
+    (!values.is_empty()).then(|| KeyValue::new(key, Value::Array(Array::String(values))))
+}

@@ -1,0 +1,109 @@
+//! Who is speaking: the resource that every span, measurement and log record carries.
+//!
+//! What is set comes first, then what is detected. What cannot be known is left out, never guessed: a wrong host
+//! in a dashboard costs more than a missing one.
+//!
+//! <https://opentelemetry.io/docs/specs/semconv/resource/>
+
+mod container;
+mod host;
+mod process;
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
+use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute};
+
+use crate::Service;
+use crate::settings::ResourceSettings;
+
+/// The resource of this process. Reads local files alone, a few milliseconds at most.
+pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> Resource {
+    let sdk = TelemetryResourceDetector.detect();
+    let detected = sdk
+        .iter()
+        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
+        .chain(distribution())
+        .chain(host::detect())
+        .chain(process::detect())
+        .chain(container::detect())
+        .chain(service_attributes(service));
+    // A later attribute replaces an earlier one of the same key.
+    Resource::builder_empty().with_schema_url(detected.chain(set_attributes(settings)), SCHEMA_URL).build()
+}
+
+fn distribution() -> [KeyValue; 2] {
+    [
+        KeyValue::new(attribute::TELEMETRY_DISTRO_NAME, "sightline"),
+        KeyValue::new(attribute::TELEMETRY_DISTRO_VERSION, env!("CARGO_PKG_VERSION")),
+    ]
+}
+
+fn service_attributes(service: &Service) -> [KeyValue; 3] {
+    [
+        KeyValue::new(attribute::SERVICE_NAME, service.name),
+        KeyValue::new(attribute::SERVICE_VERSION, service.version),
+        KeyValue::new(attribute::SERVICE_INSTANCE_ID, uuid::Uuid::new_v4().to_string()),
+    ]
+}
+
+fn set_attributes(settings: &ResourceSettings) -> impl Iterator<Item = KeyValue> {
+    let name = settings.service_name.clone().map(|name| KeyValue::new(attribute::SERVICE_NAME, name));
+    settings.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).chain(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::{Key, Value};
+
+    const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
+
+    fn text(resource: &Resource, key: &'static str) -> Option<String> {
+        resource.get(&Key::from_static_str(key)).map(|value| value.to_string())
+    }
+
+    #[test]
+    fn what_is_set_wins_over_what_is_detected() {
+        let settings = ResourceSettings {
+            service_name: Some("till".into()),
+            attributes: vec![("service.name".into(), "stall".into()), ("host.name".into(), "set".into())],
+        };
+        let resource = detect(&SERVICE, &settings);
+        assert_eq!(text(&resource, "service.name").as_deref(), Some("till"));
+        assert_eq!(text(&resource, "host.name").as_deref(), Some("set"));
+        assert_eq!(text(&resource, "service.version").as_deref(), Some("1.2.3"));
+        assert_eq!(resource.schema_url(), Some(SCHEMA_URL));
+    }
+
+    #[test]
+    fn host_and_process_are_those_of_this_machine() {
+        let resource = detect(&SERVICE, &ResourceSettings::default());
+        let node = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(text(&resource, "host.name").as_deref(), Some(node.trim()));
+        assert_eq!(resource.get(&Key::from("process.pid")), Some(Value::I64(i64::from(std::process::id()))));
+        assert_eq!(text(&resource, "os.type").as_deref(), Some("linux"));
+        assert_ne!(text(&resource, "host.arch").as_deref(), Some("x86_64"), "the convention says amd64");
+        let path = std::env::current_exe().unwrap();
+        assert_eq!(text(&resource, "process.executable.path").as_deref(), path.to_str());
+    }
+
+    #[test]
+    fn nothing_of_the_command_line_is_told() {
+        let resource = detect(&SERVICE, &ResourceSettings::default());
+        assert!(resource.iter().all(|(key, _)| !key.as_str().starts_with("process.command")));
+    }
+
+    #[test]
+    fn no_attribute_is_empty() {
+        for (key, value) in &detect(&SERVICE, &ResourceSettings::default()) {
+            assert!(!value.to_string().is_empty(), "{key}");
+        }
+    }
+
+    #[test]
+    fn each_process_is_an_instance_of_its_own() {
+        let id = || text(&detect(&SERVICE, &ResourceSettings::default()), "service.instance.id");
+        assert_ne!(id(), id());
+    }
+}

@@ -1,0 +1,228 @@
+//! Spans: the tracer provider, its processors and its limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::Span as _;
+use opentelemetry::{Context, Key, KeyValue, Value, baggage::BaggageExt};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor,
+};
+
+use crate::error::StartError;
+use crate::export::{Delivery, ExportThread, Exporter};
+use crate::otlp::Exporters;
+use crate::sampling::sampler;
+use crate::settings::{Batch, SpanExporterKind, Traces};
+
+/// The provider that these settings ask for, and the count of each of its exporters.
+pub(crate) fn provider(
+    settings: &Traces,
+    resource: &Resource,
+    thread: &ExportThread,
+    exporters: &mut Exporters<'_>,
+) -> Result<(SdkTracerProvider, Vec<Arc<Delivery>>), StartError> {
+    let mut deliveries = Vec::new();
+    let mut builder = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_sampler(sampler(settings.sampling))
+        .with_span_limits(settings.limits);
+    // Before the exporters, so that they see what it adds.
+    if !settings.baggage_attributes.is_empty() {
+        builder = builder.with_span_processor(BaggageAttributes::new(&settings.baggage_attributes));
+    }
+    if settings.log_spans {
+        builder = builder.with_span_processor(LogSpans);
+    }
+    for kind in &settings.exporters {
+        let processor = match kind {
+            SpanExporterKind::Otlp => {
+                let exporter = exporters.spans(&settings.otlp, settings.batch.timeout)?;
+                counted(exporter, settings, thread, Delivery::new("spans to otlp"))
+            }
+            SpanExporterKind::Console => {
+                let exporter = opentelemetry_stdout::SpanExporter::default();
+                counted(exporter, settings, thread, Delivery::new("spans to the console"))
+            }
+        };
+        deliveries.push(Arc::clone(&processor.delivery));
+        builder = builder.with_span_processor(processor);
+    }
+    Ok((builder.build(), deliveries))
+}
+
+fn counted<E: SpanExporter + 'static>(
+    exporter: E,
+    settings: &Traces,
+    thread: &ExportThread,
+    delivery: Arc<Delivery>,
+) -> Counted {
+    let exporter = Exporter::new(exporter, thread, Arc::clone(&delivery));
+    let Batch { delay, queue, size, .. } = settings.batch;
+    let config = BatchConfigBuilder::default()
+        .with_scheduled_delay(delay)
+        .with_max_queue_size(queue)
+        .with_max_export_batch_size(size)
+        .build();
+    let shortened = Shortened { inner: exporter, limit: settings.value_length };
+    Counted { inner: BatchSpanProcessor::builder(shortened).with_batch_config(config).build(), delivery }
+}
+
+/// Counts the spans that are to be exported, so that those which never arrive are known.
+#[derive(Debug)]
+struct Counted {
+    inner: BatchSpanProcessor,
+    delivery: Arc<Delivery>,
+}
+
+impl SpanProcessor for Counted {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.inner.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.delivery.give();
+        }
+        self.inner.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+/// Copies named entries of the baggage into attributes of each span, where a query can find them.
+#[derive(Debug)]
+struct BaggageAttributes {
+    keys: Vec<Key>,
+}
+
+impl BaggageAttributes {
+    fn new(keys: &[String]) -> Self {
+        Self { keys: keys.iter().cloned().map(Key::new).collect() }
+    }
+}
+
+impl SpanProcessor for BaggageAttributes {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        if !span.is_recording() {
+            return;
+        }
+        let baggage = context.baggage();
+        for key in &self.keys {
+            if let Some(value) = baggage.get(key) {
+                span.set_attribute(KeyValue::new(key.clone(), value.clone()));
+            }
+        }
+    }
+
+    fn on_end(&self, _span: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Logs each finished span on a line, for a look at what a service does without any backend.
+#[derive(Debug)]
+struct LogSpans;
+
+impl SpanProcessor for LogSpans {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let duration = span.end_time.duration_since(span.start_time).unwrap_or_default();
+        tracing::info!(
+            otel.name = %span.name,
+            otel.kind = ?span.span_kind,
+            otel.status = ?span.status,
+            otel.duration_seconds = duration.as_secs_f64(),
+            otel.trace_id = %span.span_context.trace_id(),
+            otel.span_id = %span.span_context.span_id(),
+            otel.parent_span_id = %span.parent_span_id,
+            otel.sampled = span.span_context.is_sampled(),
+            "span ended"
+        );
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Cuts the text of attributes to `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, which the SDK does not know. It is
+/// done on the exporter's thread, where it costs a request nothing.
+#[derive(Debug)]
+struct Shortened<E> {
+    inner: E,
+    limit: Option<usize>,
+}
+
+impl<E: SpanExporter> SpanExporter for Shortened<E> {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        if let Some(limit) = self.limit {
+            for span in &mut batch {
+                shorten_all(&mut span.attributes, limit);
+                span.events.events.iter_mut().for_each(|event| shorten_all(&mut event.attributes, limit));
+                span.links.links.iter_mut().for_each(|link| shorten_all(&mut link.attributes, limit));
+            }
+        }
+        self.inner.export(batch).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+fn shorten_all(attributes: &mut [KeyValue], limit: usize) {
+    for attribute in attributes {
+        match &mut attribute.value {
+            Value::String(text) => {
+                if let Some(short) = shorten(text.as_str(), limit) {
+                    *text = short.into();
+                }
+            }
+            Value::Array(opentelemetry::Array::String(texts)) => {
+                for text in texts {
+                    if let Some(short) = shorten(text.as_str(), limit) {
+                        *text = short.into();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first `limit` characters, if there are more.
+pub(crate) fn shorten(text: &str, limit: usize) -> Option<String> {
+    text.char_indices().nth(limit).map(|(end, _)| text[..end].to_owned())
+}
