@@ -327,7 +327,8 @@ fn read_filter(env: &dyn Env) -> Result<String, SettingsError> {
         ));
     }
     let Some(filter) = env.get(names::RUST_LOG) else {
-        return Ok(level);
+        // The SDK greets at its start; who asks for no particular level does not ask for that.
+        return Ok(if level == "info" { "info,opentelemetry=warn".to_owned() } else { level });
     };
     match EnvFilter::try_new(&filter) {
         Ok(_) => Ok(filter),
