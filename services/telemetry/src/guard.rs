@@ -151,3 +151,88 @@ fn unfinished(outcome: OTelSdkResult) -> Option<String> {
         Err(error) => Some(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::MapEnv;
+    use crate::testing::{Collector, free_port};
+    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+
+    const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
+
+    fn signals<const N: usize>(port: u16, more: [(&str, &str); N]) -> Signals {
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let mut env = vec![
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ];
+        env.extend(more);
+        let settings = Settings::read(&MapEnv::from_iter(env)).unwrap();
+        let resource = resource::detect(&SERVICE, &settings.resource);
+        Signals::start(&settings, &resource, &prometheus::Registry::new()).unwrap()
+    }
+
+    fn make_spans(signals: &Signals, count: usize) {
+        let tracer = signals.traces.tracer("test");
+        (0..count).for_each(|_| tracer.start("work").end());
+    }
+
+    /// The trap this crate's export thread is for: one worker, blocked by the shutdown itself.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_shutdown_that_blocks_the_only_worker_loses_nothing() {
+        for protocol in ["grpc", "http/protobuf"] {
+            let collector = Collector::start();
+            let signals = signals(collector.port(), [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+            make_spans(&signals, 100);
+            assert_eq!(signals.end(Duration::from_secs(5)), Vec::<String>::new(), "{protocol}");
+            assert_eq!(collector.spans(), 100, "{protocol}");
+        }
+    }
+
+    #[test]
+    fn a_collector_that_comes_late_gets_everything() {
+        let port = free_port();
+        let signals = signals(port, [("OTEL_BSP_SCHEDULE_DELAY", "10")]);
+        make_spans(&signals, 100);
+        // An attempt has failed before there is anyone to answer.
+        let _ = signals.traces.force_flush();
+        let collector = Collector::start_on(port);
+        make_spans(&signals, 100);
+        assert_eq!(signals.end(Duration::from_secs(8)), Vec::<String>::new());
+        assert_eq!(collector.spans(), 200);
+    }
+
+    #[test]
+    fn what_never_arrives_is_counted_and_said() {
+        let signals =
+            signals(free_port(), [("OTEL_BSP_EXPORT_TIMEOUT", "50"), ("OTEL_METRICS_EXPORTER", "none")]);
+        make_spans(&signals, 7);
+        assert_eq!(signals.end(Duration::from_secs(5)), ["7 of 7 spans to otlp"]);
+    }
+
+    #[test]
+    fn what_the_queue_had_no_room_for_is_counted_too() {
+        let collector = Collector::start();
+        let small = [("OTEL_BSP_MAX_QUEUE_SIZE", "4"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")];
+        let signals = signals(collector.port(), small);
+        make_spans(&signals, 5_000);
+        let lost = signals.end(Duration::from_secs(5));
+        let missing = 5_000 - collector.spans();
+        assert!(missing > 0, "the queue of 4 was never full");
+        assert_eq!(lost, [format!("{missing} of 5000 spans to otlp")]);
+    }
+
+    #[test]
+    fn a_shutdown_keeps_its_time_when_nobody_answers() {
+        // Accepts connections and never speaks.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let signals = signals(silent.local_addr().unwrap().port(), []);
+        make_spans(&signals, 3);
+        let begun = Instant::now();
+        let lost = signals.end(Duration::from_millis(300));
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(lost.contains(&"3 of 3 spans to otlp".to_owned()), "{lost:?}");
+    }
+}

@@ -25,6 +25,8 @@ mod propagators;
 mod resource;
 mod sampling;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod traces;
 
