@@ -311,7 +311,7 @@ mod tests {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let served = tokio::spawn(async move {
+        let outcome = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let mut stream = TlsAcceptor::from(Arc::new(server)).accept(stream).await?;
             stream.write_all(b"welcome").await?;
@@ -326,7 +326,7 @@ mod tests {
             stream.read_to_string(&mut text).await.map(|_| text == "welcome")
         };
         let greeted = greeted.await.unwrap_or(false);
-        served.await.unwrap().is_ok() && greeted
+        outcome.await.unwrap().is_ok() && greeted
     }
 
     #[tokio::test]

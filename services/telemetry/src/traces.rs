@@ -226,3 +226,54 @@ fn shorten_all(attributes: &mut [KeyValue], limit: usize) {
 pub(crate) fn shorten(text: &str, limit: usize) -> Option<String> {
     text.char_indices().nth(limit).map(|(end, _)| text[..end].to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::trace::InMemorySpanExporter;
+
+    #[test]
+    fn named_baggage_becomes_attributes_and_the_rest_does_not() {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(BaggageAttributes::new(&["environment".into(), "absent".into()]))
+            .with_simple_exporter(exporter.clone())
+            .build();
+        let baggage = [KeyValue::new("environment", "test"), KeyValue::new("other", "1")];
+        let context = Context::new().with_baggage(baggage);
+        let tracer = provider.tracer("test");
+        drop(tracer.start_with_context("work", &context));
+        let spans = exporter.get_finished_spans().unwrap();
+        assert_eq!(spans[0].attributes, [KeyValue::new("environment", "test")]);
+    }
+
+    #[tokio::test]
+    async fn long_text_is_cut_everywhere_in_a_span() {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(Shortened { inner: exporter.clone(), limit: Some(3) })
+            .build();
+        let mut span = provider.tracer("test").start("a name is no attribute");
+        span.set_attribute(KeyValue::new("text", "äöüß"));
+        span.set_attribute(KeyValue::new("short", "abc"));
+        span.set_attribute(KeyValue::new("number", 12_345));
+        let list = vec!["abcd".into(), "ab".into()];
+        span.set_attribute(KeyValue::new("list", Value::Array(opentelemetry::Array::String(list))));
+        span.add_event("event", vec![KeyValue::new("text", "abcd")]);
+        drop(span);
+        let span = &exporter.get_finished_spans().unwrap()[0];
+        let list = vec!["abc".into(), "ab".into()];
+        assert_eq!(
+            span.attributes,
+            [
+                KeyValue::new("text", "äöü"),
+                KeyValue::new("short", "abc"),
+                KeyValue::new("number", 12_345),
+                KeyValue::new("list", Value::Array(opentelemetry::Array::String(list))),
+            ]
+        );
+        assert_eq!(span.events.events[0].attributes, [KeyValue::new("text", "abc")]);
+        assert_eq!(span.name, "a name is no attribute");
+    }
+}

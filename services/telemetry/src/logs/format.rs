@@ -168,3 +168,89 @@ impl Visit for Fields {
         self.add(field, crate::error::chain(value).into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What `log` writes, inside a span whose context is given back.
+    fn written<F>(format: F, log: impl FnOnce()) -> (String, SpanContext)
+    where
+        F: FormatEvent<tracing_subscriber::Registry, tracing_subscriber::fmt::format::DefaultFields>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let lines = Lines::default();
+        let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).event_format(format);
+        let provider = SdkTracerProvider::builder().build();
+        let context = Context::current_with_span(provider.tracer("test").start("work"));
+        let span = context.span().span_context().clone();
+        let _inside = context.attach();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        (text, span)
+    }
+
+    #[test]
+    fn a_json_line_carries_the_ids_of_its_span_and_all_fields() {
+        let (text, span) = written(Json, || {
+            tracing::warn!(
+                user.id = 7_u64,
+                share = 0.5,
+                ok = true,
+                level = "forged",
+                "two\nlines \"quoted\""
+            );
+        });
+        assert_eq!(text.lines().count(), 1);
+        let line: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["trace_id"], span.trace_id().to_string());
+        assert_eq!(line["span_id"], span.span_id().to_string());
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["message"], "two\nlines \"quoted\"");
+        assert_eq!((&line["user.id"], &line["share"], &line["ok"]), (&7.into(), &0.5.into(), &true.into()));
+    }
+
+    #[test]
+    fn nothing_that_is_logged_forges_a_line_of_text() {
+        let (text, span) = written(Text, || {
+            let sent = "x\n2026-01-01T00:00:00Z INFO fake: line";
+            tracing::info!(sent, plain = "word", "message {sent}\u{1b}[31m");
+        });
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(
+            text.contains("plain=word") && text.contains(&format!("trace_id={}", span.trace_id())),
+            "{text}"
+        );
+    }
+}

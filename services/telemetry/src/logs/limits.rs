@@ -107,3 +107,36 @@ impl<P: LogProcessor> LogProcessor for Limited<P> {
         self.inner.set_resource(resource);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_sdk::logs::{InMemoryLogExporter, SimpleLogProcessor};
+
+    #[test]
+    fn a_record_over_its_limits_is_cut_and_keeps_everything_else() {
+        let exporter = InMemoryLogExporter::default();
+        let limits = RecordLimits { attributes: 2, value_length: Some(3) };
+        let processor =
+            Limited::new(SimpleLogProcessor::new(exporter.clone()), limits, Delivery::new("records"));
+        let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
+        let logger = provider.logger("test");
+        let mut record = logger.create_log_record();
+        record.set_event_name("event");
+        record.set_target("target");
+        record.set_severity_number(Severity::Warn);
+        record.set_severity_text("WARN");
+        record.set_body("a body is no attribute".into());
+        record.add_attributes([("a", AnyValue::from("abcd")), ("b", 12_345.into()), ("c", "dropped".into())]);
+        logger.emit(record);
+
+        let emitted = &exporter.get_emitted_logs().unwrap()[0].record;
+        let attributes: Vec<_> = emitted.attributes_iter().cloned().collect();
+        assert_eq!(attributes, [("a".into(), "abc".into()), ("b".into(), 12_345.into())]);
+        assert_eq!(emitted.event_name(), Some("event"));
+        assert_eq!(emitted.severity_number(), Some(Severity::Warn));
+        assert_eq!(emitted.severity_text(), Some("WARN"));
+        assert_eq!(emitted.body(), Some(&"a body is no attribute".into()));
+        assert!(emitted.observed_timestamp().is_some());
+    }
+}
