@@ -11,7 +11,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve((): (), running: Running) -> std::io::Result<()> {
-    let app = Router::new().route("/hello/{name}", get(hello));
+    let app = Router::new().route("/hello/{name}", get(hello)).layer(telemetry::http::server_layer());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     running.ready();
     axum::serve(listener, app).with_graceful_shutdown(async move { running.stopping().await }).await

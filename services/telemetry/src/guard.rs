@@ -155,8 +155,8 @@ fn unfinished(outcome: OTelSdkResult) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake_collector::{Collector, free_port};
     use crate::settings::MapEnv;
-    use crate::testing::{Collector, free_port};
     use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 
     const SERVICE: Service = Service { name: "shop", version: "1.2.3" };

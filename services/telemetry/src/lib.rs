@@ -13,9 +13,20 @@
 //!
 //! Everything is set from the environment: see [`settings::names`].
 
+pub mod db;
+pub mod grpc;
+pub mod http;
+pub mod propagation;
+pub mod settings;
+pub mod span;
+
 mod admin;
+mod call;
 mod error;
+mod error_type;
 mod export;
+#[cfg(test)]
+mod fake_collector;
 mod guard;
 mod lifecycle;
 mod logs;
@@ -23,10 +34,10 @@ mod metrics;
 mod otlp;
 mod propagators;
 mod resource;
+mod response;
 mod sampling;
-pub mod settings;
-#[cfg(test)]
-mod testing;
+mod scope;
+mod text;
 mod tls;
 mod traces;
 
@@ -34,9 +45,6 @@ pub use error::{ShutdownError, StartError, chain};
 pub use guard::{Telemetry, start};
 pub use lifecycle::{Running, run};
 pub use tls::TlsError;
-
-/// The name of the instrumentation scope of everything this crate makes itself.
-pub(crate) const SCOPE: &str = env!("CARGO_PKG_NAME");
 
 /// What a service is called. [`service!`] makes it from the crate it stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

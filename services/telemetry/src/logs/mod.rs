@@ -106,7 +106,7 @@ fn filter(settings: &Logs) -> EnvFilter {
 /// double what a span costs, and events are log records already.
 fn spans(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
     tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(crate::SCOPE))
+        .with_tracer(provider.tracer_with_scope(crate::scope::name()))
         .with_location(false)
         .with_threads(false)
         .with_target(false)

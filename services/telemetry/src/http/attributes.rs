@@ -1,0 +1,268 @@
+//! What an HTTP message says, as attributes.
+
+use std::borrow::Cow;
+
+use http::{Method, Uri, Version};
+use opentelemetry::KeyValue;
+use opentelemetry_semantic_conventions::attribute::{
+    HTTP_REQUEST_METHOD_ORIGINAL, SERVER_ADDRESS, SERVER_PORT,
+};
+
+use crate::text;
+
+/// What the conventions put in place of a secret.
+const REDACTED: &str = "REDACTED";
+
+/// Query parameters that carry a credential or a signature, by the conventions' list. Case matters.
+///
+/// Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/#url-query>
+const SECRET_PARAMETERS: [&str; 5] =
+    ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "X-Goog-Signature"];
+
+/// `method` where the conventions know it. Anyone can make up a method, and each would be a new time series.
+pub(super) fn known_method(method: &Method) -> Option<&'static str> {
+    Some(match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "CONNECT" => "CONNECT",
+        "TRACE" => "TRACE",
+        "QUERY" => "QUERY",
+        _ => return None,
+    })
+}
+
+/// `http.request.method` for a method the conventions do not know.
+pub(super) const OTHER_METHOD: &str = "_OTHER";
+
+/// The method in the name of a span.
+pub(super) fn method_in_name(method: &'static str) -> &'static str {
+    if method == OTHER_METHOD { "HTTP" } else { method }
+}
+
+/// `http.request.method_original`, where it differs from `http.request.method`.
+pub(super) fn method_original(method: &Method) -> Option<KeyValue> {
+    known_method(method)
+        .is_none()
+        .then(|| KeyValue::new(HTTP_REQUEST_METHOD_ORIGINAL, text::bounded(method.as_str()).to_owned()))
+}
+
+/// `network.protocol.version`.
+pub(crate) fn version(version: Version) -> Option<&'static str> {
+    Some(match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => return None,
+    })
+}
+
+/// A host and perhaps a port: of a `Host` header, of HTTP/2's `:authority`, or of a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Authority<'a> {
+    /// A name or an address; one of version 6 without its brackets.
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// No longer than a name in DNS. What is longer is no host.
+    const MAX_HOST: usize = 255;
+
+    /// Reads `host[:port]`; nothing where it is neither.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let text = text.rsplit_once('@').map_or(text, |(_userinfo, host)| host);
+        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, rest)) => (host, rest.strip_prefix(':')),
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        let port = match port {
+            Some(port) => Some(port.parse().ok()?),
+            None => None,
+        };
+        let plausible = !host.is_empty()
+            && host.len() <= Self::MAX_HOST
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%:".contains(&b));
+        plausible.then_some(Self { host, port })
+    }
+
+    /// The server of an incoming request.
+    pub(crate) fn of_request<B>(request: &'a http::Request<B>) -> Option<Self> {
+        match request.uri().authority() {
+            Some(authority) => Self::parse(authority.as_str()),
+            None => Self::parse(request.headers().get(http::header::HOST)?.to_str().ok()?),
+        }
+    }
+
+    /// `server.address` and, where known, `server.port`.
+    pub(crate) fn attributes(self) -> impl Iterator<Item = KeyValue> {
+        let port = self.port.map(|port| KeyValue::new(SERVER_PORT, i64::from(port)));
+        std::iter::once(KeyValue::new(SERVER_ADDRESS, self.host.to_owned())).chain(port)
+    }
+}
+
+/// `query` with the values of its secret parameters redacted, bounded.
+pub(super) fn redacted_query(query: &str) -> String {
+    let redacted = if query.split('&').any(|pair| secret_parameter(pair).is_some()) {
+        let pairs: Vec<Cow<'_, str>> = query
+            .split('&')
+            .map(|pair| match secret_parameter(pair) {
+                Some(key) => Cow::Owned(format!("{key}={REDACTED}")),
+                None => Cow::Borrowed(pair),
+            })
+            .collect();
+        Cow::Owned(pairs.join("&"))
+    } else {
+        Cow::Borrowed(query)
+    };
+    text::bounded(&redacted).to_owned()
+}
+
+/// The name of the parameter in `pair` if its value is a secret.
+fn secret_parameter(pair: &str) -> Option<&str> {
+    let key = pair.split_once('=')?.0;
+    SECRET_PARAMETERS.contains(&key).then_some(key)
+}
+
+/// Where an outgoing request goes, whichever crate's type says it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    scheme: &'a str,
+    authority: Option<Authority<'a>>,
+    has_userinfo: bool,
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn of_uri(uri: &'a Uri) -> Self {
+        let authority = uri.authority().map(http::uri::Authority::as_str);
+        Self {
+            scheme: uri.scheme_str().unwrap_or("http"),
+            authority: authority.and_then(Authority::parse),
+            has_userinfo: authority.is_some_and(|authority| authority.contains('@')),
+            path: uri.path(),
+            query: uri.query(),
+        }
+    }
+
+    pub(super) fn of_url(url: &'a url::Url) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        Self {
+            scheme: url.scheme(),
+            authority: Authority::parse(host).map(|authority| Authority { port: url.port(), ..authority }),
+            has_userinfo: !url.username().is_empty() || url.password().is_some(),
+            path: url.path(),
+            query: url.query(),
+        }
+    }
+
+    /// The server, its port always said: the scheme's own where the URL has none.
+    pub(super) fn server(&self) -> Option<Authority<'a>> {
+        self.authority.map(|authority| Authority {
+            port: authority.port.or(match self.scheme {
+                "https" | "wss" => Some(443),
+                "http" | "ws" => Some(80),
+                _ => None,
+            }),
+            ..authority
+        })
+    }
+
+    /// `url.full`: absolute, without credentials, signatures or a fragment, bounded.
+    pub(super) fn full(&self) -> String {
+        let mut full = String::with_capacity(self.path.len() + 64);
+        if let Some(Authority { host, port }) = self.authority {
+            full.extend([self.scheme, "://"]);
+            if self.has_userinfo {
+                full.extend([REDACTED, ":", REDACTED, "@"]);
+            }
+            if host.contains(':') {
+                full.extend(["[", host, "]"]);
+            } else {
+                full.push_str(host);
+            }
+            if let Some(port) = port {
+                full.extend([":", &port.to_string()]);
+            }
+        }
+        full.push_str(self.path);
+        if let Some(query) = self.query {
+            full.extend(["?", &redacted_query(query)]);
+        }
+        full.truncate(text::bounded(&full).len());
+        full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_authority_is_a_host_and_perhaps_a_port() {
+        let parsed = |text| Authority::parse(text).map(|Authority { host, port }| (host, port));
+        assert_eq!(parsed("users:8080"), Some(("users", Some(8080))));
+        assert_eq!(parsed("users.example.org"), Some(("users.example.org", None)));
+        assert_eq!(parsed("[::1]:443"), Some(("::1", Some(443))));
+        assert_eq!(parsed("[::1]"), Some(("::1", None)));
+        assert_eq!(parsed("ada:secret@users:1"), Some(("users", Some(1))));
+        for nonsense in ["", ":80", "users:port", "users:70000", "a b", "<script>", &"a".repeat(256)] {
+            assert_eq!(parsed(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_full_url_has_no_secrets() {
+        for (url, full) in [
+            ("http://users:8080/users/1", "http://users:8080/users/1"),
+            ("https://users/a?q=1", "https://users/a?q=1"),
+            ("https://ada:secret@users/", "https://REDACTED:REDACTED@users/"),
+            (
+                "https://users/?sig=abc&q=1&X-Amz-Signature=x",
+                "https://users/?sig=REDACTED&q=1&X-Amz-Signature=REDACTED",
+            ),
+            ("https://users/?SIG=abc&sig", "https://users/?SIG=abc&sig"),
+            ("http://[::1]:8080/", "http://[::1]:8080/"),
+        ] {
+            assert_eq!(Target::of_uri(&url.parse().unwrap()).full(), full);
+            assert_eq!(Target::of_url(&url.parse().unwrap()).full(), full);
+        }
+        let url = "https://users/callback#access_token=secret".parse().unwrap();
+        assert_eq!(Target::of_url(&url).full(), "https://users/callback");
+    }
+
+    #[test]
+    fn a_client_always_knows_the_port() {
+        for (url, port) in [("http://users/", 80), ("https://users/", 443), ("https://users:8443/", 8443)] {
+            assert_eq!(Target::of_uri(&url.parse().unwrap()).server().unwrap().port, Some(port));
+            assert_eq!(Target::of_url(&url.parse().unwrap()).server().unwrap().port, Some(port));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_query_stays_bounded_and_without_secrets(query in "([a-z]{1,3}=[a-z&=é]{0,400}&)?sig=secret(&.{0,900})?") {
+            let redacted = redacted_query(&query);
+            prop_assert!(redacted.len() <= text::MAX);
+            prop_assert!(!redacted.contains("sig=secret&"));
+        }
+
+        #[test]
+        fn an_authority_never_panics(text in "\\PC{0,300}") {
+            if let Some(authority) = Authority::parse(&text) {
+                prop_assert!(!authority.host.is_empty() && authority.host.len() <= 255);
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Context in the headers of an HTTP message, which is also where gRPC keeps its metadata.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
+/// The length the [W3C Baggage limits] oblige everyone to carry, and the most we read. `tracestate` has no upper
+/// limit of its own (it must carry 512), so it shares this one.
+///
+/// [W3C Baggage limits]: https://www.w3.org/TR/baggage/#limits
+const MAX_LENGTH: usize = 8192;
+
+/// The most list members [W3C Trace Context] lets a `tracestate` have.
+///
+/// [W3C Trace Context]: https://www.w3.org/TR/trace-context/#list
+const MAX_STATES: usize = 32;
+
+/// Reads the caller's context from the headers of a request.
+///
+/// Nothing here can fail a request: what is malformed counts as absent. A header that is no visible ASCII is
+/// ignored. Several lines of `baggage` or `tracestate` are one list, joined by commas; a list longer than
+/// 8192 bytes, or a `tracestate` of more than 32 members, is dropped whole before anything parses it. A second
+/// `traceparent` makes both void, as the two cannot both be the parent.
+#[derive(Debug)]
+pub struct HeaderExtractor<'a> {
+    headers: &'a HeaderMap,
+    // Joined once here, because `Extractor::get` can only lend what already exists.
+    baggage: Option<Cow<'a, str>>,
+    tracestate: Option<Cow<'a, str>>,
+}
+
+impl<'a> HeaderExtractor<'a> {
+    /// An extractor over `headers`.
+    #[must_use]
+    pub fn new(headers: &'a HeaderMap) -> Self {
+        let tracestate = list(headers, &TRACESTATE)
+            .filter(|list| list.split(',').take(MAX_STATES + 1).count() <= MAX_STATES);
+        Self { headers, baggage: list(headers, &BAGGAGE), tracestate }
+    }
+}
+
+impl Extractor for HeaderExtractor<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        if key.eq_ignore_ascii_case(BAGGAGE.as_str()) {
+            self.baggage.as_deref()
+        } else if key.eq_ignore_ascii_case(TRACESTATE.as_str()) {
+            self.tracestate.as_deref()
+        } else {
+            let mut lines = self.headers.get_all(key).iter();
+            let value = lines.next()?;
+            if lines.next().is_some() && key.eq_ignore_ascii_case(TRACEPARENT.as_str()) {
+                return None;
+            }
+            value.to_str().ok()
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.headers.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+/// The lines of the header `name` as one list, or nothing when it is absent or too long.
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let mut list: Option<Cow<'a, str>> = None;
+    for line in headers.get_all(name) {
+        let Ok(line) = line.to_str() else { continue };
+        let length = list.as_ref().map_or(0, |list| list.len() + 1) + line.len();
+        if length > MAX_LENGTH {
+            return None;
+        }
+        match &mut list {
+            None => list = Some(Cow::Borrowed(line)),
+            Some(list) => {
+                let list = list.to_mut();
+                list.push(',');
+                list.push_str(line);
+            }
+        }
+    }
+    list
+}
+
+/// Writes the current context into the headers of a request.
+///
+/// A value that no header can carry is left out rather than failing the request. An empty value takes the header
+/// away: the W3C propagator writes an empty `tracestate` when there is none, which says nothing and costs bytes.
+#[derive(Debug)]
+pub struct HeaderInjector<'a> {
+    headers: &'a mut HeaderMap,
+}
+
+impl<'a> HeaderInjector<'a> {
+    /// An injector into `headers`.
+    #[must_use]
+    pub fn new(headers: &'a mut HeaderMap) -> Self {
+        Self { headers }
+    }
+}
+
+impl Injector for HeaderInjector<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        // The names of every request need no parsing, and no allocation.
+        let name = match key {
+            "traceparent" => TRACEPARENT,
+            "tracestate" => TRACESTATE,
+            "baggage" => BAGGAGE,
+            other => match HeaderName::from_bytes(other.as_bytes()) {
+                Ok(name) => name,
+                Err(_) => return,
+            },
+        };
+        if value.is_empty() {
+            self.headers.remove(name);
+        } else if let Ok(value) = HeaderValue::try_from(value) {
+            self.headers.insert(name, value);
+        }
+    }
+
+    fn reserve(&mut self, additional: usize) {
+        self.headers.reserve(additional);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::baggage::BaggageExt as _;
+    use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator as _};
+    use opentelemetry::trace::TraceContextExt as _;
+    use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+    use proptest::prelude::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    fn propagator() -> TextMapCompositePropagator {
+        TextMapCompositePropagator::new(vec![
+            Box::new(TraceContextPropagator::new()),
+            Box::new(BaggagePropagator::new()),
+        ])
+    }
+
+    #[test]
+    fn lines_of_a_list_are_joined() {
+        let headers = headers(&[
+            ("traceparent", PARENT.as_bytes()),
+            ("tracestate", b"a=1"),
+            ("tracestate", b"b=2"),
+            ("baggage", b"environment=demo"),
+            ("baggage", b"version=3"),
+        ]);
+        let extractor = HeaderExtractor::new(&headers);
+        assert_eq!(extractor.get("TraceState"), Some("a=1,b=2"));
+        let context = propagator().extract(&extractor);
+        assert_eq!(context.span().span_context().trace_state().header(), "a=1,b=2");
+        assert_eq!(context.baggage().get("environment").map(AsRef::as_ref), Some("demo"));
+        assert_eq!(context.baggage().get("version").map(AsRef::as_ref), Some("3"));
+    }
+
+    #[test]
+    fn what_is_malformed_counts_as_absent() {
+        let headers = headers(&[
+            ("traceparent", PARENT.as_bytes()),
+            ("traceparent", PARENT.as_bytes()),
+            ("tracestate", b"\xff\xfe"),
+            ("baggage", b"caf\xc3\xa9=1"),
+            ("baggage", b"kept=1"),
+        ]);
+        let extractor = HeaderExtractor::new(&headers);
+        assert_eq!(extractor.get("traceparent"), None);
+        assert_eq!(extractor.get("tracestate"), None);
+        assert_eq!(extractor.get("baggage"), Some("kept=1"));
+    }
+
+    #[test]
+    fn what_is_too_long_is_dropped() {
+        let line = format!("key={}", "v".repeat(MAX_LENGTH / 2));
+        let headers = headers(&[("baggage", line.as_bytes()), ("baggage", line.as_bytes())]);
+        assert_eq!(HeaderExtractor::new(&headers).get("baggage"), None);
+
+        let states = |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        for (count, kept) in [(MAX_STATES, true), (MAX_STATES + 1, false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACESTATE, HeaderValue::try_from(states(count)).unwrap());
+            assert_eq!(HeaderExtractor::new(&headers).get("tracestate").is_some(), kept, "{count} members");
+        }
+    }
+
+    #[test]
+    fn what_is_injected_is_extracted() {
+        let sent = headers(&[
+            ("traceparent", PARENT.as_bytes()),
+            ("tracestate", b"a=1"),
+            ("baggage", b"environment=demo"),
+        ]);
+        let context = propagator().extract(&HeaderExtractor::new(&sent));
+        let mut received = HeaderMap::new();
+        propagator().inject_context(&context, &mut HeaderInjector::new(&mut received));
+        assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn an_empty_or_impossible_value_is_not_sent() {
+        let mut headers = headers(&[("tracestate", b"stale=1")]);
+        let mut injector = HeaderInjector::new(&mut headers);
+        injector.set("tracestate", String::new());
+        injector.set("baggage", "line\nbreak".to_owned());
+        injector.set("no name", "value".to_owned());
+        assert!(headers.is_empty(), "{headers:?}");
+    }
+
+    proptest! {
+        /// Whatever bytes a caller sends, extraction yields something bounded and does not panic.
+        #[test]
+        fn extraction_is_total(lines in prop::collection::vec(
+            (prop::sample::select(vec!["traceparent", "tracestate", "baggage", "b3", "x-other"]),
+             prop_oneof![
+                 prop::collection::vec(any::<u8>(), 0..64),
+                 "[a-z0-9=;,% -]{0,6000}".prop_map(String::into_bytes),
+                 "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}".prop_map(String::into_bytes),
+             ]),
+            0..12,
+        )) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &lines {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.append(*name, value);
+                }
+            }
+            let extractor = HeaderExtractor::new(&headers);
+            for name in ["baggage", "tracestate"] {
+                prop_assert!(extractor.get(name).is_none_or(|list| list.len() <= MAX_LENGTH));
+            }
+            let context = propagator().extract(&extractor);
+            prop_assert!(context.baggage().len() <= 64);
+            let mut sent = HeaderMap::new();
+            propagator().inject_context(&context, &mut HeaderInjector::new(&mut sent));
+            prop_assert!(sent.len() <= 3);
+        }
+    }
+}
