@@ -10,6 +10,9 @@
 
 mod attributes;
 mod client;
+pub mod json;
+pub mod panic;
+pub mod problem;
 mod server;
 
 pub use client::{Client, ClientLayer, ClientService, UrlTemplate, client_layer};

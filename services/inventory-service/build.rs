@@ -1,0 +1,18 @@
+//! Compiles the protocol. protox is a protobuf compiler in Rust, so `protoc` need not be installed.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use prost::Message as _;
+
+const PROTO: &str = "proto/sightline/inventory/v1/inventory.proto";
+
+fn main() -> anyhow::Result<()> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile([PROTO], ["proto"])?;
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
+    // What the reflection service answers from.
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! Stock over gRPC.
+
+use std::process::ExitCode;
+
+use inventory_service::Settings;
+
+fn main() -> ExitCode {
+    telemetry::run(telemetry::service!(), Settings::read, inventory_service::serve)
+}

@@ -1,0 +1,9 @@
+//! Orders over HTTP.
+
+use std::process::ExitCode;
+
+use order_service::Settings;
+
+fn main() -> ExitCode {
+    telemetry::run(telemetry::service!(), Settings::read, order_service::serve)
+}

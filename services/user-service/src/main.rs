@@ -1,0 +1,9 @@
+//! Users over HTTP, kept in SQL.
+
+use std::process::ExitCode;
+
+use user_service::Settings;
+
+fn main() -> ExitCode {
+    telemetry::run(telemetry::service!(), Settings::read, user_service::serve)
+}
