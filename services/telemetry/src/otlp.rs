@@ -16,7 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::error::StartError;
 use crate::export::ExportThread;
 use crate::settings::{Otlp, Protocol, Signal, TlsFiles};
-use crate::tls::Watched;
+use crate::tls::{self, Watched};
 
 /// How long a connection may take to be made: short, so that a retry meets the next address soon.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -125,7 +125,12 @@ impl<'a> Exporters<'a> {
             // A collector that answers elsewhere is a mistake, and a redirect would carry the headers along.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        let config = self.client_config(&otlp.tls, signal)?;
+        // Plaintext asks for no authorities, and an image from scratch has none. Yet reqwest wants a configuration.
+        let config = if otlp.is_tls() {
+            self.client_config(&otlp.tls, signal)?
+        } else {
+            tls::trusting_nobody().map_err(|error| failed(signal, &error))?
+        };
         builder.tls_backend_preconfigured(config).build().map_err(|error| failed(signal, &error))
     }
 

@@ -54,6 +54,14 @@ pub enum TlsError {
     Authorities(String),
 }
 
+/// A client that no server satisfies, for connections that are not encrypted.
+pub(crate) fn trusting_nobody() -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config =
+        builder.with_safe_default_protocol_versions()?.with_root_certificates(RootCertStore::empty());
+    Ok(config.with_no_client_auth())
+}
+
 /// Certificate files, and what they held when they were last sound.
 #[derive(Debug)]
 pub(crate) struct Watched {
