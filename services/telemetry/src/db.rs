@@ -152,3 +152,6 @@ impl Call for DatabaseCall {
         self.span.end([], failure);
     }
 }
+
+#[cfg(test)]
+mod tests;

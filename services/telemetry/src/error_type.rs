@@ -48,7 +48,7 @@ pub(crate) fn of_transport<E: Any>(error: &E) -> ErrorType {
 }
 
 /// The kind of the first error in the chain of sources that we know.
-pub(crate) fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
+fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
         let kind = if let Some(error) = error.downcast_ref::<reqwest::Error>() {

@@ -37,6 +37,8 @@ mod resource;
 mod response;
 mod sampling;
 mod scope;
+#[cfg(test)]
+mod testing;
 mod text;
 mod tls;
 mod traces;

@@ -184,3 +184,6 @@ impl Exchange for ClientCall {
         self.status = status::in_headers(trailers).or(self.status);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,6 @@ impl Exchange for ServerCall {
         self.status = status::in_headers(trailers).or(self.status);
     }
 }
+
+#[cfg(test)]
+mod tests;

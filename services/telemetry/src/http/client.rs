@@ -262,3 +262,6 @@ impl Exchange for ClientCall {
 
     fn trailers(&mut self, _trailers: &HeaderMap) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,3 +222,6 @@ impl Exchange for ServerCall {
 
     fn trailers(&mut self, _trailers: &HeaderMap) {}
 }
+
+#[cfg(test)]
+mod tests;

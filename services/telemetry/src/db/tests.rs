@@ -1,0 +1,106 @@
+use std::fmt;
+
+use opentelemetry::trace::{SpanKind, Status};
+
+use super::*;
+use crate::span::{record_error, trace_id};
+use crate::testing::{Recorder, cancel, expected, never, said};
+
+const READ_USER: Query = Query {
+    operation: "SELECT",
+    collection: "users",
+    text: "SELECT name FROM users WHERE id = ?",
+};
+
+#[derive(Debug)]
+enum Failure {
+    #[allow(dead_code, reason = "what must not be seen")]
+    Database(&'static str),
+}
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ada@example.org is taken")
+    }
+}
+impl Error for Failure {}
+
+fn database(recorder: &Recorder) -> Database {
+    Database::of("postgresql", "users", recorder.scope()).server("db.example.org", 5433)
+}
+
+const ALWAYS: [(&str, &str); 7] = [
+    ("db.collection.name", "users"),
+    ("db.namespace", "users"),
+    ("db.operation.name", "SELECT"),
+    ("db.query.summary", "SELECT users"),
+    ("db.system.name", "postgresql"),
+    ("server.address", "db.example.org"),
+    ("server.port", "5433"),
+];
+
+#[tokio::test]
+async fn a_call_is_a_span_and_a_measurement() {
+    let recorder = Recorder::new();
+    let inside = database(&recorder)
+        .call(&READ_USER, async { Ok::<_, Failure>(trace_id()) })
+        .await
+        .unwrap();
+
+    let span = recorder.span();
+    assert_eq!(span.name, "SELECT users");
+    assert_eq!(span.span_kind, SpanKind::Client);
+    assert_eq!(inside, Some(span.span_context.trace_id().to_string()));
+    let mut all = expected(ALWAYS);
+    all.insert("db.query.text".into(), READ_USER.text.into());
+    assert_eq!(said(&span), (all, false));
+    assert_eq!(
+        recorder.durations(DB_CLIENT_OPERATION_DURATION),
+        [(expected(ALWAYS), 1)]
+    );
+    assert_eq!(recorder.buckets(DB_CLIENT_OPERATION_DURATION), DATABASE_BUCKETS);
+}
+
+#[tokio::test]
+async fn a_failure_is_known_by_its_class_only() {
+    let recorder = Recorder::new();
+    let failing = async { Err::<(), _>(Failure::Database("ada@example.org")) };
+    database(&recorder).call(&READ_USER, failing).await.unwrap_err();
+    let span = recorder.span();
+    let class = "telemetry::db::tests::Failure::Database";
+    assert_eq!(said(&span).0["error.type"], class);
+    assert_eq!(span.status, Status::error(""));
+    assert_eq!(
+        recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"],
+        class
+    );
+    assert!(!format!("{span:?}").contains("ada@"));
+}
+
+#[tokio::test]
+async fn an_error_recorded_inside_is_not_said_twice() {
+    let recorder = Recorder::new();
+    let failing = async {
+        let error = Failure::Database("");
+        record_error(&error);
+        Err::<(), _>(error)
+    };
+    database(&recorder).call(&READ_USER, failing).await.unwrap_err();
+    let span = recorder.span();
+    assert_eq!(
+        said(&span).0["error.type"],
+        "telemetry::db::tests::Failure::Database"
+    );
+    assert_eq!(span.events.len(), 1);
+}
+
+#[tokio::test]
+async fn a_cancelled_call_is_an_error() {
+    let recorder = Recorder::new();
+    cancel(database(&recorder).call(&READ_USER, never::<Result<(), Failure>>())).await;
+    let (attributes, failed) = said(&recorder.span());
+    assert_eq!((attributes["error.type"].as_str(), failed), ("cancelled", true));
+    assert_eq!(
+        recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"],
+        "cancelled"
+    );
+}

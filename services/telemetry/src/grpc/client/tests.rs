@@ -1,0 +1,234 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use tokio::net::TcpListener;
+use tonic::transport::{Endpoint, Server};
+use tonic_health::ServingStatus;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::server::HealthReporter;
+use tower::{ServiceBuilder, ServiceExt as _};
+
+use super::*;
+use crate::grpc::ServerLayer;
+use crate::testing::{Attributes, Recorder, Script, cancel, expected, never, nobody, said};
+use opentelemetry_semantic_conventions::metric::RPC_SERVER_CALL_DURATION;
+
+const CHECK: &str = "grpc.health.v1.Health/Check";
+
+/// A health service with a server's layer around it, on the loopback interface, and an endpoint of it.
+async fn health(recorder: &Recorder) -> (HealthReporter, Endpoint) {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    reporter.set_service_status("known", ServingStatus::Serving).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = endpoint(listener.local_addr().unwrap());
+    let server = Server::builder()
+        .layer(ServerLayer::of(recorder.scope()))
+        .add_service(service);
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    tokio::spawn(server.serve_with_incoming(incoming));
+    (reporter, endpoint)
+}
+
+fn endpoint(address: std::net::SocketAddr) -> Endpoint {
+    Endpoint::from_shared(format!("http://{address}")).unwrap()
+}
+
+fn ask(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
+}
+
+type Channel = ClientService<tonic::transport::Channel>;
+
+fn channel(recorder: &Recorder, endpoint: &Endpoint) -> Channel {
+    let layer = ClientLayer::of(recorder.scope()).target(endpoint.uri());
+    ServiceBuilder::new()
+        .layer(layer)
+        .service(endpoint.connect_lazy())
+}
+
+/// The attributes whose values a test cannot know beforehand.
+fn without_ports((mut attributes, failed): (Attributes, bool)) -> (Attributes, bool) {
+    attributes.remove("server.port").expect("the port of the server");
+    attributes.remove("network.peer.port");
+    (attributes, failed)
+}
+
+#[tokio::test]
+async fn both_sides_of_a_call() {
+    for (service, code, failed) in [("known", "OK", false), ("unknown", "NOT_FOUND", true)] {
+        let (here, there) = (Recorder::new(), Recorder::new());
+        let (_reporter, endpoint) = health(&there).await;
+        let answer = HealthClient::new(channel(&here, &endpoint))
+            .check(ask(service))
+            .await;
+        assert_eq!(answer.is_err(), failed);
+
+        let client = here.span();
+        assert_eq!(
+            (client.name.as_ref(), &client.span_kind),
+            (CHECK, &SpanKind::Client)
+        );
+        let mut all = expected([
+            ("rpc.method", CHECK),
+            ("rpc.response.status_code", code),
+            ("rpc.system.name", "grpc"),
+            ("server.address", "127.0.0.1"),
+        ]);
+        all.extend(failed.then(|| ("error.type".to_owned(), code.to_owned())));
+        assert_eq!(without_ports(said(&client)), (all.clone(), failed));
+        let measured = here.durations(RPC_CLIENT_CALL_DURATION).remove(0);
+        assert_eq!((without_ports((measured.0, failed)).0, measured.1), (all, 1));
+
+        let server = there.wait_for_spans(1).await.remove(0);
+        assert_eq!(
+            (server.name.as_ref(), &server.span_kind),
+            (CHECK, &SpanKind::Server)
+        );
+        assert_eq!(server.span_context.trace_id(), client.span_context.trace_id());
+        assert_eq!(server.parent_span_id, client.span_context.span_id());
+        // To a server, NOT_FOUND is an answer like any other.
+        let all = expected([
+            ("client.address", "127.0.0.1"),
+            ("network.peer.address", "127.0.0.1"),
+            ("rpc.method", CHECK),
+            ("rpc.response.status_code", code),
+            ("rpc.system.name", "grpc"),
+            ("server.address", "127.0.0.1"),
+        ]);
+        assert_eq!(without_ports(said(&server)), (all, false));
+        let all = expected([
+            ("rpc.method", CHECK),
+            ("rpc.response.status_code", code),
+            ("rpc.system.name", "grpc"),
+        ]);
+        assert_eq!(there.durations(RPC_SERVER_CALL_DURATION), [(all, 1)]);
+    }
+}
+
+#[tokio::test]
+async fn a_method_the_server_does_not_know_has_no_name() {
+    let there = Recorder::new();
+    let (_reporter, endpoint) = health(&there).await;
+    for (already, path) in ["/grpc.health.v1.Health/Nope", "/no.Such/Method", "/no"]
+        .into_iter()
+        .enumerate()
+    {
+        let request = Request::post(format!("{}{}", endpoint.uri(), path.trim_start_matches('/')))
+            .body(tonic::body::Body::empty())
+            .unwrap();
+        endpoint.connect_lazy().oneshot(request).await.unwrap();
+        let span = there.wait_for_spans(already + 1).await.remove(already);
+        assert_eq!(span.name, "grpc");
+        let (attributes, failed) = said(&span);
+        assert_eq!(attributes["rpc.method"], "_OTHER");
+        assert_eq!(
+            attributes["rpc.method_original"].trim_start_matches('/'),
+            path.trim_start_matches('/')
+        );
+        assert_eq!(
+            (attributes["error.type"].as_str(), failed),
+            ("UNIMPLEMENTED", true)
+        );
+    }
+    let series = there.durations(RPC_SERVER_CALL_DURATION);
+    assert_eq!(series.len(), 1, "one series for them all: {series:?}");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_last_message() {
+    let (here, there) = (Recorder::new(), Recorder::new());
+    let (reporter, endpoint) = health(&there).await;
+    let mut stream = HealthClient::new(channel(&here, &endpoint))
+        .watch(ask("known"))
+        .await
+        .unwrap()
+        .into_inner();
+    stream.message().await.unwrap().unwrap();
+    reporter
+        .set_service_status("known", ServingStatus::NotServing)
+        .await;
+    stream.message().await.unwrap().unwrap();
+    assert!(here.spans().is_empty() && there.spans().is_empty());
+    drop(stream);
+
+    let (attributes, failed) = said(&here.span());
+    assert_eq!(
+        (attributes["rpc.response.status_code"].as_str(), failed),
+        ("CANCELLED", true)
+    );
+    let (attributes, failed) = said(&there.wait_for_spans(1).await[0]);
+    assert_eq!(
+        (attributes["rpc.response.status_code"].as_str(), failed),
+        ("CANCELLED", false)
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let recorder = Recorder::new();
+    let status = HealthClient::new(channel(&recorder, &endpoint(nobody())))
+        .check(ask(""))
+        .await
+        .unwrap_err();
+    let (attributes, failed) = said(&recorder.span());
+    assert_eq!(
+        attributes["rpc.response.status_code"],
+        status::code_name(status.code())
+    );
+    assert_eq!(attributes["rpc.response.status_code"], "UNAVAILABLE");
+    assert_eq!((attributes["error.type"].as_str(), failed), ("connect", true));
+}
+
+#[tokio::test]
+async fn a_deadline_of_the_channel_is_a_timeout() {
+    let here = Recorder::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts, and says nothing
+    let endpoint = endpoint(listener.local_addr().unwrap()).timeout(Duration::from_millis(50));
+    HealthClient::new(channel(&here, &endpoint))
+        .check(ask(""))
+        .await
+        .unwrap_err();
+    let (attributes, failed) = said(&here.span());
+    assert_eq!((attributes["error.type"].as_str(), failed), ("timeout", true));
+}
+
+#[tokio::test]
+async fn a_cancelled_call_says_so() {
+    let recorder = Recorder::new();
+    let service = ClientLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<()>| {
+        never::<Result<Response<Script>, Infallible>>()
+    }));
+    cancel(service.oneshot(Request::post("/Echo/Say").body(()).unwrap())).await;
+    let (attributes, failed) = said(&recorder.span());
+    assert_eq!((attributes["error.type"].as_str(), failed), ("CANCELLED", true));
+    assert_eq!(
+        recorder.durations(RPC_CLIENT_CALL_DURATION)[0].0["error.type"],
+        "CANCELLED"
+    );
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_grpc_has_the_status_of_its_http() {
+    for (http, code) in [(503, "UNAVAILABLE"), (404, "UNIMPLEMENTED"), (200, "UNKNOWN")] {
+        let recorder = Recorder::new();
+        let service =
+            ClientLayer::of(recorder.scope()).layer(tower::service_fn(move |_: Request<()>| async move {
+                Ok::<_, Infallible>(
+                    Response::builder()
+                        .status(http)
+                        .body(Script::data(&["<html>"]))
+                        .unwrap(),
+                )
+            }));
+        let response = service
+            .oneshot(Request::post("/Echo/Say").body(()).unwrap())
+            .await
+            .unwrap();
+        response.into_body().collect().await.unwrap();
+        assert_eq!(said(&recorder.span()).0["rpc.response.status_code"], code);
+    }
+}

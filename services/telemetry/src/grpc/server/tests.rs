@@ -1,0 +1,106 @@
+use std::convert::Infallible;
+use std::io::ErrorKind;
+
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::testing::{Attributes, PARENT, Recorder, Script, cancel, never, said};
+
+/// Calls `Echo/Say` of a service that answers with `response`, reads the body to its end, and returns what the span
+/// says.
+async fn call(response: Response<Script>) -> (Attributes, bool) {
+    let recorder = Recorder::new();
+    let mut response = Some(response);
+    let service = ServerLayer::of(recorder.scope()).layer(tower::service_fn(move |_: Request<()>| {
+        let response = response.take().unwrap();
+        async { Ok::<_, Infallible>(response) }
+    }));
+    let answer = service
+        .oneshot(Request::post("/Echo/Say").body(()).unwrap())
+        .await
+        .unwrap();
+    let _ = answer.into_body().collect().await;
+    let (attributes, failed) = said(&recorder.span());
+    let series = recorder.durations(RPC_SERVER_CALL_DURATION).remove(0).0;
+    for name in ["rpc.method", "rpc.response.status_code", "error.type"] {
+        assert_eq!(series.get(name), attributes.get(name), "span and metric differ");
+    }
+    (attributes, failed)
+}
+
+#[tokio::test]
+async fn only_what_the_server_is_to_blame_for_is_an_error() {
+    for (code, name, failed) in [
+        ("0", "OK", false),
+        ("1", "CANCELLED", false),
+        ("2", "UNKNOWN", true),
+        ("3", "INVALID_ARGUMENT", false),
+        ("4", "DEADLINE_EXCEEDED", true),
+        ("5", "NOT_FOUND", false),
+        ("7", "PERMISSION_DENIED", false),
+        ("8", "RESOURCE_EXHAUSTED", false),
+        ("12", "UNIMPLEMENTED", true),
+        ("13", "INTERNAL", true),
+        ("14", "UNAVAILABLE", true),
+        ("15", "DATA_LOSS", true),
+        ("16", "UNAUTHENTICATED", false),
+        ("99", "UNKNOWN", true),
+    ] {
+        let in_trailers = Response::new(Script::data(&["message"]).then_trailer("grpc-status", code));
+        let in_headers = Response::builder()
+            .header("grpc-status", code)
+            .header("grpc-message", "why")
+            .body(Script::data(&[]))
+            .unwrap();
+        for response in [in_trailers, in_headers] {
+            let (attributes, span_failed) = call(response).await;
+            assert_eq!(
+                (attributes["rpc.response.status_code"].as_str(), span_failed),
+                (name, failed)
+            );
+            assert_eq!(
+                attributes.get("error.type").map(String::as_str),
+                failed.then_some(name)
+            );
+            assert_eq!(attributes["rpc.method"], "Echo/Say");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_fails_is_an_error() {
+    let (attributes, failed) = call(Response::new(
+        Script::data(&["message"]).then_fails(ErrorKind::BrokenPipe),
+    ))
+    .await;
+    assert_eq!(attributes["rpc.response.status_code"], "UNKNOWN");
+    assert_eq!((attributes["error.type"].as_str(), failed), ("broken_pipe", true));
+}
+
+#[tokio::test]
+async fn a_cancelled_call_is_over_and_an_elapsed_deadline_an_error() {
+    for (timeout, code, failed) in [
+        (None, "CANCELLED", false),
+        (Some("1H"), "CANCELLED", false),
+        (Some("0n"), "DEADLINE_EXCEEDED", true),
+    ] {
+        let recorder = Recorder::new();
+        let service = ServerLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<()>| {
+            never::<Result<Response<Script>, Infallible>>()
+        }));
+        let mut request = Request::post("/Echo/Say").header("traceparent", PARENT);
+        if let Some(timeout) = timeout {
+            request = request.header("grpc-timeout", timeout);
+        }
+        cancel(service.oneshot(request.body(()).unwrap())).await;
+        let span = recorder.span();
+        assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
+        let (attributes, span_failed) = said(&span);
+        assert_eq!(
+            (attributes["rpc.response.status_code"].as_str(), span_failed),
+            (code, failed)
+        );
+        assert_eq!(recorder.durations(RPC_SERVER_CALL_DURATION)[0].1, 1);
+    }
+}

@@ -1,0 +1,387 @@
+use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http_body_util::BodyExt as _;
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use opentelemetry_sdk::trace::Sampler;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::span::{record_error, trace_id};
+use crate::testing::{PARENT, Recorder, Script, cancel, expected, never, reqwest_client, said, serve};
+
+fn app(recorder: &Recorder) -> Router {
+    Router::new()
+        .route("/users/{id}", get(|| async { "Ada" }))
+        .route("/fails", get(|| async { StatusCode::BAD_GATEWAY }))
+        .route("/hangs", get(never::<()>))
+        .layer(ServerLayer::of(recorder.scope()))
+}
+
+fn get_request(uri: &str) -> Request<Body> {
+    Request::get(uri).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn spans_say_what_was_asked_and_answered() {
+    let request = |method: &str, uri: &str| {
+        let peer: SocketAddr = "192.0.2.7:4711".parse().unwrap();
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("host", "users.example.org:8080")
+            .header("user-agent", "test/1")
+            .extension(ConnectInfo(peer))
+            .body(Body::empty())
+            .unwrap()
+    };
+    let always = [
+        ("client.address", "192.0.2.7"),
+        ("network.peer.address", "192.0.2.7"),
+        ("network.peer.port", "4711"),
+        ("network.protocol.version", "1.1"),
+        ("server.address", "users.example.org"),
+        ("server.port", "8080"),
+        ("url.scheme", "http"),
+        ("user_agent.original", "test/1"),
+    ];
+    for (request, name, failed, rest) in [
+        (
+            request("GET", "/users/7?q=1&sig=secret"),
+            "GET /users/{id}",
+            false,
+            vec![
+                ("http.request.method", "GET"),
+                ("http.route", "/users/{id}"),
+                ("http.response.status_code", "200"),
+                ("url.path", "/users/7"),
+                ("url.query", "q=1&sig=REDACTED"),
+            ],
+        ),
+        (
+            request("GET", "/nowhere"),
+            "GET",
+            false,
+            vec![
+                ("http.request.method", "GET"),
+                ("http.response.status_code", "404"),
+                ("url.path", "/nowhere"),
+            ],
+        ),
+        (
+            request("DELETE", "/users/7"),
+            "DELETE /users/{id}",
+            false,
+            vec![
+                ("http.request.method", "DELETE"),
+                ("http.route", "/users/{id}"),
+                ("http.response.status_code", "405"),
+                ("url.path", "/users/7"),
+            ],
+        ),
+        (
+            request("GET", "/fails"),
+            "GET /fails",
+            true,
+            vec![
+                ("error.type", "502"),
+                ("http.request.method", "GET"),
+                ("http.route", "/fails"),
+                ("http.response.status_code", "502"),
+                ("url.path", "/fails"),
+            ],
+        ),
+        (
+            request("BREW", "/nowhere"),
+            "HTTP",
+            false,
+            vec![
+                ("http.request.method", "_OTHER"),
+                ("http.request.method_original", "BREW"),
+                ("http.response.status_code", "404"),
+                ("url.path", "/nowhere"),
+            ],
+        ),
+    ] {
+        let recorder = Recorder::new();
+        let response = app(&recorder).oneshot(request).await.unwrap();
+        response.into_body().collect().await.unwrap();
+
+        let span = recorder.span();
+        assert_eq!(span.name, name);
+        assert_eq!(span.span_kind, SpanKind::Server);
+        let mut all = expected(always);
+        all.extend(
+            rest.into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        assert_eq!(said(&span), (all, failed), "{name}");
+        assert_eq!(span.instrumentation_scope.name(), "telemetry");
+        assert!(
+            span.instrumentation_scope
+                .schema_url()
+                .unwrap()
+                .ends_with("/1.42.0")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_measured() {
+    let recorder = Recorder::new();
+    let response = app(&recorder).oneshot(get_request("/users/7")).await.unwrap();
+    assert_eq!(active(&recorder), [1], "until its body has been read");
+    response.into_body().collect().await.unwrap();
+    assert_eq!(active(&recorder), [0]);
+    let series = expected([
+        ("http.request.method", "GET"),
+        ("http.response.status_code", "200"),
+        ("http.route", "/users/{id}"),
+        ("network.protocol.version", "1.1"),
+        ("url.scheme", "http"),
+    ]);
+    assert_eq!(recorder.durations(HTTP_SERVER_REQUEST_DURATION), [(series, 1)]);
+    assert_eq!(recorder.buckets(HTTP_SERVER_REQUEST_DURATION), CALL_BUCKETS);
+}
+
+fn active(recorder: &Recorder) -> Vec<i64> {
+    recorder
+        .sums(HTTP_SERVER_ACTIVE_REQUESTS)
+        .into_iter()
+        .map(|(_, value)| value)
+        .collect()
+}
+
+#[tokio::test]
+async fn the_callers_context_goes_on_into_the_handler() {
+    let recorder = Recorder::new();
+    let seen = Arc::new(Mutex::new(None));
+    let handler = {
+        let seen = seen.clone();
+        || async move {
+            *seen.lock().unwrap() = Some(Context::map_current(|context| {
+                context.span().span_context().clone()
+            }));
+        }
+    };
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(ServerLayer::of(recorder.scope()));
+    let request = Request::get("/")
+        .header("traceparent", PARENT)
+        .header("tracestate", "vendor=kept")
+        .body(Body::empty())
+        .unwrap();
+    app.oneshot(request).await.unwrap();
+
+    let span = recorder.span();
+    assert_eq!(
+        span.span_context.trace_id().to_string(),
+        "4bf92f3577b34da6a3ce929d0e0e4736"
+    );
+    assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
+    assert!(span.parent_span_is_remote);
+    assert_eq!(span.span_context.trace_state().header(), "vendor=kept");
+    assert_eq!(seen.lock().unwrap().as_ref(), Some(&span.span_context));
+}
+
+#[tokio::test]
+async fn a_cancelled_request_is_counted_and_over() {
+    let recorder = Recorder::new();
+    cancel(app(&recorder).oneshot(get_request("/hangs"))).await;
+
+    let (attributes, failed) = said(&recorder.span());
+    assert_eq!((attributes["error.type"].as_str(), failed), ("cancelled", true));
+    assert!(!attributes.contains_key("http.response.status_code"));
+    assert_eq!(active(&recorder), [0]);
+    let durations = recorder.durations(HTTP_SERVER_REQUEST_DURATION);
+    assert_eq!(
+        (durations[0].0["error.type"].as_str(), durations[0].1),
+        ("cancelled", 1)
+    );
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error() {
+    async fn panics() -> StatusCode {
+        panic!("as the test wants")
+    }
+    let recorder = Recorder::new();
+    let app = Router::new()
+        .route("/", get(panics))
+        .layer(ServerLayer::of(recorder.scope()));
+    let outcome = tokio::spawn(app.oneshot(get_request("/"))).await;
+    assert!(outcome.is_err_and(|error| error.is_panic()));
+    let (attributes, failed) = said(&recorder.span());
+    assert_eq!((attributes["error.type"].as_str(), failed), ("panic", true));
+    assert_eq!(active(&recorder), [0]);
+}
+
+/// The response of a service whose body is `script`.
+async fn answer(recorder: &Recorder, script: Script) -> Response<ResponseBody<Script, ServerCall>> {
+    let mut script = Some(script);
+    let service = tower::service_fn(move |_: Request<()>| {
+        let response = Response::new(script.take().unwrap());
+        async { Ok::<_, Infallible>(response) }
+    });
+    ServerLayer::of(recorder.scope())
+        .layer(service)
+        .oneshot(Request::new(()))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_streamed_body_counts_until_its_end() {
+    let recorder = Recorder::new();
+    let mut body = answer(&recorder, Script::data(&["a", "b"])).await.into_body();
+    for _ in 0..2 {
+        body.frame().await.unwrap().unwrap();
+        assert!(recorder.spans().is_empty(), "ended too early");
+        assert_eq!(active(&recorder), [1]);
+    }
+    assert!(body.frame().await.is_none());
+    let (attributes, failed) = said(&recorder.span());
+    assert_eq!((attributes.get("error.type"), failed), (None, false));
+    assert_eq!(active(&recorder), [0]);
+}
+
+#[tokio::test]
+async fn a_body_cut_short_is_an_error() {
+    for (script, error) in [
+        (Script::data(&["a"]).then_hangs(), "cancelled"),
+        (
+            Script::data(&["a"]).then_fails(ErrorKind::ConnectionReset),
+            "connection_reset",
+        ),
+    ] {
+        let recorder = Recorder::new();
+        let mut body = answer(&recorder, script).await.into_body();
+        body.frame().await.unwrap().unwrap();
+        if error == "cancelled" {
+            drop(body);
+        } else {
+            body.frame().await.unwrap().unwrap_err();
+        }
+        let (attributes, failed) = said(&recorder.span());
+        assert_eq!((attributes["error.type"].as_str(), failed), (error, true));
+        assert_eq!(attributes["http.response.status_code"], "200");
+        assert_eq!(active(&recorder), [0]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
+    let recorder = Recorder::new();
+    let app = Router::new()
+        .route("/empty", get(|| async { StatusCode::NO_CONTENT }))
+        .route(
+            "/announced",
+            get(|| async {
+                let body = Body::new(Script::data(&["12", "345"]).then_hangs());
+                Response::builder()
+                    .header("content-length", 5)
+                    .body(body)
+                    .unwrap()
+            }),
+        )
+        .layer(ServerLayer::of(recorder.scope()));
+    let address = serve(app).await;
+    let client = reqwest_client();
+    for (method, path) in [
+        (Method::HEAD, "/announced"),
+        (Method::GET, "/announced"),
+        (Method::GET, "/empty"),
+        (Method::HEAD, "/nowhere"),
+    ] {
+        let response = client
+            .request(method, format!("http://{address}{path}"))
+            .send()
+            .await
+            .unwrap();
+        response.bytes().await.unwrap();
+    }
+    for span in recorder.wait_for_spans(4).await {
+        let (attributes, failed) = said(&span);
+        assert_eq!(
+            (attributes.get("error.type"), failed),
+            (None, false),
+            "{}",
+            span.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_cancels() {
+    let recorder = Recorder::new();
+    let address = serve(app(&recorder)).await;
+    let response = reqwest_client()
+        .get(format!("http://{address}/hangs"))
+        .timeout(Duration::from_millis(50))
+        .send();
+    assert!(response.await.unwrap_err().is_timeout());
+    let (attributes, _) = said(&recorder.wait_for_spans(1).await[0]);
+    assert_eq!(attributes["error.type"], "cancelled");
+    assert_eq!(active(&recorder), [0]);
+}
+
+#[tokio::test]
+async fn a_recorded_error_is_the_one_error_type() {
+    async fn handler() -> StatusCode {
+        record_error(&std::io::Error::other("disk on fire"));
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+    let recorder = Recorder::new();
+    let app = Router::new()
+        .route("/", get(handler))
+        .layer(ServerLayer::of(recorder.scope()));
+    app.oneshot(get_request("/")).await.unwrap();
+    let span = recorder.span();
+    // `said` refuses an attribute that comes twice.
+    assert_eq!(said(&span).0["error.type"], "std::io::error::Error::Custom");
+    assert_eq!(span.status, opentelemetry::trace::Status::error("disk on fire"));
+    assert_eq!(span.events.len(), 1);
+    // A metric must not depend on what was sampled.
+    assert_eq!(
+        recorder.durations(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"],
+        "500"
+    );
+}
+
+#[tokio::test]
+async fn an_unsampled_request_is_measured_all_the_same() {
+    let recorder = Recorder::sampling(Sampler::AlwaysOff);
+    let app = Router::new()
+        .route("/", get(|| async { trace_id().unwrap_or_default() }))
+        .layer(ServerLayer::of(recorder.scope()));
+    let request = Request::get("/")
+        .header("traceparent", PARENT)
+        .body(Body::empty())
+        .unwrap();
+    let body = app
+        .oneshot(request)
+        .await
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(body.to_bytes(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert!(recorder.spans().is_empty());
+    assert_eq!(recorder.durations(HTTP_SERVER_REQUEST_DURATION)[0].1, 1);
+}
+
+#[tokio::test]
+async fn without_telemetry_a_request_is_served() {
+    let app = Router::new()
+        .route("/", get(|| async { "ok" }))
+        .layer(server_layer());
+    let response = app.oneshot(get_request("/")).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
+}
