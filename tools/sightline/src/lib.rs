@@ -1,1 +1,7 @@
-//! The operator's program: up, certs, trace, traces.
+//! The operator's program as a library: certificates, reading traces back, and running the whole stack.
+//!
+//! The binary `sightline` is a thin layer of commands over it; the end-to-end tests use the same modules, so what
+//! `make up` starts and what the tests start cannot drift apart.
+
+pub mod certs;
+pub mod output;

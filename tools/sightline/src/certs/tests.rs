@@ -1,0 +1,263 @@
+//! Certificates as their readers see them: through rustls, through the file system.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+
+use super::*;
+
+fn request(dir: &Path) -> Request {
+    Request {
+        identities: vec!["agent".to_owned(), "order-service".to_owned()],
+        ..Request::local(dir)
+    }
+}
+
+fn outcomes(report: &Report) -> Vec<&Outcome> {
+    std::iter::once(&report.authority)
+        .chain(&report.identities)
+        .map(|entry| &entry.outcome)
+        .collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o777
+}
+
+fn roots(files: &TlsFiles) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(&files.ca).unwrap())
+        .unwrap();
+    Arc::new(roots)
+}
+
+fn pair(files: &TlsFiles) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    (
+        vec![CertificateDer::from_pem_file(&files.cert).unwrap()],
+        PrivateKeyDer::from_pem_file(&files.key).unwrap(),
+    )
+}
+
+/// One handshake under mutual TLS, in memory.
+fn handshake(server: &TlsFiles, client: &TlsFiles, host: &str) -> Result<(), rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (chain, key) = pair(server);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots(server), provider.clone())
+        .build()
+        .unwrap();
+    let server = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
+    let (chain, key) = pair(client);
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots(client))
+        .with_client_auth_cert(chain, key)?;
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    let mut client =
+        ClientConnection::new(Arc::new(client), ServerName::try_from(host.to_owned()).unwrap()).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
+        }
+        server.read_tls(&mut bytes.as_slice()).unwrap();
+        server.process_new_packets()?;
+        let mut bytes = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut bytes).unwrap();
+        }
+        client.read_tls(&mut bytes.as_slice()).unwrap();
+        client.process_new_packets()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn identities_meet_under_mutual_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = ensure(&request(dir.path())).unwrap();
+    assert_eq!(outcomes(&report), [&Outcome::Made; 3]);
+    let agent = TlsFiles::of(&dir.path().join("agent"));
+    let order = TlsFiles::of(&dir.path().join("order-service"));
+    for host in ["localhost", "127.0.0.1", "::1", "agent"] {
+        handshake(&agent, &order, host).unwrap();
+    }
+    handshake(&agent, &order, "gateway").unwrap_err();
+}
+
+#[test]
+fn another_authority_is_refused() {
+    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    ensure(&request(ours.path())).unwrap();
+    ensure(&request(theirs.path())).unwrap();
+    let server = TlsFiles::of(&ours.path().join("agent"));
+    let mut client = TlsFiles::of(&theirs.path().join("order-service"));
+    handshake(&server, &client, "localhost").unwrap_err();
+    // Also when the stranger trusts us: it is the server that must refuse.
+    client.ca = server.ca.clone();
+    handshake(&server, &client, "localhost").unwrap_err();
+}
+
+#[test]
+fn files_are_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let certs = dir.path().join("state/certs");
+    ensure(&request(&certs)).unwrap();
+    assert_eq!(mode(&certs), 0o700);
+    assert_eq!(mode(&certs.join("agent")), 0o700);
+    assert_eq!(mode(&certs.join("ca/ca.key")), 0o600);
+    assert_eq!(mode(&certs.join("agent/tls.key")), 0o600);
+    fs::set_permissions(certs.join("agent/tls.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    ensure(&request(&certs)).unwrap();
+    assert_eq!(mode(&certs.join("agent/tls.key")), 0o600);
+    let left: Vec<_> = fs::read_dir(certs.join("agent"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(left.len(), 3, "temporary files left: {left:?}");
+}
+
+#[test]
+fn a_good_certificate_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    ensure(&request(dir.path())).unwrap();
+    let before = fs::read(dir.path().join("agent/tls.crt")).unwrap();
+    let report = ensure(&request(dir.path())).unwrap();
+    assert_eq!(outcomes(&report), [&Outcome::Kept; 3]);
+    assert_eq!(fs::read(dir.path().join("agent/tls.crt")).unwrap(), before);
+}
+
+#[test]
+fn one_in_its_last_third_is_renewed() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = OffsetDateTime::now_utc();
+    let first = ensure_at(&request(dir.path()), now).unwrap();
+    let kept = ensure_at(&request(dir.path()), now + Duration::days(59)).unwrap();
+    assert_eq!(outcomes(&kept), [&Outcome::Kept; 3]);
+    let later = first.renew_at();
+    let renewed = ensure_at(&request(dir.path()), later).unwrap();
+    assert_eq!(renewed.authority.outcome, Outcome::Kept);
+    assert_eq!(renewed.identities[0].outcome, Outcome::Renewed(Reason::Expiring));
+    assert!(renewed.renew_at() > later);
+    let read = ensure_at(&request(dir.path()), later).unwrap();
+    assert_eq!(read.identities[0].validity, renewed.identities[0].validity);
+}
+
+#[test]
+fn a_renewed_authority_keeps_its_key_and_its_followers() {
+    let dir = tempfile::tempdir().unwrap();
+    let long_ago = OffsetDateTime::now_utc() - Duration::days(3000);
+    let mut request = request(dir.path());
+    request.life = Duration::days(3650);
+    ensure_at(&request, long_ago).unwrap();
+    let old = dir.path().join("old-ca.crt");
+    fs::copy(dir.path().join("ca/ca.crt"), &old).unwrap();
+    let key = fs::read(dir.path().join("ca/ca.key")).unwrap();
+
+    let report = ensure(&request).unwrap();
+    assert_eq!(report.authority.outcome, Outcome::Renewed(Reason::Expiring));
+    assert_eq!(fs::read(dir.path().join("ca/ca.key")).unwrap(), key);
+    let agent = TlsFiles::of(&dir.path().join("agent"));
+    let mut order = TlsFiles::of(&dir.path().join("order-service"));
+    assert_ne!(fs::read(&old).unwrap(), fs::read(&agent.ca).unwrap());
+    handshake(&agent, &order, "localhost").unwrap();
+    order.ca = old;
+    handshake(&agent, &order, "localhost").unwrap();
+}
+
+#[test]
+fn what_does_not_fit_is_renewed() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = dir.path().join("agent");
+    let outcome = || ensure(&request(dir.path())).unwrap().identities.remove(0).outcome;
+    ensure(&request(dir.path())).unwrap();
+
+    fs::remove_file(agent.join("tls.key")).unwrap();
+    assert_eq!(outcome(), Outcome::Renewed(Reason::Damaged));
+    fs::write(agent.join("tls.crt"), "no certificate").unwrap();
+    assert_eq!(outcome(), Outcome::Renewed(Reason::Damaged));
+    fs::copy(dir.path().join("order-service/tls.key"), agent.join("tls.key")).unwrap();
+    assert_eq!(outcome(), Outcome::Renewed(Reason::Damaged));
+    for file in ["tls.crt", "tls.key"] {
+        fs::copy(dir.path().join("order-service").join(file), agent.join(file)).unwrap();
+    }
+    assert_eq!(outcome(), Outcome::Renewed(Reason::OtherNames));
+    fs::remove_dir_all(dir.path().join("ca")).unwrap();
+    assert_eq!(outcome(), Outcome::Renewed(Reason::OtherAuthority));
+    assert_eq!(outcome(), Outcome::Kept);
+}
+
+#[test]
+fn an_authority_without_its_key_signs_nothing_and_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    ensure(&request(dir.path())).unwrap();
+    fs::remove_file(dir.path().join("ca/ca.key")).unwrap();
+    assert_eq!(
+        outcomes(&ensure(&request(dir.path())).unwrap()),
+        [&Outcome::Kept; 3]
+    );
+    fs::remove_file(dir.path().join("agent/tls.crt")).unwrap();
+    let error = ensure(&request(dir.path())).unwrap_err().to_string();
+    assert!(error.contains("no ca.key"), "{error}");
+
+    fs::copy(
+        dir.path().join("order-service/tls.key"),
+        dir.path().join("ca/ca.key"),
+    )
+    .unwrap();
+    let error = ensure(&request(dir.path())).unwrap_err().to_string();
+    assert!(error.contains("belongs to another"), "{error}");
+}
+
+#[test]
+fn a_kill_after_the_authoritys_key_is_recovered_from() {
+    let dir = tempfile::tempdir().unwrap();
+    ensure(&request(dir.path())).unwrap();
+    fs::remove_file(dir.path().join("ca/ca.crt")).unwrap();
+    let report = ensure(&request(dir.path())).unwrap();
+    // The same key: what it signed is still good.
+    assert_eq!(
+        outcomes(&report),
+        [&Outcome::Made, &Outcome::Kept, &Outcome::Kept]
+    );
+}
+
+#[test]
+fn names_stay_inside_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [
+        "", "ca", "..", "../x", "a/b", ".hidden", "UPPER", "a..b", "-a", "a-", "ä", "a b", "*.x",
+    ] {
+        let request = Request {
+            identities: vec![name.to_owned()],
+            ..Request::local(dir.path().join("certs"))
+        };
+        assert!(matches!(ensure(&request), Err(CertsError::Name(_))), "{name:?}");
+    }
+    assert!(!dir.path().join("certs").exists());
+    for name in ["grafana", "otel.example.com", "a-1"] {
+        check_name(name).unwrap();
+    }
+}
+
+#[test]
+fn a_life_must_be_possible() {
+    let dir = tempfile::tempdir().unwrap();
+    for days in [-1, 0, 3651] {
+        let request = Request {
+            life: Duration::days(days),
+            ..Request::local(dir.path())
+        };
+        assert!(matches!(ensure(&request), Err(CertsError::Life(_))));
+    }
+}

@@ -1,0 +1,3 @@
+//! One module for each command: its arguments, and what it prints.
+
+pub(crate) mod certs;

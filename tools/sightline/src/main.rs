@@ -1,0 +1,31 @@
+//! `sightline`: the operator's program.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sightline::output;
+
+/// Run the stack on this machine and look at what it records
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Certs(commands::certs::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Certs(args) => commands::certs::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        output::note(format_args!("sightline: {error:#}"));
+        ExitCode::from(2)
+    })
+}
