@@ -4,4 +4,7 @@
 //! `make up` starts and what the tests start cannot drift apart.
 
 pub mod certs;
+mod http;
+pub mod jaeger;
 pub mod output;
+pub mod waterfall;

@@ -18,11 +18,15 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Certs(commands::certs::Args),
+    Trace(commands::trace::Args),
+    Traces(commands::traces::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Certs(args) => commands::certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Trace(args) => commands::trace::run(args),
+        Command::Traces(args) => commands::traces::run(args),
     };
     result.unwrap_or_else(|error| {
         output::note(format_args!("sightline: {error:#}"));

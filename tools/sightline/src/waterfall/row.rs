@@ -1,0 +1,181 @@
+//! One span on one line, and its error on the next.
+
+use super::style::{Paint, Style};
+use super::text::{duration, escape, fit, width};
+use super::tree::{Place, Row};
+use crate::jaeger::{Kind, Span, Status, Trace};
+
+const MIN_WIDTH: usize = 60;
+const KIND: usize = 8;
+const TIME: usize = 8;
+/// A longer service name is shortened.
+const MAX_SERVICE: usize = 22;
+const MAX_BAR: usize = 48;
+
+/// Widths of the columns, and the time that the bars share.
+#[derive(Debug)]
+pub(super) struct Layout {
+    service: usize,
+    label: usize,
+    bar: usize,
+    start: u64,
+    length: u64,
+    services: Vec<String>,
+}
+
+impl Layout {
+    pub(super) fn of(trace: &Trace, columns: usize) -> Self {
+        let services: Vec<String> = trace.services().into_iter().map(str::to_owned).collect();
+        let longest = services
+            .iter()
+            .map(|name| width(&escape(name)))
+            .max()
+            .unwrap_or(0);
+        let service = longest.clamp("SERVICE".len(), MAX_SERVICE);
+        // Five gaps of one column.
+        let rest = columns
+            .max(MIN_WIDTH)
+            .saturating_sub(service + KIND + 2 * TIME + 5);
+        let bar = (rest * 3 / 10).min(MAX_BAR);
+        let (start, end) = trace.bounds().unwrap_or_default();
+        Self {
+            service,
+            label: rest - bar,
+            bar,
+            start,
+            length: end - start,
+            services,
+        }
+    }
+
+    /// Where the column of names begins.
+    pub(super) fn indent(&self) -> usize {
+        self.service + KIND + 2
+    }
+
+    pub(super) fn titles(&self) -> String {
+        let (service, kind, span) = (
+            fit("SERVICE", self.service),
+            fit("KIND", KIND),
+            fit("SPAN", self.label),
+        );
+        format!("{service} {kind} {span} {:>TIME$} {:>TIME$}", "START", "DURATION")
+    }
+
+    /// The line of a span, and a second one with what went wrong.
+    pub(super) fn row(&self, row: &Row<'_>, style: Style) -> Vec<String> {
+        let span = row.span;
+        let paint = self
+            .services
+            .iter()
+            .position(|name| *name == span.service)
+            .map_or(Paint::Plain, Paint::Service);
+        let (label_paint, bar_paint) = if span.is_error() {
+            (Paint::Error, Paint::Error)
+        } else {
+            (Paint::Plain, paint)
+        };
+        let name = if span.service.is_empty() {
+            "(unnamed)".into()
+        } else {
+            escape(&span.service)
+        };
+        let prefix = self.prefix(row);
+        let label = fit(&escape(&span.name), self.label.saturating_sub(width(&prefix)));
+        let mut lines = vec![format!(
+            "{} {} {}{} {:>TIME$} {:>TIME$} {}",
+            style.paint(&fit(&name, self.service), paint),
+            style.paint(&fit(kind(span.kind), KIND), Paint::Faint),
+            style.paint(&prefix, Paint::Faint),
+            style.paint(&label, label_paint),
+            self.offset(span),
+            length(span),
+            style.paint(&self.bar(span), bar_paint),
+        )];
+        if let Status::Error(message) = &span.status {
+            let reason = reason(span, message);
+            let room = self.label + self.bar + 2 * TIME + 3;
+            let text = fit(&format!("✗ {}", escape(&reason)), room);
+            lines.push(format!(
+                "{}{}",
+                " ".repeat(self.indent()),
+                style.paint(text.trim_end(), Paint::Error)
+            ));
+        }
+        lines
+    }
+
+    /// The lines of the tree in front of a name, in at most half of its column.
+    fn prefix(&self, row: &Row<'_>) -> String {
+        let branch = match row.place {
+            Place::Root => "",
+            Place::Orphan => "? ",
+            Place::Child { last: true } => "└ ",
+            Place::Child { last: false } => "├ ",
+        };
+        if row.depth > row.lines.len() + 1 || (row.lines.len() + 1) * 2 > self.label / 2 {
+            return format!("{}… {branch}", row.depth);
+        }
+        let lines = row.lines.iter().map(|&goes_on| if goes_on { "│ " } else { "  " });
+        lines.chain([branch]).collect()
+    }
+
+    fn offset(&self, span: &Span) -> String {
+        if span.start == 0 {
+            "?".to_owned()
+        } else {
+            duration(span.start.saturating_sub(self.start))
+        }
+    }
+
+    fn bar(&self, span: &Span) -> String {
+        if span.start == 0 || self.bar == 0 {
+            return String::new();
+        }
+        let cells = |time: u64| {
+            let share = u128::from(time) * self.bar as u128 / u128::from(self.length.max(1));
+            usize::try_from(share).unwrap_or(self.bar).min(self.bar)
+        };
+        let from = cells(span.start.saturating_sub(self.start)).min(self.bar - 1);
+        let to = cells(span.end.saturating_sub(self.start)).max(from + 1);
+        format!("{}{}", " ".repeat(from), "█".repeat(to - from))
+    }
+}
+
+fn length(span: &Span) -> String {
+    if span.start == 0 || span.end < span.start {
+        "?".to_owned()
+    } else {
+        duration(span.end - span.start)
+    }
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Unspecified => "",
+        Kind::Internal => "internal",
+        Kind::Server => "server",
+        Kind::Client => "client",
+        Kind::Producer => "producer",
+        Kind::Consumer => "consumer",
+    }
+}
+
+/// The status message; where there is none, the next best account of the error.
+fn reason(span: &Span, message: &str) -> String {
+    if !message.is_empty() {
+        return message.to_owned();
+    }
+    let attributes = span.events.iter().rev().flat_map(|event| &event.attributes);
+    let mut exceptions = attributes
+        .filter(|(key, _)| key == "exception.message")
+        .map(|(_, value)| value);
+    exceptions
+        .next()
+        .map(ToString::to_string)
+        .or_else(|| {
+            span.attribute("error.type")
+                .map(|kind| format!("error.type {kind}"))
+        })
+        .unwrap_or_else(|| "error, without a message".to_owned())
+}

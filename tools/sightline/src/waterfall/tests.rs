@@ -1,0 +1,310 @@
+//! Pictures of traces.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::jaeger::{Event, Kind, Link, Status, Value};
+
+/// A span in microseconds of a trace that begins one second after 1970.
+pub(super) fn span(id: &str, parent: Option<&str>, start: u64, length: u64) -> Span {
+    let at = |micros: u64| 1_000_000_000 + micros * 1000;
+    Span {
+        trace_id: "5b8efff798038103d269b633813fc60c".to_owned(),
+        span_id: id.to_owned(),
+        parent_span_id: parent.map(str::to_owned),
+        service: "shop".to_owned(),
+        scope: String::new(),
+        name: id.to_owned(),
+        kind: Kind::Internal,
+        start: at(start),
+        end: at(start + length),
+        attributes: Vec::new(),
+        resource: Arc::default(),
+        events: Vec::new(),
+        links: Vec::new(),
+        status: Status::Unset,
+    }
+}
+
+fn named(mut span: Span, service: &str, kind: Kind, name: &str) -> Span {
+    (span.service, span.kind, span.name) = (service.to_owned(), kind, name.to_owned());
+    span
+}
+
+fn text(value: &str) -> Value {
+    Value::String(value.to_owned())
+}
+
+fn trace(spans: Vec<Span>) -> Trace {
+    Trace {
+        id: "5b8efff798038103d269b633813fc60c".to_owned(),
+        spans,
+    }
+}
+
+fn order() -> Trace {
+    let reserve = "sightline.inventory.v1.Inventory/Reserve";
+    let mut failed = named(
+        span("4", Some("3"), 2_000, 1_500),
+        "user-service",
+        Kind::Client,
+        "SELECT users",
+    );
+    failed.status = Status::Error("database is locked".to_owned());
+    trace(vec![
+        named(
+            span("1", None, 0, 10_000),
+            "order-service",
+            Kind::Server,
+            "GET /orders/{id}",
+        ),
+        named(
+            span("2", Some("1"), 1_000, 4_000),
+            "order-service",
+            Kind::Client,
+            "GET /users/{id}",
+        ),
+        named(
+            span("3", Some("2"), 1_500, 3_000),
+            "user-service",
+            Kind::Server,
+            "GET /users/{id}",
+        ),
+        failed,
+        named(
+            span("5", Some("1"), 5_500, 4_000),
+            "order-service",
+            Kind::Client,
+            reserve,
+        ),
+        named(
+            span("6", Some("5"), 6_000, 3_000),
+            "inventory-service",
+            Kind::Server,
+            reserve,
+        ),
+    ])
+}
+
+#[track_caller]
+fn assert_picture(actual: &str, expected: &str) {
+    assert_eq!(
+        actual, expected,
+        "\n--- drawn\n{actual}--- expected\n{expected}---"
+    );
+}
+
+#[test]
+fn an_order_fits_eighty_columns() {
+    let drawn = render(
+        &order(),
+        &Options {
+            width: 80,
+            ..Options::default()
+        },
+    );
+    assert_picture(
+        &drawn,
+        "\
+Trace 5b8efff798038103d269b633813fc60c  GET /orders/{id}
+1970-01-01 00:00:01.000 UTC · 10.0 ms · 6 spans · 3 services · 1 error
+
+SERVICE           KIND     SPAN                        START DURATION
+order-service     server   GET /orders/{id}             0 ns  10.0 ms ██████████
+order-service     client   ├ GET /users/{id}         1.00 ms  4.00 ms  ████
+user-service      server   │ └ GET /users/{id}       1.50 ms  3.00 ms  ███
+user-service      client   │   └ SELECT users        2.00 ms  1.50 ms   █
+                           ✗ database is locked
+order-service     client   └ sightline.i…ry/Reserve  5.50 ms  4.00 ms      ████
+inventory-service server     └ sightline.…y/Reserve  6.00 ms  3.00 ms       ███
+",
+    );
+    assert!(drawn.lines().all(|line| text::width(line) <= 80), "{drawn}");
+}
+
+#[test]
+fn orphans_and_clocks_are_remarked_on() {
+    let mut early = span("early", Some("a"), 0, 5);
+    early.start -= 2_000;
+    let drawn = render(
+        &trace(vec![span("a", Some("gone"), 0, 100), early]),
+        &Options::default(),
+    );
+    assert!(drawn.contains(" ? a "), "{drawn}");
+    assert!(
+        drawn.contains("1 span (marked ?) under a parent that is not stored"),
+        "{drawn}"
+    );
+    assert!(drawn.contains("1 span begins before their parent"), "{drawn}");
+    let known = Options {
+        caller: Some("gone"),
+        ..Options::default()
+    };
+    assert!(!render(&trace(vec![span("a", Some("gone"), 0, 100)]), &known).contains('?'));
+}
+
+#[test]
+fn hostile_names_do_nothing_to_the_terminal() {
+    let mut hostile = named(
+        span("a", None, 0, 1),
+        "sh\x1b[31mop",
+        Kind::Server,
+        "GET \x1b]0;title\x07/\r\n",
+    );
+    hostile.status = Status::Error("\x1b[2J".to_owned());
+    hostile.attributes = vec![("k\x1b[1m".to_owned(), text("v\x1b[1m\nsecond\u{202e}"))];
+    hostile.resource = Arc::new(vec![("service.name".to_owned(), text("\x1b[5m"))]);
+    hostile.events = vec![Event {
+        time: 0,
+        name: "\x1b[6m".to_owned(),
+        attributes: vec![],
+    }];
+    hostile.links = vec![Link {
+        trace_id: "\x1b[7m".to_owned(),
+        span_id: "\x08".to_owned(),
+    }];
+    hostile.scope = "\x1bc".to_owned();
+    let mut hostile = trace(vec![hostile]);
+    hostile.id = "\x1b[1m".to_owned();
+    let drawn = render(
+        &hostile,
+        &Options {
+            attributes: true,
+            ..Options::default()
+        },
+    );
+    let control = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!drawn.contains(control), "{drawn:?}");
+}
+
+#[test]
+fn impossible_times_are_drawn_as_unknown() {
+    let mut backwards = span("backwards", Some("a"), 10, 0);
+    backwards.end -= 5_000;
+    let mut undated = span("undated", Some("a"), 0, 0);
+    (undated.start, undated.end) = (0, 0);
+    let mut far = span("far", Some("a"), 0, 0);
+    (far.start, far.end) = (u64::MAX - 1, u64::MAX);
+    let drawn = render(
+        &trace(vec![span("a", None, 0, 100), backwards, undated, far]),
+        &Options::default(),
+    );
+    assert_eq!(
+        drawn.lines().filter(|line| line.contains(" ?")).count(),
+        2,
+        "{drawn}"
+    );
+    assert!(render(&trace(Vec::new()), &Options::default()).contains("0 spans"));
+}
+
+#[test]
+fn a_huge_trace_is_cut_but_not_its_errors() {
+    let mut spans = vec![span("root", None, 0, 1_000_000)];
+    spans.extend((1..5_000_u64).map(|n| {
+        let mut child = span(&format!("child-{n}"), Some("root"), n, 1);
+        if n % 600 == 0 {
+            child.status = Status::Error(format!("failed {n}"));
+        }
+        child
+    }));
+    let drawn = render(
+        &trace(spans),
+        &Options {
+            max_spans: 100,
+            ..Options::default()
+        },
+    );
+    assert!(
+        drawn.contains("… 4900 more spans, 8 of them with an error (--spans 5000 shows all)"),
+        "{drawn}"
+    );
+    assert!(
+        drawn.contains("✗ failed 600\n") && drawn.contains("… and 3 more errors"),
+        "{drawn}"
+    );
+    assert!(drawn.lines().count() < 130);
+}
+
+#[test]
+fn deep_trees_leave_room_for_names() {
+    let spans = (0..60_u64)
+        .map(|n| {
+            span(
+                &format!("level-{n}"),
+                n.checked_sub(1).map(|p| format!("level-{p}")).as_deref(),
+                n,
+                100,
+            )
+        })
+        .collect();
+    let drawn = render(
+        &trace(spans),
+        &Options {
+            width: 80,
+            ..Options::default()
+        },
+    );
+    assert!(drawn.contains("59… └ level-59"), "{drawn}");
+    assert!(drawn.lines().all(|line| text::width(line) <= 80), "{drawn}");
+}
+
+#[test]
+fn attributes_follow_their_span() {
+    let mut one = named(span("a", None, 0, 100), "shop", Kind::Server, "GET /");
+    one.scope = "telemetry".to_owned();
+    one.attributes = vec![("http.response.status_code".to_owned(), Value::Int(500))];
+    one.resource = Arc::new(vec![("service.version".to_owned(), text("1.0"))]);
+    one.events = vec![Event {
+        time: one.start + 50_000,
+        name: "exception".to_owned(),
+        attributes: vec![
+            ("exception.message".to_owned(), text("boom")),
+            ("exception.stacktrace".to_owned(), text(&"at x\n".repeat(30))),
+        ],
+    }];
+    one.status = Status::Error(String::new());
+    let drawn = render(
+        &trace(vec![one]),
+        &Options {
+            width: 80,
+            attributes: true,
+            ..Options::default()
+        },
+    );
+    for line in [
+        "                 ✗ boom",
+        "                 scope telemetry",
+        "                 http.response.status_code = 500",
+        "                 • exception after 50.0 µs",
+        "                   exception.message = boom",
+        "                       at x",
+        "                       … (150 characters in all)",
+        "Resource of shop",
+        "  service.version = 1.0",
+    ] {
+        assert!(drawn.lines().any(|drawn| drawn == line), "{line:?} in\n{drawn}");
+    }
+}
+
+#[test]
+fn colour_is_only_added() {
+    let plain = render(&order(), &Options::default());
+    let coloured = render(
+        &order(),
+        &Options {
+            colour: true,
+            ..Options::default()
+        },
+    );
+    let mut stripped = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once('\x1b') {
+        stripped.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    stripped.push_str(rest);
+    // Blanks at the end of a line are cut before the colour's end only.
+    let trimmed: Vec<_> = stripped.lines().map(str::trim_end).collect();
+    assert_eq!(trimmed, plain.lines().collect::<Vec<_>>());
+    assert_ne!(coloured, plain);
+}
