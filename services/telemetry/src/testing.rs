@@ -53,9 +53,7 @@ impl Recorder {
                 .with_sampler(sampler)
                 .with_simple_exporter(spans.clone())
                 .build(),
-            metrics: SdkMeterProvider::builder()
-                .with_periodic_exporter(measured.clone())
-                .build(),
+            metrics: SdkMeterProvider::builder().with_periodic_exporter(measured.clone()).build(),
             spans,
             measured,
         }
@@ -85,9 +83,7 @@ impl Recorder {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), waiting)
-            .await
-            .expect("spans should have ended by now");
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("spans should have ended by now");
         self.spans()
     }
 
@@ -149,18 +145,12 @@ pub(crate) fn attributes(pairs: impl IntoIterator<Item = KeyValue>) -> Attribute
 /// The attributes of `span`, and whether its status says it failed.
 #[track_caller]
 pub(crate) fn said(span: &SpanData) -> (Attributes, bool) {
-    (
-        attributes(span.attributes.clone()),
-        matches!(span.status, Status::Error { .. }),
-    )
+    (attributes(span.attributes.clone()), matches!(span.status, Status::Error { .. }))
 }
 
 /// Attributes written down in a test.
 pub(crate) fn expected<const N: usize>(pairs: [(&str, &str); N]) -> Attributes {
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// A body of these frames. It ends behind them, or hangs.
@@ -172,10 +162,8 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn data(chunks: &[&'static str]) -> Self {
-        let frames = chunks
-            .iter()
-            .map(|chunk| Ok(Frame::data(Bytes::from_static(chunk.as_bytes()))))
-            .collect();
+        let frames =
+            chunks.iter().map(|chunk| Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))).collect();
         Self { frames, hangs: false }
     }
 
@@ -235,10 +223,7 @@ pub(crate) async fn serve(app: axum::Router) -> SocketAddr {
 
 /// An address where nobody listens.
 pub(crate) fn nobody() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A plain client. Reqwest wants a TLS provider even for plain HTTP.

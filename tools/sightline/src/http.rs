@@ -15,11 +15,7 @@ pub(crate) fn client(target: &Url) -> reqwest::Result<reqwest::Client> {
         .user_agent(concat!("sightline/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(30));
-    let builder = if is_loopback(target) {
-        builder.no_proxy()
-    } else {
-        builder
-    };
+    let builder = if is_loopback(target) { builder.no_proxy() } else { builder };
     builder.build()
 }
 
@@ -47,19 +43,10 @@ mod tests {
 
     #[test]
     fn loopback_is_known_by_its_names() {
-        for url in [
-            "http://localhost:1",
-            "http://127.0.0.5",
-            "http://[::1]:16686/x",
-            "http://a.localhost",
-        ] {
+        for url in ["http://localhost:1", "http://127.0.0.5", "http://[::1]:16686/x", "http://a.localhost"] {
             assert!(is_loopback(&url.parse().unwrap()), "{url}");
         }
-        for url in [
-            "http://example.com",
-            "http://10.0.0.1",
-            "http://localhost.example.com",
-        ] {
+        for url in ["http://example.com", "http://10.0.0.1", "http://localhost.example.com"] {
             assert!(!is_loopback(&url.parse().unwrap()), "{url}");
         }
     }

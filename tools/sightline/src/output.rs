@@ -29,16 +29,7 @@ pub fn colour() -> bool {
 /// Columns of the terminal on standard output; where there is none, `COLUMNS` or 100.
 #[must_use]
 pub fn width() -> usize {
-    let terminal = rustix::termios::tcgetwinsize(io::stdout())
-        .ok()
-        .map(|size| usize::from(size.ws_col));
-    let variable = || {
-        std::env::var("COLUMNS")
-            .ok()
-            .and_then(|columns| columns.parse().ok())
-    };
-    terminal
-        .filter(|&columns| columns > 0)
-        .or_else(variable)
-        .unwrap_or(100)
+    let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    let variable = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    terminal.filter(|&columns| columns > 0).or_else(variable).unwrap_or(100)
 }

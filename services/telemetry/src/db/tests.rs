@@ -6,11 +6,8 @@ use super::*;
 use crate::span::{record_error, trace_id};
 use crate::testing::{Recorder, cancel, expected, never, said};
 
-const READ_USER: Query = Query {
-    operation: "SELECT",
-    collection: "users",
-    text: "SELECT name FROM users WHERE id = ?",
-};
+const READ_USER: Query =
+    Query { operation: "SELECT", collection: "users", text: "SELECT name FROM users WHERE id = ?" };
 
 #[derive(Debug)]
 enum Failure {
@@ -41,10 +38,7 @@ const ALWAYS: [(&str, &str); 7] = [
 #[tokio::test]
 async fn a_call_is_a_span_and_a_measurement() {
     let recorder = Recorder::new();
-    let inside = database(&recorder)
-        .call(&READ_USER, async { Ok::<_, Failure>(trace_id()) })
-        .await
-        .unwrap();
+    let inside = database(&recorder).call(&READ_USER, async { Ok::<_, Failure>(trace_id()) }).await.unwrap();
 
     let span = recorder.span();
     assert_eq!(span.name, "SELECT users");
@@ -53,10 +47,7 @@ async fn a_call_is_a_span_and_a_measurement() {
     let mut all = expected(ALWAYS);
     all.insert("db.query.text".into(), READ_USER.text.into());
     assert_eq!(said(&span), (all, false));
-    assert_eq!(
-        recorder.durations(DB_CLIENT_OPERATION_DURATION),
-        [(expected(ALWAYS), 1)]
-    );
+    assert_eq!(recorder.durations(DB_CLIENT_OPERATION_DURATION), [(expected(ALWAYS), 1)]);
     assert_eq!(recorder.buckets(DB_CLIENT_OPERATION_DURATION), DATABASE_BUCKETS);
 }
 
@@ -69,10 +60,7 @@ async fn a_failure_is_known_by_its_class_only() {
     let class = "telemetry::db::tests::Failure::Database";
     assert_eq!(said(&span).0["error.type"], class);
     assert_eq!(span.status, Status::error(""));
-    assert_eq!(
-        recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"],
-        class
-    );
+    assert_eq!(recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"], class);
     assert!(!format!("{span:?}").contains("ada@"));
 }
 
@@ -86,10 +74,7 @@ async fn an_error_recorded_inside_is_not_said_twice() {
     };
     database(&recorder).call(&READ_USER, failing).await.unwrap_err();
     let span = recorder.span();
-    assert_eq!(
-        said(&span).0["error.type"],
-        "telemetry::db::tests::Failure::Database"
-    );
+    assert_eq!(said(&span).0["error.type"], "telemetry::db::tests::Failure::Database");
     assert_eq!(span.events.len(), 1);
 }
 
@@ -99,8 +84,5 @@ async fn a_cancelled_call_is_an_error() {
     cancel(database(&recorder).call(&READ_USER, never::<Result<(), Failure>>())).await;
     let (attributes, failed) = said(&recorder.span());
     assert_eq!((attributes["error.type"].as_str(), failed), ("cancelled", true));
-    assert_eq!(
-        recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"],
-        "cancelled"
-    );
+    assert_eq!(recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"], "cancelled");
 }

@@ -24,10 +24,7 @@ impl Authority {
     pub(super) fn ensure(dir: &Path, now: OffsetDateTime) -> Result<(Self, Entry), CertsError> {
         files::make_dir(dir)?;
         let (cert_path, key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
-        let unusable = |problem| CertsError::Authority {
-            dir: dir.to_owned(),
-            problem,
-        };
+        let unusable = |problem| CertsError::Authority { dir: dir.to_owned(), problem };
 
         let key = files::read(&key_path)?
             .map(|pem| KeyPair::from_pem(&pem).map_err(|_| unusable("has a ca.key that is no private key")))
@@ -59,21 +56,8 @@ impl Authority {
                 (Some(key), pem, validity, outcome)
             }
         };
-        let entry = Entry {
-            name: "ca".to_owned(),
-            dir: dir.to_owned(),
-            outcome,
-            validity,
-        };
-        Ok((
-            Self {
-                pem,
-                validity,
-                dir: dir.to_owned(),
-                key,
-            },
-            entry,
-        ))
+        let entry = Entry { name: "ca".to_owned(), dir: dir.to_owned(), outcome, validity };
+        Ok((Self { pem, validity, dir: dir.to_owned(), key }, entry))
     }
 
     /// Signs a certificate; `None` of a key is an error here and nowhere else.
@@ -87,10 +71,7 @@ impl Authority {
             dir: self.dir.clone(),
             problem: "has no ca.key, and a certificate must be signed",
         })?;
-        let failed = |source| CertsError::Make {
-            name: name.to_owned(),
-            source,
-        };
+        let failed = |source| CertsError::Make { name: name.to_owned(), source };
         let issuer = Issuer::from_ca_cert_pem(&self.pem, key).map_err(failed)?;
         Ok(params.signed_by(leaf_key, &issuer).map_err(failed)?.pem())
     }
@@ -105,9 +86,7 @@ fn generate(path: &Path) -> Result<KeyPair, CertsError> {
 fn self_sign(key: &KeyPair, validity: Validity) -> Result<String, CertsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Sightline local authority");
+    params.distinguished_name.push(DnType::CommonName, "Sightline local authority");
     // It signs certificates of processes, and no further authority.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -116,18 +95,13 @@ fn self_sign(key: &KeyPair, validity: Validity) -> Result<String, CertsError> {
 }
 
 fn failed(source: rcgen::Error) -> CertsError {
-    CertsError::Make {
-        name: "the authority".to_owned(),
-        source,
-    }
+    CertsError::Make { name: "the authority".to_owned(), source }
 }
 
 /// Its validity, or what is wrong with it.
 fn check(pem: &str, key: Option<&KeyPair>) -> Result<Validity, &'static str> {
     let pem = inspect::parse(pem).ok_or("has a ca.crt that is no certificate")?;
-    let certificate = pem
-        .parse_x509()
-        .map_err(|_| "has a ca.crt that is no certificate")?;
+    let certificate = pem.parse_x509().map_err(|_| "has a ca.crt that is no certificate")?;
     if !certificate.is_ca() {
         return Err("has a ca.crt that may not sign");
     }

@@ -27,11 +27,7 @@ impl Access {
 
 /// Makes a directory, and its parents, for the owner alone. One that is there keeps its mode.
 pub(super) fn make_dir(dir: &Path) -> Result<(), CertsError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(failed("make directory", dir))
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make directory", dir))
 }
 
 /// Holds off other callers until dropped.
@@ -94,10 +90,7 @@ fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
 
 /// Takes others' rights on a key away, should someone have given any.
 pub(super) fn restrict(path: &Path) -> Result<(), CertsError> {
-    let mode = fs::metadata(path)
-        .map_err(failed("read", path))?
-        .permissions()
-        .mode();
+    let mode = fs::metadata(path).map_err(failed("read", path))?.permissions().mode();
     if mode & 0o077 != 0 {
         let owner = Permissions::from_mode(Access::Owner.mode());
         fs::set_permissions(path, owner).map_err(failed("restrict", path))?;
@@ -106,9 +99,5 @@ pub(super) fn restrict(path: &Path) -> Result<(), CertsError> {
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CertsError {
-    move |source| CertsError::File {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| CertsError::File { action, path: path.to_owned(), source }
 }

@@ -37,12 +37,7 @@ pub(super) fn ensure(
     if files::read(&paths.ca)?.as_deref() != Some(authority.pem.as_str()) {
         files::replace(&paths.ca, &authority.pem, Access::Public)?;
     }
-    Ok(Entry {
-        name: name.to_owned(),
-        dir,
-        outcome,
-        validity,
-    })
+    Ok(Entry { name: name.to_owned(), dir, outcome, validity })
 }
 
 /// The validity of a certificate that can stay; else why not, with `None` for there being none.
@@ -101,10 +96,7 @@ fn make(
     life: Duration,
     now: OffsetDateTime,
 ) -> Result<Validity, CertsError> {
-    let failed = |source| CertsError::Make {
-        name: name.to_owned(),
-        source,
-    };
+    let failed = |source| CertsError::Make { name: name.to_owned(), source };
     let mut validity = Validity::starting(now, life);
     // Past its authority's end a certificate is worth nothing, whatever it says.
     validity.not_after = validity.not_after.min(authority.validity.not_after);
@@ -114,10 +106,8 @@ fn make(
     params.distinguished_name.push(DnType::CommonName, name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     // The agent is a server to services and a client of the gateway: each identity may be both.
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     (params.not_before, params.not_after) = (validity.not_before, validity.not_after);
 

@@ -36,14 +36,8 @@ use time::{Duration, OffsetDateTime};
 use self::authority::Authority;
 
 /// The processes of the local stack, each with a certificate of its own.
-pub const IDENTITIES: [&str; 6] = [
-    "agent",
-    "gateway",
-    "jaeger",
-    "user-service",
-    "order-service",
-    "inventory-service",
-];
+pub const IDENTITIES: [&str; 6] =
+    ["agent", "gateway", "jaeger", "user-service", "order-service", "inventory-service"];
 
 /// How long an identity's certificate lives unless asked otherwise.
 pub const LEAF_LIFE: Duration = Duration::days(90);
@@ -69,11 +63,7 @@ impl Request {
     /// The identities of the local stack, at their usual life.
     #[must_use]
     pub fn local(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            identities: IDENTITIES.map(str::to_owned).to_vec(),
-            life: LEAF_LIFE,
-        }
+        Self { dir: dir.into(), identities: IDENTITIES.map(str::to_owned).to_vec(), life: LEAF_LIFE }
     }
 }
 
@@ -158,10 +148,7 @@ impl Validity {
     fn starting(now: OffsetDateTime, life: Duration) -> Self {
         // X.509 times have whole seconds.
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        Self {
-            not_before: now - BACKDATE,
-            not_after: now + life,
-        }
+        Self { not_before: now - BACKDATE, not_after: now + life }
     }
 
     /// When a third of its life is left: from here on it is renewed.
@@ -239,10 +226,7 @@ fn ensure_at(request: &Request, now: OffsetDateTime) -> Result<Report, CertsErro
         .iter()
         .map(|name| leaf::ensure(&authority, &request.dir, name, request.life, now))
         .collect::<Result<_, _>>()?;
-    Ok(Report {
-        authority: entry,
-        identities,
-    })
+    Ok(Report { authority: entry, identities })
 }
 
 fn check_name(name: &str) -> Result<(), CertsError> {
@@ -251,9 +235,7 @@ fn check_name(name: &str) -> Result<(), CertsError> {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     // 64 is the most a common name holds.
     if name != "ca" && name.len() <= 64 && name.split('.').all(label) {
@@ -278,11 +260,7 @@ impl TlsFiles {
     /// The files in an identity's directory.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
-        Self {
-            ca: dir.join("ca.crt"),
-            cert: dir.join("tls.crt"),
-            key: dir.join("tls.key"),
-        }
+        Self { ca: dir.join("ca.crt"), cert: dir.join("tls.crt"), key: dir.join("tls.key") }
     }
 }
 

@@ -12,17 +12,11 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use super::*;
 
 fn request(dir: &Path) -> Request {
-    Request {
-        identities: vec!["agent".to_owned(), "order-service".to_owned()],
-        ..Request::local(dir)
-    }
+    Request { identities: vec!["agent".to_owned(), "order-service".to_owned()], ..Request::local(dir) }
 }
 
 fn outcomes(report: &Report) -> Vec<&Outcome> {
-    std::iter::once(&report.authority)
-        .chain(&report.identities)
-        .map(|entry| &entry.outcome)
-        .collect()
+    std::iter::once(&report.authority).chain(&report.identities).map(|entry| &entry.outcome).collect()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -31,9 +25,7 @@ fn mode(path: &Path) -> u32 {
 
 fn roots(files: &TlsFiles) -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(&files.ca).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_file(&files.ca).unwrap()).unwrap();
     Arc::new(roots)
 }
 
@@ -48,9 +40,8 @@ fn pair(files: &TlsFiles) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'stati
 fn handshake(server: &TlsFiles, client: &TlsFiles, host: &str) -> Result<(), rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let (chain, key) = pair(server);
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots(server), provider.clone())
-        .build()
-        .unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots(server), provider.clone()).build().unwrap();
     let server = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -120,10 +111,7 @@ fn files_are_private() {
     fs::set_permissions(certs.join("agent/tls.key"), fs::Permissions::from_mode(0o644)).unwrap();
     ensure(&request(&certs)).unwrap();
     assert_eq!(mode(&certs.join("agent/tls.key")), 0o600);
-    let left: Vec<_> = fs::read_dir(certs.join("agent"))
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let left: Vec<_> = fs::read_dir(certs.join("agent")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "temporary files left: {left:?}");
 }
 
@@ -202,19 +190,12 @@ fn an_authority_without_its_key_signs_nothing_and_is_not_replaced() {
     let dir = tempfile::tempdir().unwrap();
     ensure(&request(dir.path())).unwrap();
     fs::remove_file(dir.path().join("ca/ca.key")).unwrap();
-    assert_eq!(
-        outcomes(&ensure(&request(dir.path())).unwrap()),
-        [&Outcome::Kept; 3]
-    );
+    assert_eq!(outcomes(&ensure(&request(dir.path())).unwrap()), [&Outcome::Kept; 3]);
     fs::remove_file(dir.path().join("agent/tls.crt")).unwrap();
     let error = ensure(&request(dir.path())).unwrap_err().to_string();
     assert!(error.contains("no ca.key"), "{error}");
 
-    fs::copy(
-        dir.path().join("order-service/tls.key"),
-        dir.path().join("ca/ca.key"),
-    )
-    .unwrap();
+    fs::copy(dir.path().join("order-service/tls.key"), dir.path().join("ca/ca.key")).unwrap();
     let error = ensure(&request(dir.path())).unwrap_err().to_string();
     assert!(error.contains("belongs to another"), "{error}");
 }
@@ -226,22 +207,15 @@ fn a_kill_after_the_authoritys_key_is_recovered_from() {
     fs::remove_file(dir.path().join("ca/ca.crt")).unwrap();
     let report = ensure(&request(dir.path())).unwrap();
     // The same key: what it signed is still good.
-    assert_eq!(
-        outcomes(&report),
-        [&Outcome::Made, &Outcome::Kept, &Outcome::Kept]
-    );
+    assert_eq!(outcomes(&report), [&Outcome::Made, &Outcome::Kept, &Outcome::Kept]);
 }
 
 #[test]
 fn names_stay_inside_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    for name in [
-        "", "ca", "..", "../x", "a/b", ".hidden", "UPPER", "a..b", "-a", "a-", "ä", "a b", "*.x",
-    ] {
-        let request = Request {
-            identities: vec![name.to_owned()],
-            ..Request::local(dir.path().join("certs"))
-        };
+    for name in ["", "ca", "..", "../x", "a/b", ".hidden", "UPPER", "a..b", "-a", "a-", "ä", "a b", "*.x"] {
+        let request =
+            Request { identities: vec![name.to_owned()], ..Request::local(dir.path().join("certs")) };
         assert!(matches!(ensure(&request), Err(CertsError::Name(_))), "{name:?}");
     }
     assert!(!dir.path().join("certs").exists());
@@ -254,10 +228,7 @@ fn names_stay_inside_the_directory() {
 fn a_life_must_be_possible() {
     let dir = tempfile::tempdir().unwrap();
     for days in [-1, 0, 3651] {
-        let request = Request {
-            life: Duration::days(days),
-            ..Request::local(dir.path())
-        };
+        let request = Request { life: Duration::days(days), ..Request::local(dir.path()) };
         assert!(matches!(ensure(&request), Err(CertsError::Life(_))));
     }
 }

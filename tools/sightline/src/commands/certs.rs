@@ -23,10 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let mut request = certs::Request {
-        life: Duration::days(args.days),
-        ..certs::Request::local(args.dir)
-    };
+    let mut request = certs::Request { life: Duration::days(args.days), ..certs::Request::local(args.dir) };
     for name in args.names {
         if !request.identities.contains(&name) {
             request.identities.push(name);
@@ -48,17 +45,13 @@ fn describe(entry: &Entry, now: OffsetDateTime) -> String {
         Outcome::Renewed(_) => "renewed",
     };
     let until = entry.validity.not_after;
-    let date = until
-        .format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC"))
-        .unwrap_or_default();
+    let date =
+        until.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_default();
     // Rounded: ninety days a second ago are ninety days.
     let days = (until - now + Duration::hours(12)).whole_days();
     let why = match &entry.outcome {
         Outcome::Renewed(reason) => format!(": {reason}"),
         Outcome::Made | Outcome::Kept => String::new(),
     };
-    format!(
-        "{:<18} {done:<8} valid until {date} ({days} days){why}",
-        entry.name
-    )
+    format!("{:<18} {done:<8} valid until {date} ({days} days){why}", entry.name)
 }

@@ -12,23 +12,14 @@ use url::Url;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backend {
     /// Jaeger to ask: the address of its UI and API
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "SIGHTLINE_JAEGER_URL",
-        default_value = "http://127.0.0.1:16686"
-    )]
+    #[arg(long, value_name = "URL", env = "SIGHTLINE_JAEGER_URL", default_value = "http://127.0.0.1:16686")]
     jaeger: Url,
 }
 
 impl Backend {
     fn client(self) -> anyhow::Result<Jaeger> {
         let scheme = self.jaeger.scheme();
-        anyhow::ensure!(
-            matches!(scheme, "http" | "https"),
-            "--jaeger {}: not an http address",
-            self.jaeger
-        );
+        anyhow::ensure!(matches!(scheme, "http" | "https"), "--jaeger {}: not an http address", self.jaeger);
         Ok(Jaeger::new(self.jaeger)?)
     }
 }

@@ -35,12 +35,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let now = OffsetDateTime::now_utc();
         // A little past now: the clock of a service may be ahead of ours.
         let to = now + Duration::minutes(1);
-        let search = Search {
-            service: args.service,
-            from: now - args.since,
-            to,
-            limit: args.limit,
-        };
+        let search = Search { service: args.service, from: now - args.since, to, limit: args.limit };
         let traces = jaeger.traces(&search).await.context(NO_ANSWER)?;
         if traces.is_empty() {
             output::note(none(&jaeger, &search.service).await?);
@@ -68,12 +63,7 @@ fn describe(trace: &Trace, columns: usize) -> String {
     let (start, end) = trace.bounds().unwrap_or_default();
     let started = OffsetDateTime::from_unix_timestamp_nanos(i128::from(start))
         .ok()
-        .and_then(|at| {
-            at.format(format_description!(
-                "[year]-[month]-[day] [hour]:[minute]:[second]"
-            ))
-            .ok()
-        })
+        .and_then(|at| at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]")).ok())
         .unwrap_or_default();
     let errors = trace.spans.iter().filter(|span| span.is_error()).count();
     let root = trace
@@ -87,11 +77,7 @@ fn describe(trace: &Trace, columns: usize) -> String {
         escape(&trace.id),
         duration(end - start),
         trace.spans.len(),
-        if errors == 0 {
-            "-".to_owned()
-        } else {
-            errors.to_string()
-        },
+        if errors == 0 { "-".to_owned() } else { errors.to_string() },
         fit(&root, columns).trim_end(),
     )
 }
@@ -107,10 +93,7 @@ async fn none(jaeger: &Jaeger, service: &str) -> anyhow::Result<String> {
         format!("Jaeger at {address} has no spans at all. docs/troubleshoot.md goes through it hop by hop.")
     } else {
         let names: Vec<_> = services.iter().map(|name| escape(name)).collect();
-        format!(
-            "Jaeger at {address} has no service {service}. It has: {}.",
-            names.join(", ")
-        )
+        format!("Jaeger at {address} has no service {service}. It has: {}.", names.join(", "))
     })
 }
 

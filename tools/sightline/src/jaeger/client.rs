@@ -138,10 +138,8 @@ impl Jaeger {
         let Some((url, text)) = self.get(self.url(&["services"])).await? else {
             return Ok(Vec::new());
         };
-        let answer: Services = serde_json::from_str(&text).map_err(|source| JaegerError::Unreadable {
-            url,
-            source: source.into(),
-        })?;
+        let answer: Services = serde_json::from_str(&text)
+            .map_err(|source| JaegerError::Unreadable { url, source: source.into() })?;
         let mut services = answer.services;
         services.sort_unstable();
         Ok(services)
@@ -183,11 +181,7 @@ impl Jaeger {
         match serde_json::from_str::<ErrorAnswer>(&text) {
             // Another server's 404 is no word about traces: only Jaeger's own form is.
             Ok(_) if status == StatusCode::NOT_FOUND => Ok(None),
-            Ok(ErrorAnswer { error }) => Err(JaegerError::Refused {
-                url,
-                status,
-                message: error.message,
-            }),
+            Ok(ErrorAnswer { error }) => Err(JaegerError::Refused { url, status, message: error.message }),
             Err(_) => {
                 let message = "not in Jaeger's form: is another program on this address?".to_owned();
                 Err(JaegerError::Refused { url, status, message })
@@ -207,10 +201,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().fallback(move |uri: Uri| async move {
-            (
-                StatusCode::from_u16(status).unwrap(),
-                answer.replace("URI", &uri.to_string()),
-            )
+            (StatusCode::from_u16(status).unwrap(), answer.replace("URI", &uri.to_string()))
         });
         tokio::spawn(async move { axum::serve(listener, app).await });
         Jaeger::new(format!("http://{address}/base/").parse().unwrap()).unwrap()
@@ -226,10 +217,7 @@ mod tests {
     #[tokio::test]
     async fn asks_below_the_base_path() {
         let trace = backend(200, TRACE).await.trace(&id()).await.unwrap().unwrap();
-        assert_eq!(
-            trace.spans[0].name,
-            "/base/api/v3/traces/5b8efff798038103d269b633813fc60c"
-        );
+        assert_eq!(trace.spans[0].name, "/base/api/v3/traces/5b8efff798038103d269b633813fc60c");
     }
 
     #[tokio::test]
@@ -252,11 +240,7 @@ mod tests {
     async fn tells_not_found_from_not_jaeger() {
         let answer = r#"{"error":{"httpCode":404,"message":"No traces found"}}"#;
         assert!(backend(404, answer).await.trace(&id()).await.unwrap().is_none());
-        let error = backend(404, "404 page not found")
-            .await
-            .trace(&id())
-            .await
-            .unwrap_err();
+        let error = backend(404, "404 page not found").await.trace(&id()).await.unwrap_err();
         assert!(error.to_string().contains("another program"), "{error}");
         let error = backend(200, "<html>").await.trace(&id()).await.unwrap_err();
         assert!(matches!(error, JaegerError::Unreadable { .. }));
@@ -266,20 +250,12 @@ mod tests {
     async fn passes_jaegers_words_on() {
         let answer = r#"{"error":{"httpCode":500,"message":"disk on fire"}}"#;
         let error = backend(500, answer).await.services().await.unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("500 Internal Server Error: disk on fire"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("500 Internal Server Error: disk on fire"), "{error}");
     }
 
     #[tokio::test]
     async fn names_the_address_that_does_not_answer() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let jaeger = Jaeger::new(format!("http://{free}").parse().unwrap()).unwrap();
         let error = jaeger.trace(&id()).await.unwrap_err();
         assert!(error.to_string().contains(&free.to_string()), "{error}");

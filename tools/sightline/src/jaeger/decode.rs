@@ -27,10 +27,7 @@ pub fn decode(text: &str) -> Result<Vec<Trace>, DecodeError> {
     for chunk in serde_json::Deserializer::from_str(text).into_iter::<ChunkDto>() {
         for span in chunk?.into_spans() {
             let index = *by_id.entry(span.trace_id.clone()).or_insert_with(|| {
-                traces.push(Trace {
-                    id: span.trace_id.clone(),
-                    spans: Vec::new(),
-                });
+                traces.push(Trace { id: span.trace_id.clone(), spans: Vec::new() });
                 traces.len() - 1
             });
             traces[index].spans.push(span);
@@ -199,9 +196,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match &json {
         Json::String(digits) => digits.parse().map_err(serde::de::Error::custom),
         Json::Null => Ok(0),
-        _ => json
-            .as_u64()
-            .ok_or_else(|| serde::de::Error::custom("a time that is no number")),
+        _ => json.as_u64().ok_or_else(|| serde::de::Error::custom("a time that is no number")),
     }
 }
 
@@ -255,10 +250,7 @@ impl SpanDto {
             links: self
                 .links
                 .into_iter()
-                .map(|link| Link {
-                    trace_id: link.trace_id,
-                    span_id: link.span_id,
-                })
+                .map(|link| Link { trace_id: link.trace_id, span_id: link.span_id })
                 .collect(),
             status: match self.status.code {
                 EnumDto::Number(1) => Status::Ok,
@@ -291,10 +283,7 @@ fn kind(kind: &EnumDto) -> Kind {
 }
 
 fn attributes(attributes: Vec<KeyValueDto>) -> Vec<(String, Value)> {
-    attributes
-        .into_iter()
-        .map(|KeyValueDto { key, value }| (key, value.into()))
-        .collect()
+    attributes.into_iter().map(|KeyValueDto { key, value }| (key, value.into())).collect()
 }
 
 impl From<AnyValueDto> for Value {
@@ -304,15 +293,11 @@ impl From<AnyValueDto> for Value {
         } else if let Some(truth) = dto.bool {
             Self::Bool(truth)
         } else if let Some(number) = dto.int {
-            let parsed = number
-                .as_i64()
-                .or_else(|| number.as_str().and_then(|digits| digits.parse().ok()));
+            let parsed = number.as_i64().or_else(|| number.as_str().and_then(|digits| digits.parse().ok()));
             parsed.map_or_else(|| Self::String(number.to_string()), Self::Int)
         } else if let Some(number) = dto.double {
             // "NaN", "Infinity" and "-Infinity" come as text; Rust reads these names.
-            let parsed = number
-                .as_f64()
-                .or_else(|| number.as_str().and_then(|digits| digits.parse().ok()));
+            let parsed = number.as_f64().or_else(|| number.as_str().and_then(|digits| digits.parse().ok()));
             parsed.map_or_else(|| Self::String(number.to_string()), Self::Double)
         } else if let Some(bytes) = dto.bytes {
             Self::Bytes(bytes)
@@ -347,27 +332,16 @@ mod tests {
     fn reads_what_jaeger_answers() {
         let traces = decode(JAEGER).unwrap();
         assert_eq!(traces.len(), 1);
-        let [root, child] = traces[0].spans.as_slice() else {
-            panic!("two spans")
-        };
-        assert_eq!(
-            (root.service.as_str(), root.scope.as_str(), root.kind),
-            ("shop", "x", Kind::Server)
-        );
+        let [root, child] = traces[0].spans.as_slice() else { panic!("two spans") };
+        assert_eq!((root.service.as_str(), root.scope.as_str(), root.kind), ("shop", "x", Kind::Server));
         assert_eq!(root.parent_span_id, None);
         assert_eq!(root.status, Status::Error("it broke".to_owned()));
-        assert_eq!(
-            root.attribute("big").unwrap().as_int(),
-            Some(9_007_199_254_740_993)
-        );
+        assert_eq!(root.attribute("big").unwrap().as_int(), Some(9_007_199_254_740_993));
         assert!(matches!(root.attribute("nan"), Some(Value::Double(n)) if n.is_nan()));
         assert_eq!(root.events[0].name, "exception");
         assert_eq!(root.links[0].span_id, "bb");
         assert_eq!(child.parent_span_id.as_deref(), Some("eee19b7ec3c1b174"));
-        assert_eq!(
-            (child.end - child.start, child.status.clone()),
-            (100_000_000, Status::Unset)
-        );
+        assert_eq!((child.end - child.start, child.status.clone()), (100_000_000, Status::Unset));
     }
 
     #[test]
@@ -381,16 +355,10 @@ mod tests {
         let text = format!("{}\n{}{}", chunk("aa", 5), chunk("bb", 7), chunk("aa", 6));
         let traces = decode(&text).unwrap();
         assert_eq!(
-            traces
-                .iter()
-                .map(|t| (t.id.as_str(), t.spans.len()))
-                .collect::<Vec<_>>(),
+            traces.iter().map(|t| (t.id.as_str(), t.spans.len())).collect::<Vec<_>>(),
             [("bb", 1), ("aa", 2)]
         );
-        assert_eq!(
-            merge(&text).unwrap()["resourceSpans"].as_array().unwrap().len(),
-            3
-        );
+        assert_eq!(merge(&text).unwrap()["resourceSpans"].as_array().unwrap().len(), 3);
     }
 
     #[test]

@@ -139,10 +139,7 @@ impl Span {
 }
 
 fn find<'a>(attributes: &'a [(String, Value)], key: &str) -> Option<&'a Value> {
-    attributes
-        .iter()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value)
+    attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value)
 }
 
 /// The role of a span in a call.
@@ -269,12 +266,7 @@ mod tests {
     #[test]
     fn an_id_is_taken_as_people_copy_it() {
         let id = "5b8efff798038103d269b633813fc60c";
-        for text in [
-            id,
-            &id.to_uppercase(),
-            &format!(" {id}\n"),
-            &format!("00-{id}-00f067aa0ba902b7-01"),
-        ] {
+        for text in [id, &id.to_uppercase(), &format!(" {id}\n"), &format!("00-{id}-00f067aa0ba902b7-01")] {
             assert_eq!(text.parse::<TraceId>().unwrap().as_str(), id);
         }
         assert_eq!(
@@ -285,17 +277,9 @@ mod tests {
 
     #[test]
     fn what_is_no_id_is_refused() {
-        for text in [
-            "",
-            "0",
-            "5b8e",
-            &"0".repeat(32),
-            &"g".repeat(32),
-            &"a".repeat(33),
-            "-",
-            "00-aa-bb-01",
-            "äää",
-        ] {
+        for text in
+            ["", "0", "5b8e", &"0".repeat(32), &"g".repeat(32), &"a".repeat(33), "-", "00-aa-bb-01", "äää"]
+        {
             text.parse::<TraceId>().unwrap_err();
         }
     }
@@ -303,10 +287,7 @@ mod tests {
     #[test]
     fn a_value_reads_well() {
         let value = Value::Map(vec![
-            (
-                "a".to_owned(),
-                Value::List(vec![Value::Int(1), Value::Double(0.5)]),
-            ),
+            ("a".to_owned(), Value::List(vec![Value::Int(1), Value::Double(0.5)])),
             ("b".to_owned(), Value::Bool(true)),
         ]);
         assert_eq!(value.to_string(), "{a: [1, 0.5], b: true}");

@@ -17,10 +17,7 @@ pub(super) fn span(span: &Span, indent: usize, style: Style) -> Vec<String> {
     let pad = " ".repeat(indent);
     let mut lines = Vec::new();
     if !span.scope.is_empty() {
-        lines.push(format!(
-            "{pad}{}",
-            style.paint(&format!("scope {}", escape(&span.scope)), Paint::Faint)
-        ));
+        lines.push(format!("{pad}{}", style.paint(&format!("scope {}", escape(&span.scope)), Paint::Faint)));
     }
     if span.status == Status::Ok {
         lines.push(format!("{pad}{}", style.paint("status ok", Paint::Faint)));
@@ -28,10 +25,7 @@ pub(super) fn span(span: &Span, indent: usize, style: Style) -> Vec<String> {
     lines.extend(attributes(&span.attributes, &pad, style));
     for event in &span.events {
         let after = duration(event.time.saturating_sub(span.start));
-        lines.push(format!(
-            "{pad}• {} after {after}",
-            style.paint(&escape(&event.name), Paint::Strong)
-        ));
+        lines.push(format!("{pad}• {} after {after}", style.paint(&escape(&event.name), Paint::Strong)));
         lines.extend(attributes(&event.attributes, &format!("{pad}  "), style));
     }
     for link in &span.links {
@@ -73,11 +67,7 @@ fn attributes(attributes: &[(String, Value)], pad: &str, style: Style) -> Vec<St
             let key = style.paint(&format!("{} =", escape(key)), Paint::Faint);
             let mut value = text(value).into_iter();
             let first = value.next().unwrap_or_default();
-            let first = if first.is_empty() {
-                String::new()
-            } else {
-                format!(" {first}")
-            };
+            let first = if first.is_empty() { String::new() } else { format!(" {first}") };
             std::iter::once(format!("{pad}{key}{first}"))
                 .chain(value.map(move |line| format!("{pad}    {line}")))
         })
@@ -88,11 +78,8 @@ fn attributes(attributes: &[(String, Value)], pad: &str, style: Style) -> Vec<St
 fn text(value: &Value) -> Vec<String> {
     let text = value.to_string();
     let short: String = text.chars().take(MAX_CHARS).collect();
-    let mut lines: Vec<String> = short
-        .lines()
-        .take(MAX_LINES)
-        .map(|line| escape(line).into_owned())
-        .collect();
+    let mut lines: Vec<String> =
+        short.lines().take(MAX_LINES).map(|line| escape(line).into_owned()).collect();
     if short.len() < text.len() || short.lines().count() > MAX_LINES {
         lines.push(format!("… ({} characters in all)", text.chars().count()));
     }

@@ -37,22 +37,14 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self {
-            width: 100,
-            colour: false,
-            attributes: false,
-            max_spans: 500,
-            caller: None,
-        }
+        Self { width: 100, colour: false, attributes: false, max_spans: 500, caller: None }
     }
 }
 
 /// Draws the trace; every line ends with a newline.
 #[must_use]
 pub fn render(trace: &Trace, options: &Options<'_>) -> String {
-    let style = Style {
-        colour: options.colour,
-    };
+    let style = Style { colour: options.colour };
     let rows = tree::arrange(&trace.spans, options.caller);
     let layout = Layout::of(trace, options.width);
     let mut lines = heading(trace, &rows, style);
@@ -95,20 +87,15 @@ fn heading(trace: &Trace, rows: &[Row<'_>], style: Style) -> Vec<String> {
         n => format!(" · {}", style.paint(&count(n, "error", "errors"), Paint::Error)),
     };
     vec![
-        style.paint(
-            &format!("Trace {}  {}", text::escape(&trace.id), text::escape(root)),
-            Paint::Strong,
-        ),
+        style.paint(&format!("Trace {}  {}", text::escape(&trace.id), text::escape(root)), Paint::Strong),
         format!("{facts}{errors}"),
     ]
 }
 
 fn started(nanoseconds: u64) -> Option<String> {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanoseconds)).ok()?;
-    at.format(format_description!(
-        "[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3] UTC"
-    ))
-    .ok()
+    at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3] UTC"))
+        .ok()
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {
@@ -128,19 +115,11 @@ fn rest(hidden: &[Row<'_>], shown: usize, layout: &Layout, style: Style) -> Vec<
         shown + hidden.len()
     )];
     for row in errors.iter().take(HIDDEN_ERRORS) {
-        let alone = Row {
-            span: row.span,
-            depth: 0,
-            lines: Vec::new(),
-            place: Place::Root,
-        };
+        let alone = Row { span: row.span, depth: 0, lines: Vec::new(), place: Place::Root };
         lines.extend(layout.row(&alone, style));
     }
     if errors.len() > HIDDEN_ERRORS {
-        lines.push(format!(
-            "… and {}",
-            count(errors.len() - HIDDEN_ERRORS, "more error", "more errors")
-        ));
+        lines.push(format!("… and {}", count(errors.len() - HIDDEN_ERRORS, "more error", "more errors")));
     }
     lines
 }
@@ -171,10 +150,8 @@ fn remarks(rows: &[Row<'_>], style: Style) -> Vec<String> {
 }
 
 fn early_children(rows: &[Row<'_>]) -> usize {
-    let starts: std::collections::HashMap<&str, &Span> = rows
-        .iter()
-        .map(|row| (row.span.span_id.as_str(), row.span))
-        .collect();
+    let starts: std::collections::HashMap<&str, &Span> =
+        rows.iter().map(|row| (row.span.span_id.as_str(), row.span)).collect();
     let is_early = |span: &Span| {
         let parent = span.parent_span_id.as_deref().and_then(|id| starts.get(id));
         parent.is_some_and(|parent| span.start != 0 && span.start < parent.start)

@@ -26,26 +26,13 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) fn of(trace: &Trace, columns: usize) -> Self {
         let services: Vec<String> = trace.services().into_iter().map(str::to_owned).collect();
-        let longest = services
-            .iter()
-            .map(|name| width(&escape(name)))
-            .max()
-            .unwrap_or(0);
+        let longest = services.iter().map(|name| width(&escape(name))).max().unwrap_or(0);
         let service = longest.clamp("SERVICE".len(), MAX_SERVICE);
         // Five gaps of one column.
-        let rest = columns
-            .max(MIN_WIDTH)
-            .saturating_sub(service + KIND + 2 * TIME + 5);
+        let rest = columns.max(MIN_WIDTH).saturating_sub(service + KIND + 2 * TIME + 5);
         let bar = (rest * 3 / 10).min(MAX_BAR);
         let (start, end) = trace.bounds().unwrap_or_default();
-        Self {
-            service,
-            label: rest - bar,
-            bar,
-            start,
-            length: end - start,
-            services,
-        }
+        Self { service, label: rest - bar, bar, start, length: end - start, services }
     }
 
     /// Where the column of names begins.
@@ -54,32 +41,19 @@ impl Layout {
     }
 
     pub(super) fn titles(&self) -> String {
-        let (service, kind, span) = (
-            fit("SERVICE", self.service),
-            fit("KIND", KIND),
-            fit("SPAN", self.label),
-        );
+        let (service, kind, span) =
+            (fit("SERVICE", self.service), fit("KIND", KIND), fit("SPAN", self.label));
         format!("{service} {kind} {span} {:>TIME$} {:>TIME$}", "START", "DURATION")
     }
 
     /// The line of a span, and a second one with what went wrong.
     pub(super) fn row(&self, row: &Row<'_>, style: Style) -> Vec<String> {
         let span = row.span;
-        let paint = self
-            .services
-            .iter()
-            .position(|name| *name == span.service)
-            .map_or(Paint::Plain, Paint::Service);
-        let (label_paint, bar_paint) = if span.is_error() {
-            (Paint::Error, Paint::Error)
-        } else {
-            (Paint::Plain, paint)
-        };
-        let name = if span.service.is_empty() {
-            "(unnamed)".into()
-        } else {
-            escape(&span.service)
-        };
+        let paint =
+            self.services.iter().position(|name| *name == span.service).map_or(Paint::Plain, Paint::Service);
+        let (label_paint, bar_paint) =
+            if span.is_error() { (Paint::Error, Paint::Error) } else { (Paint::Plain, paint) };
+        let name = if span.service.is_empty() { "(unnamed)".into() } else { escape(&span.service) };
         let prefix = self.prefix(row);
         let label = fit(&escape(&span.name), self.label.saturating_sub(width(&prefix)));
         let mut lines = vec![format!(
@@ -121,11 +95,7 @@ impl Layout {
     }
 
     fn offset(&self, span: &Span) -> String {
-        if span.start == 0 {
-            "?".to_owned()
-        } else {
-            duration(span.start.saturating_sub(self.start))
-        }
+        if span.start == 0 { "?".to_owned() } else { duration(span.start.saturating_sub(self.start)) }
     }
 
     fn bar(&self, span: &Span) -> String {
@@ -143,11 +113,7 @@ impl Layout {
 }
 
 fn length(span: &Span) -> String {
-    if span.start == 0 || span.end < span.start {
-        "?".to_owned()
-    } else {
-        duration(span.end - span.start)
-    }
+    if span.start == 0 || span.end < span.start { "?".to_owned() } else { duration(span.end - span.start) }
 }
 
 fn kind(kind: Kind) -> &'static str {
@@ -167,15 +133,10 @@ fn reason(span: &Span, message: &str) -> String {
         return message.to_owned();
     }
     let attributes = span.events.iter().rev().flat_map(|event| &event.attributes);
-    let mut exceptions = attributes
-        .filter(|(key, _)| key == "exception.message")
-        .map(|(_, value)| value);
+    let mut exceptions = attributes.filter(|(key, _)| key == "exception.message").map(|(_, value)| value);
     exceptions
         .next()
         .map(ToString::to_string)
-        .or_else(|| {
-            span.attribute("error.type")
-                .map(|kind| format!("error.type {kind}"))
-        })
+        .or_else(|| span.attribute("error.type").map(|kind| format!("error.type {kind}")))
         .unwrap_or_else(|| "error, without a message".to_owned())
 }

@@ -36,73 +36,31 @@ fn text(value: &str) -> Value {
 }
 
 fn trace(spans: Vec<Span>) -> Trace {
-    Trace {
-        id: "5b8efff798038103d269b633813fc60c".to_owned(),
-        spans,
-    }
+    Trace { id: "5b8efff798038103d269b633813fc60c".to_owned(), spans }
 }
 
 fn order() -> Trace {
     let reserve = "sightline.inventory.v1.Inventory/Reserve";
-    let mut failed = named(
-        span("4", Some("3"), 2_000, 1_500),
-        "user-service",
-        Kind::Client,
-        "SELECT users",
-    );
+    let mut failed = named(span("4", Some("3"), 2_000, 1_500), "user-service", Kind::Client, "SELECT users");
     failed.status = Status::Error("database is locked".to_owned());
     trace(vec![
-        named(
-            span("1", None, 0, 10_000),
-            "order-service",
-            Kind::Server,
-            "GET /orders/{id}",
-        ),
-        named(
-            span("2", Some("1"), 1_000, 4_000),
-            "order-service",
-            Kind::Client,
-            "GET /users/{id}",
-        ),
-        named(
-            span("3", Some("2"), 1_500, 3_000),
-            "user-service",
-            Kind::Server,
-            "GET /users/{id}",
-        ),
+        named(span("1", None, 0, 10_000), "order-service", Kind::Server, "GET /orders/{id}"),
+        named(span("2", Some("1"), 1_000, 4_000), "order-service", Kind::Client, "GET /users/{id}"),
+        named(span("3", Some("2"), 1_500, 3_000), "user-service", Kind::Server, "GET /users/{id}"),
         failed,
-        named(
-            span("5", Some("1"), 5_500, 4_000),
-            "order-service",
-            Kind::Client,
-            reserve,
-        ),
-        named(
-            span("6", Some("5"), 6_000, 3_000),
-            "inventory-service",
-            Kind::Server,
-            reserve,
-        ),
+        named(span("5", Some("1"), 5_500, 4_000), "order-service", Kind::Client, reserve),
+        named(span("6", Some("5"), 6_000, 3_000), "inventory-service", Kind::Server, reserve),
     ])
 }
 
 #[track_caller]
 fn assert_picture(actual: &str, expected: &str) {
-    assert_eq!(
-        actual, expected,
-        "\n--- drawn\n{actual}--- expected\n{expected}---"
-    );
+    assert_eq!(actual, expected, "\n--- drawn\n{actual}--- expected\n{expected}---");
 }
 
 #[test]
 fn an_order_fits_eighty_columns() {
-    let drawn = render(
-        &order(),
-        &Options {
-            width: 80,
-            ..Options::default()
-        },
-    );
+    let drawn = render(&order(), &Options { width: 80, ..Options::default() });
     assert_picture(
         &drawn,
         "\
@@ -126,53 +84,26 @@ inventory-service server     └ sightline.…y/Reserve  6.00 ms  3.00 ms       
 fn orphans_and_clocks_are_remarked_on() {
     let mut early = span("early", Some("a"), 0, 5);
     early.start -= 2_000;
-    let drawn = render(
-        &trace(vec![span("a", Some("gone"), 0, 100), early]),
-        &Options::default(),
-    );
+    let drawn = render(&trace(vec![span("a", Some("gone"), 0, 100), early]), &Options::default());
     assert!(drawn.contains(" ? a "), "{drawn}");
-    assert!(
-        drawn.contains("1 span (marked ?) under a parent that is not stored"),
-        "{drawn}"
-    );
+    assert!(drawn.contains("1 span (marked ?) under a parent that is not stored"), "{drawn}");
     assert!(drawn.contains("1 span begins before their parent"), "{drawn}");
-    let known = Options {
-        caller: Some("gone"),
-        ..Options::default()
-    };
+    let known = Options { caller: Some("gone"), ..Options::default() };
     assert!(!render(&trace(vec![span("a", Some("gone"), 0, 100)]), &known).contains('?'));
 }
 
 #[test]
 fn hostile_names_do_nothing_to_the_terminal() {
-    let mut hostile = named(
-        span("a", None, 0, 1),
-        "sh\x1b[31mop",
-        Kind::Server,
-        "GET \x1b]0;title\x07/\r\n",
-    );
+    let mut hostile = named(span("a", None, 0, 1), "sh\x1b[31mop", Kind::Server, "GET \x1b]0;title\x07/\r\n");
     hostile.status = Status::Error("\x1b[2J".to_owned());
     hostile.attributes = vec![("k\x1b[1m".to_owned(), text("v\x1b[1m\nsecond\u{202e}"))];
     hostile.resource = Arc::new(vec![("service.name".to_owned(), text("\x1b[5m"))]);
-    hostile.events = vec![Event {
-        time: 0,
-        name: "\x1b[6m".to_owned(),
-        attributes: vec![],
-    }];
-    hostile.links = vec![Link {
-        trace_id: "\x1b[7m".to_owned(),
-        span_id: "\x08".to_owned(),
-    }];
+    hostile.events = vec![Event { time: 0, name: "\x1b[6m".to_owned(), attributes: vec![] }];
+    hostile.links = vec![Link { trace_id: "\x1b[7m".to_owned(), span_id: "\x08".to_owned() }];
     hostile.scope = "\x1bc".to_owned();
     let mut hostile = trace(vec![hostile]);
     hostile.id = "\x1b[1m".to_owned();
-    let drawn = render(
-        &hostile,
-        &Options {
-            attributes: true,
-            ..Options::default()
-        },
-    );
+    let drawn = render(&hostile, &Options { attributes: true, ..Options::default() });
     let control = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     assert!(!drawn.contains(control), "{drawn:?}");
 }
@@ -185,15 +116,8 @@ fn impossible_times_are_drawn_as_unknown() {
     (undated.start, undated.end) = (0, 0);
     let mut far = span("far", Some("a"), 0, 0);
     (far.start, far.end) = (u64::MAX - 1, u64::MAX);
-    let drawn = render(
-        &trace(vec![span("a", None, 0, 100), backwards, undated, far]),
-        &Options::default(),
-    );
-    assert_eq!(
-        drawn.lines().filter(|line| line.contains(" ?")).count(),
-        2,
-        "{drawn}"
-    );
+    let drawn = render(&trace(vec![span("a", None, 0, 100), backwards, undated, far]), &Options::default());
+    assert_eq!(drawn.lines().filter(|line| line.contains(" ?")).count(), 2, "{drawn}");
     assert!(render(&trace(Vec::new()), &Options::default()).contains("0 spans"));
 }
 
@@ -207,21 +131,9 @@ fn a_huge_trace_is_cut_but_not_its_errors() {
         }
         child
     }));
-    let drawn = render(
-        &trace(spans),
-        &Options {
-            max_spans: 100,
-            ..Options::default()
-        },
-    );
-    assert!(
-        drawn.contains("… 4900 more spans, 8 of them with an error (--spans 5000 shows all)"),
-        "{drawn}"
-    );
-    assert!(
-        drawn.contains("✗ failed 600\n") && drawn.contains("… and 3 more errors"),
-        "{drawn}"
-    );
+    let drawn = render(&trace(spans), &Options { max_spans: 100, ..Options::default() });
+    assert!(drawn.contains("… 4900 more spans, 8 of them with an error (--spans 5000 shows all)"), "{drawn}");
+    assert!(drawn.contains("✗ failed 600\n") && drawn.contains("… and 3 more errors"), "{drawn}");
     assert!(drawn.lines().count() < 130);
 }
 
@@ -229,21 +141,10 @@ fn a_huge_trace_is_cut_but_not_its_errors() {
 fn deep_trees_leave_room_for_names() {
     let spans = (0..60_u64)
         .map(|n| {
-            span(
-                &format!("level-{n}"),
-                n.checked_sub(1).map(|p| format!("level-{p}")).as_deref(),
-                n,
-                100,
-            )
+            span(&format!("level-{n}"), n.checked_sub(1).map(|p| format!("level-{p}")).as_deref(), n, 100)
         })
         .collect();
-    let drawn = render(
-        &trace(spans),
-        &Options {
-            width: 80,
-            ..Options::default()
-        },
-    );
+    let drawn = render(&trace(spans), &Options { width: 80, ..Options::default() });
     assert!(drawn.contains("59… └ level-59"), "{drawn}");
     assert!(drawn.lines().all(|line| text::width(line) <= 80), "{drawn}");
 }
@@ -263,14 +164,7 @@ fn attributes_follow_their_span() {
         ],
     }];
     one.status = Status::Error(String::new());
-    let drawn = render(
-        &trace(vec![one]),
-        &Options {
-            width: 80,
-            attributes: true,
-            ..Options::default()
-        },
-    );
+    let drawn = render(&trace(vec![one]), &Options { width: 80, attributes: true, ..Options::default() });
     for line in [
         "                 ✗ boom",
         "                 scope telemetry",
@@ -289,13 +183,7 @@ fn attributes_follow_their_span() {
 #[test]
 fn colour_is_only_added() {
     let plain = render(&order(), &Options::default());
-    let coloured = render(
-        &order(),
-        &Options {
-            colour: true,
-            ..Options::default()
-        },
-    );
+    let coloured = render(&order(), &Options { colour: true, ..Options::default() });
     let mut stripped = String::new();
     let mut rest = coloured.as_str();
     while let Some((before, after)) = rest.split_once('\x1b') {

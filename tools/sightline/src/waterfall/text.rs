@@ -101,10 +101,7 @@ pub fn duration(nanoseconds: u64) -> String {
     if seconds >= 100 {
         return format!("{}m{:02}s", seconds / 60, seconds % 60);
     }
-    let (unit, name) = UNITS
-        .into_iter()
-        .find(|(unit, _)| nanoseconds >= *unit)
-        .unwrap_or((1, "ns"));
+    let (unit, name) = UNITS.into_iter().find(|(unit, _)| nanoseconds >= *unit).unwrap_or((1, "ns"));
     // Three figures, cut and not rounded: 999.9 ms is not yet a second.
     let (whole, thousandths) = (nanoseconds / unit, nanoseconds % unit * 1000 / unit);
     match whole {
@@ -130,16 +127,9 @@ mod tests {
     fn text_fits_its_column() {
         assert_eq!(fit("abc", 5), "abc  ");
         assert_eq!(fit("abcdefgh", 5), "ab…gh");
-        assert_eq!(
-            fit("sightline.inventory.v1.Inventory/Reserve", 20),
-            "sightline.…y/Reserve"
-        );
+        assert_eq!(fit("sightline.inventory.v1.Inventory/Reserve", 20), "sightline.…y/Reserve");
         for columns in 0..12 {
-            for text in [
-                "用户服务的名字很长",
-                "e\u{301}e\u{301}e\u{301}",
-                "plain and long text",
-            ] {
+            for text in ["用户服务的名字很长", "e\u{301}e\u{301}e\u{301}", "plain and long text"] {
                 assert_eq!(width(&fit(text, columns)), columns, "{text} in {columns}");
             }
         }

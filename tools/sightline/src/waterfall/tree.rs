@@ -45,11 +45,7 @@ pub(super) fn arrange<'a>(spans: &'a [Span], caller: Option<&str>) -> Vec<Row<'a
     let mut shown = vec![false; spans.len()];
     for &root in &forest.roots {
         let parent = spans[root].parent_span_id.as_deref();
-        let place = if parent.is_none() || parent == caller {
-            Place::Root
-        } else {
-            Place::Orphan
-        };
+        let place = if parent.is_none() || parent == caller { Place::Root } else { Place::Orphan };
         forest.walk(root, place, &mut shown, &mut rows);
     }
     // What no root leads to goes round in a circle. Enter each circle at its earliest span.
@@ -75,11 +71,7 @@ impl<'a> Forest<'a> {
         for (index, span) in spans.iter().enumerate() {
             by_id.entry(&span.span_id).or_insert(index);
         }
-        let mut forest = Self {
-            spans,
-            roots: Vec::new(),
-            children: HashMap::new(),
-        };
+        let mut forest = Self { spans, roots: Vec::new(), children: HashMap::new() };
         for (index, span) in spans.iter().enumerate() {
             let parent = span.parent_span_id.as_deref().filter(|id| Some(*id) != caller);
             match parent.and_then(|id| by_id.get(id)) {
@@ -119,12 +111,7 @@ impl<'a> Forest<'a> {
                 stack.push((child, depth + 1, below.clone(), Place::Child { last }));
                 last = false;
             }
-            rows.push(Row {
-                span: &self.spans[index],
-                depth,
-                lines,
-                place,
-            });
+            rows.push(Row { span: &self.spans[index], depth, lines, place });
         }
     }
 }
@@ -135,9 +122,7 @@ mod tests {
     use super::*;
 
     fn names(rows: &[Row<'_>]) -> Vec<(String, usize, Place)> {
-        rows.iter()
-            .map(|row| (row.span.span_id.clone(), row.depth, row.place))
-            .collect()
+        rows.iter().map(|row| (row.span.span_id.clone(), row.depth, row.place)).collect()
     }
 
     const LAST: Place = Place::Child { last: true };
@@ -151,16 +136,9 @@ mod tests {
             span("a", None, 0, 100),
         ];
         let rows = names(&arrange(&spans, None));
-        let expected = [
-            ("a", 0, Place::Root),
-            ("c1", 1, Place::Child { last: false }),
-            ("g", 2, LAST),
-            ("c2", 1, LAST),
-        ];
-        assert_eq!(
-            rows,
-            expected.map(|(id, depth, place)| (id.to_owned(), depth, place))
-        );
+        let expected =
+            [("a", 0, Place::Root), ("c1", 1, Place::Child { last: false }), ("g", 2, LAST), ("c2", 1, LAST)];
+        assert_eq!(rows, expected.map(|(id, depth, place)| (id.to_owned(), depth, place)));
     }
 
     #[test]
@@ -191,19 +169,9 @@ mod tests {
     #[test]
     fn a_very_deep_trace_does_not_overflow() {
         let spans: Vec<_> = (0..20_000_u64)
-            .map(|n| {
-                span(
-                    &n.to_string(),
-                    n.checked_sub(1).map(|p| p.to_string()).as_deref(),
-                    n + 1,
-                    1,
-                )
-            })
+            .map(|n| span(&n.to_string(), n.checked_sub(1).map(|p| p.to_string()).as_deref(), n + 1, 1))
             .collect();
         let rows = arrange(&spans, None);
-        assert_eq!(
-            (rows.len(), rows[19_999].depth, rows[19_999].lines.len()),
-            (20_000, 19_999, MAX_LINES)
-        );
+        assert_eq!((rows.len(), rows[19_999].depth, rows[19_999].lines.len()), (20_000, 19_999, MAX_LINES));
     }
 }

@@ -23,9 +23,7 @@ async fn health(recorder: &Recorder) -> (HealthReporter, Endpoint) {
     reporter.set_service_status("known", ServingStatus::Serving).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = endpoint(listener.local_addr().unwrap());
-    let server = Server::builder()
-        .layer(ServerLayer::of(recorder.scope()))
-        .add_service(service);
+    let server = Server::builder().layer(ServerLayer::of(recorder.scope())).add_service(service);
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
     tokio::spawn(server.serve_with_incoming(incoming));
     (reporter, endpoint)
@@ -36,18 +34,14 @@ fn endpoint(address: std::net::SocketAddr) -> Endpoint {
 }
 
 fn ask(service: &str) -> HealthCheckRequest {
-    HealthCheckRequest {
-        service: service.to_owned(),
-    }
+    HealthCheckRequest { service: service.to_owned() }
 }
 
 type Channel = ClientService<tonic::transport::Channel>;
 
 fn channel(recorder: &Recorder, endpoint: &Endpoint) -> Channel {
     let layer = ClientLayer::of(recorder.scope()).target(endpoint.uri());
-    ServiceBuilder::new()
-        .layer(layer)
-        .service(endpoint.connect_lazy())
+    ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy())
 }
 
 /// The attributes whose values a test cannot know beforehand.
@@ -62,16 +56,11 @@ async fn both_sides_of_a_call() {
     for (service, code, failed) in [("known", "OK", false), ("unknown", "NOT_FOUND", true)] {
         let (here, there) = (Recorder::new(), Recorder::new());
         let (_reporter, endpoint) = health(&there).await;
-        let answer = HealthClient::new(channel(&here, &endpoint))
-            .check(ask(service))
-            .await;
+        let answer = HealthClient::new(channel(&here, &endpoint)).check(ask(service)).await;
         assert_eq!(answer.is_err(), failed);
 
         let client = here.span();
-        assert_eq!(
-            (client.name.as_ref(), &client.span_kind),
-            (CHECK, &SpanKind::Client)
-        );
+        assert_eq!((client.name.as_ref(), &client.span_kind), (CHECK, &SpanKind::Client));
         let mut all = expected([
             ("rpc.method", CHECK),
             ("rpc.response.status_code", code),
@@ -84,10 +73,7 @@ async fn both_sides_of_a_call() {
         assert_eq!((without_ports((measured.0, failed)).0, measured.1), (all, 1));
 
         let server = there.wait_for_spans(1).await.remove(0);
-        assert_eq!(
-            (server.name.as_ref(), &server.span_kind),
-            (CHECK, &SpanKind::Server)
-        );
+        assert_eq!((server.name.as_ref(), &server.span_kind), (CHECK, &SpanKind::Server));
         assert_eq!(server.span_context.trace_id(), client.span_context.trace_id());
         assert_eq!(server.parent_span_id, client.span_context.span_id());
         // To a server, NOT_FOUND is an answer like any other.
@@ -113,10 +99,7 @@ async fn both_sides_of_a_call() {
 async fn a_method_the_server_does_not_know_has_no_name() {
     let there = Recorder::new();
     let (_reporter, endpoint) = health(&there).await;
-    for (already, path) in ["/grpc.health.v1.Health/Nope", "/no.Such/Method", "/no"]
-        .into_iter()
-        .enumerate()
-    {
+    for (already, path) in ["/grpc.health.v1.Health/Nope", "/no.Such/Method", "/no"].into_iter().enumerate() {
         let request = Request::post(format!("{}{}", endpoint.uri(), path.trim_start_matches('/')))
             .body(tonic::body::Body::empty())
             .unwrap();
@@ -125,14 +108,8 @@ async fn a_method_the_server_does_not_know_has_no_name() {
         assert_eq!(span.name, "grpc");
         let (attributes, failed) = said(&span);
         assert_eq!(attributes["rpc.method"], "_OTHER");
-        assert_eq!(
-            attributes["rpc.method_original"].trim_start_matches('/'),
-            path.trim_start_matches('/')
-        );
-        assert_eq!(
-            (attributes["error.type"].as_str(), failed),
-            ("UNIMPLEMENTED", true)
-        );
+        assert_eq!(attributes["rpc.method_original"].trim_start_matches('/'), path.trim_start_matches('/'));
+        assert_eq!((attributes["error.type"].as_str(), failed), ("UNIMPLEMENTED", true));
     }
     let series = there.durations(RPC_SERVER_CALL_DURATION);
     assert_eq!(series.len(), 1, "one series for them all: {series:?}");
@@ -142,43 +119,26 @@ async fn a_method_the_server_does_not_know_has_no_name() {
 async fn a_stream_ends_with_its_last_message() {
     let (here, there) = (Recorder::new(), Recorder::new());
     let (reporter, endpoint) = health(&there).await;
-    let mut stream = HealthClient::new(channel(&here, &endpoint))
-        .watch(ask("known"))
-        .await
-        .unwrap()
-        .into_inner();
+    let mut stream =
+        HealthClient::new(channel(&here, &endpoint)).watch(ask("known")).await.unwrap().into_inner();
     stream.message().await.unwrap().unwrap();
-    reporter
-        .set_service_status("known", ServingStatus::NotServing)
-        .await;
+    reporter.set_service_status("known", ServingStatus::NotServing).await;
     stream.message().await.unwrap().unwrap();
     assert!(here.spans().is_empty() && there.spans().is_empty());
     drop(stream);
 
     let (attributes, failed) = said(&here.span());
-    assert_eq!(
-        (attributes["rpc.response.status_code"].as_str(), failed),
-        ("CANCELLED", true)
-    );
+    assert_eq!((attributes["rpc.response.status_code"].as_str(), failed), ("CANCELLED", true));
     let (attributes, failed) = said(&there.wait_for_spans(1).await[0]);
-    assert_eq!(
-        (attributes["rpc.response.status_code"].as_str(), failed),
-        ("CANCELLED", false)
-    );
+    assert_eq!((attributes["rpc.response.status_code"].as_str(), failed), ("CANCELLED", false));
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable() {
     let recorder = Recorder::new();
-    let status = HealthClient::new(channel(&recorder, &endpoint(nobody())))
-        .check(ask(""))
-        .await
-        .unwrap_err();
+    let status = HealthClient::new(channel(&recorder, &endpoint(nobody()))).check(ask("")).await.unwrap_err();
     let (attributes, failed) = said(&recorder.span());
-    assert_eq!(
-        attributes["rpc.response.status_code"],
-        status::code_name(status.code())
-    );
+    assert_eq!(attributes["rpc.response.status_code"], status::code_name(status.code()));
     assert_eq!(attributes["rpc.response.status_code"], "UNAVAILABLE");
     assert_eq!((attributes["error.type"].as_str(), failed), ("connect", true));
 }
@@ -188,10 +148,7 @@ async fn a_deadline_of_the_channel_is_a_timeout() {
     let here = Recorder::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts, and says nothing
     let endpoint = endpoint(listener.local_addr().unwrap()).timeout(Duration::from_millis(50));
-    HealthClient::new(channel(&here, &endpoint))
-        .check(ask(""))
-        .await
-        .unwrap_err();
+    HealthClient::new(channel(&here, &endpoint)).check(ask("")).await.unwrap_err();
     let (attributes, failed) = said(&here.span());
     assert_eq!((attributes["error.type"].as_str(), failed), ("timeout", true));
 }
@@ -199,16 +156,12 @@ async fn a_deadline_of_the_channel_is_a_timeout() {
 #[tokio::test]
 async fn a_cancelled_call_says_so() {
     let recorder = Recorder::new();
-    let service = ClientLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<()>| {
-        never::<Result<Response<Script>, Infallible>>()
-    }));
+    let service = ClientLayer::of(recorder.scope())
+        .layer(tower::service_fn(|_: Request<()>| never::<Result<Response<Script>, Infallible>>()));
     cancel(service.oneshot(Request::post("/Echo/Say").body(()).unwrap())).await;
     let (attributes, failed) = said(&recorder.span());
     assert_eq!((attributes["error.type"].as_str(), failed), ("CANCELLED", true));
-    assert_eq!(
-        recorder.durations(RPC_CLIENT_CALL_DURATION)[0].0["error.type"],
-        "CANCELLED"
-    );
+    assert_eq!(recorder.durations(RPC_CLIENT_CALL_DURATION)[0].0["error.type"], "CANCELLED");
 }
 
 #[tokio::test]
@@ -217,17 +170,9 @@ async fn a_response_that_is_not_grpc_has_the_status_of_its_http() {
         let recorder = Recorder::new();
         let service =
             ClientLayer::of(recorder.scope()).layer(tower::service_fn(move |_: Request<()>| async move {
-                Ok::<_, Infallible>(
-                    Response::builder()
-                        .status(http)
-                        .body(Script::data(&["<html>"]))
-                        .unwrap(),
-                )
+                Ok::<_, Infallible>(Response::builder().status(http).body(Script::data(&["<html>"])).unwrap())
             }));
-        let response = service
-            .oneshot(Request::post("/Echo/Say").body(()).unwrap())
-            .await
-            .unwrap();
+        let response = service.oneshot(Request::post("/Echo/Say").body(()).unwrap()).await.unwrap();
         response.into_body().collect().await.unwrap();
         assert_eq!(said(&recorder.span()).0["rpc.response.status_code"], code);
     }

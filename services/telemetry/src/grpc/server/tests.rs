@@ -16,10 +16,7 @@ async fn call(response: Response<Script>) -> (Attributes, bool) {
         let response = response.take().unwrap();
         async { Ok::<_, Infallible>(response) }
     }));
-    let answer = service
-        .oneshot(Request::post("/Echo/Say").body(()).unwrap())
-        .await
-        .unwrap();
+    let answer = service.oneshot(Request::post("/Echo/Say").body(()).unwrap()).await.unwrap();
     let _ = answer.into_body().collect().await;
     let (attributes, failed) = said(&recorder.span());
     let series = recorder.durations(RPC_SERVER_CALL_DURATION).remove(0).0;
@@ -55,14 +52,8 @@ async fn only_what_the_server_is_to_blame_for_is_an_error() {
             .unwrap();
         for response in [in_trailers, in_headers] {
             let (attributes, span_failed) = call(response).await;
-            assert_eq!(
-                (attributes["rpc.response.status_code"].as_str(), span_failed),
-                (name, failed)
-            );
-            assert_eq!(
-                attributes.get("error.type").map(String::as_str),
-                failed.then_some(name)
-            );
+            assert_eq!((attributes["rpc.response.status_code"].as_str(), span_failed), (name, failed));
+            assert_eq!(attributes.get("error.type").map(String::as_str), failed.then_some(name));
             assert_eq!(attributes["rpc.method"], "Echo/Say");
         }
     }
@@ -70,10 +61,8 @@ async fn only_what_the_server_is_to_blame_for_is_an_error() {
 
 #[tokio::test]
 async fn a_body_that_fails_is_an_error() {
-    let (attributes, failed) = call(Response::new(
-        Script::data(&["message"]).then_fails(ErrorKind::BrokenPipe),
-    ))
-    .await;
+    let (attributes, failed) =
+        call(Response::new(Script::data(&["message"]).then_fails(ErrorKind::BrokenPipe))).await;
     assert_eq!(attributes["rpc.response.status_code"], "UNKNOWN");
     assert_eq!((attributes["error.type"].as_str(), failed), ("broken_pipe", true));
 }
@@ -86,9 +75,8 @@ async fn a_cancelled_call_is_over_and_an_elapsed_deadline_an_error() {
         (Some("0n"), "DEADLINE_EXCEEDED", true),
     ] {
         let recorder = Recorder::new();
-        let service = ServerLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<()>| {
-            never::<Result<Response<Script>, Infallible>>()
-        }));
+        let service = ServerLayer::of(recorder.scope())
+            .layer(tower::service_fn(|_: Request<()>| never::<Result<Response<Script>, Infallible>>()));
         let mut request = Request::post("/Echo/Say").header("traceparent", PARENT);
         if let Some(timeout) = timeout {
             request = request.header("grpc-timeout", timeout);
@@ -97,10 +85,7 @@ async fn a_cancelled_call_is_over_and_an_elapsed_deadline_an_error() {
         let span = recorder.span();
         assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
         let (attributes, span_failed) = said(&span);
-        assert_eq!(
-            (attributes["rpc.response.status_code"].as_str(), span_failed),
-            (code, failed)
-        );
+        assert_eq!((attributes["rpc.response.status_code"].as_str(), span_failed), (code, failed));
         assert_eq!(recorder.durations(RPC_SERVER_CALL_DURATION)[0].1, 1);
     }
 }

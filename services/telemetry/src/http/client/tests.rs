@@ -17,11 +17,7 @@ use crate::testing::{Recorder, Script, cancel, expected, never, nobody, reqwest_
 type Body = Empty<bytes::Bytes>;
 
 fn request(method: &str, uri: &str) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(uri)
-        .body(Body::new())
-        .unwrap()
+    Request::builder().method(method).uri(uri).body(Body::new()).unwrap()
 }
 
 #[tokio::test]
@@ -30,10 +26,7 @@ async fn spans_say_what_was_asked_and_answered() {
         ("network.protocol.version", "1.1"),
         ("server.address", "users"),
         ("server.port", "8080"),
-        (
-            "url.full",
-            "http://REDACTED:REDACTED@users:8080/users/7?sig=REDACTED",
-        ),
+        ("url.full", "http://REDACTED:REDACTED@users:8080/users/7?sig=REDACTED"),
     ];
     for (method, template, status, name, rest) in [
         (
@@ -52,11 +45,7 @@ async fn spans_say_what_was_asked_and_answered() {
             None,
             404,
             "GET",
-            vec![
-                ("error.type", "404"),
-                ("http.request.method", "GET"),
-                ("http.response.status_code", "404"),
-            ],
+            vec![("error.type", "404"), ("http.request.method", "GET"), ("http.response.status_code", "404")],
         ),
         (
             "BREW",
@@ -86,10 +75,7 @@ async fn spans_say_what_was_asked_and_answered() {
         assert_eq!(span.name, name);
         assert_eq!(span.span_kind, SpanKind::Client);
         let mut all = expected(always);
-        all.extend(
-            rest.into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
+        all.extend(rest.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         let failed = all.contains_key("error.type");
         assert_eq!(said(&span), (all.clone(), failed));
 
@@ -103,10 +89,7 @@ async fn spans_say_what_was_asked_and_answered() {
 #[tokio::test]
 async fn a_failure_is_known_by_its_kind() {
     for (failure, kind) in [
-        (
-            Some(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)) as BoxError),
-            "connection_reset",
-        ),
+        (Some(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)) as BoxError), "connection_reset"),
         (Some(Box::new(tower::timeout::error::Elapsed::new())), "timeout"),
         (Some("nobody knows".into()), "_OTHER"),
         (None, "cancelled"),
@@ -130,10 +113,7 @@ async fn a_failure_is_known_by_its_kind() {
         }
         let (attributes, failed) = said(&recorder.span());
         assert_eq!((attributes["error.type"].as_str(), failed), (kind, true));
-        assert_eq!(
-            recorder.durations(HTTP_CLIENT_REQUEST_DURATION)[0].0["error.type"],
-            kind
-        );
+        assert_eq!(recorder.durations(HTTP_CLIENT_REQUEST_DURATION)[0].0["error.type"], kind);
     }
 }
 
@@ -146,37 +126,22 @@ async fn reqwest_failures_are_known_by_their_kind() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 1024];
         assert!(stream.read(&mut request).await.unwrap() > 0);
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
     });
     let hangs = serve(Router::new().route("/", get(never::<()>))).await;
 
-    for (address, kind) in [
-        (nobody(), "connect"),
-        (hangs, "timeout"),
-        (cut_short, "unexpected_eof"),
-    ] {
+    for (address, kind) in [(nobody(), "connect"), (hangs, "timeout"), (cut_short, "unexpected_eof")] {
         let recorder = Recorder::new();
         let client = Client::of(reqwest_client(), recorder.scope());
         let timeout = Duration::from_millis(if kind == "timeout" { 50 } else { 10_000 });
-        let request = client
-            .get_ref()
-            .get(format!("http://{address}/"))
-            .timeout(timeout)
-            .build()
-            .unwrap();
+        let request = client.get_ref().get(format!("http://{address}/")).timeout(timeout).build().unwrap();
         match client.execute(request, None).await {
             Ok(response) => assert!(response.bytes().await.is_err()),
             Err(error) => assert!(error.is_connect() || error.is_timeout()),
         }
         let (attributes, failed) = said(&recorder.span());
         assert_eq!((attributes["error.type"].as_str(), failed), (kind, true));
-        assert_eq!(
-            attributes.contains_key("http.response.status_code"),
-            kind == "unexpected_eof"
-        );
+        assert_eq!(attributes.contains_key("http.response.status_code"), kind == "unexpected_eof");
     }
 }
 
@@ -184,21 +149,12 @@ async fn reqwest_failures_are_known_by_their_kind() {
 async fn the_context_goes_with_the_request() {
     async fn echo(headers: Headers) -> String {
         let header = |name| headers.get(name).map_or("", |value| value.to_str().unwrap());
-        format!(
-            "{} {} {}",
-            header("traceparent"),
-            header("baggage"),
-            headers.contains_key("tracestate")
-        )
+        format!("{} {} {}", header("traceparent"), header("baggage"), headers.contains_key("tracestate"))
     }
     let address = serve(Router::new().route("/", get(echo))).await;
     let recorder = Recorder::new();
     let client = Client::of(reqwest_client(), recorder.scope());
-    let request = client
-        .get_ref()
-        .get(format!("http://{address}/"))
-        .build()
-        .unwrap();
+    let request = client.get_ref().get(format!("http://{address}/")).build().unwrap();
     let context = Context::new().with_baggage([KeyValue::new("environment", "demo")]);
     let response = client.execute(request, None).with_context(context).await.unwrap();
     assert_eq!(response.url().as_str(), format!("http://{address}/"));
@@ -206,11 +162,7 @@ async fn the_context_goes_with_the_request() {
     let received = response.text().await.unwrap();
 
     let span = recorder.span();
-    let sent = format!(
-        "00-{}-{}-01",
-        span.span_context.trace_id(),
-        span.span_context.span_id()
-    );
+    let sent = format!("00-{}-{}-01", span.span_context.trace_id(), span.span_context.span_id());
     assert_eq!(received, format!("{sent} environment=demo false"));
 }
 
@@ -220,11 +172,7 @@ async fn a_body_nobody_reads_is_no_error() {
     let service = ClientLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(Script::data(&["a"]).then_hangs()))
     }));
-    let mut body = service
-        .oneshot(request("GET", "http://users/"))
-        .await
-        .unwrap()
-        .into_body();
+    let mut body = service.oneshot(request("GET", "http://users/")).await.unwrap().into_body();
     body.frame().await.unwrap().unwrap();
     assert!(recorder.spans().is_empty());
     drop(body);
@@ -241,11 +189,7 @@ async fn an_exporter_is_not_observed() {
             Ok::<_, Infallible>(Response::new(Body::new()))
         }));
     let suppressed = Context::new().with_telemetry_suppressed();
-    service
-        .oneshot(request("GET", "http://collector/"))
-        .with_context(suppressed)
-        .await
-        .unwrap();
+    service.oneshot(request("GET", "http://collector/")).with_context(suppressed).await.unwrap();
     assert!(recorder.spans().is_empty());
     assert!(recorder.durations(HTTP_CLIENT_REQUEST_DURATION).is_empty());
 }

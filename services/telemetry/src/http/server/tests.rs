@@ -116,18 +116,10 @@ async fn spans_say_what_was_asked_and_answered() {
         assert_eq!(span.name, name);
         assert_eq!(span.span_kind, SpanKind::Server);
         let mut all = expected(always);
-        all.extend(
-            rest.into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
+        all.extend(rest.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(said(&span), (all, failed), "{name}");
         assert_eq!(span.instrumentation_scope.name(), "telemetry");
-        assert!(
-            span.instrumentation_scope
-                .schema_url()
-                .unwrap()
-                .ends_with("/1.42.0")
-        );
+        assert!(span.instrumentation_scope.schema_url().unwrap().ends_with("/1.42.0"));
     }
 }
 
@@ -150,11 +142,7 @@ async fn a_request_is_measured() {
 }
 
 fn active(recorder: &Recorder) -> Vec<i64> {
-    recorder
-        .sums(HTTP_SERVER_ACTIVE_REQUESTS)
-        .into_iter()
-        .map(|(_, value)| value)
-        .collect()
+    recorder.sums(HTTP_SERVER_ACTIVE_REQUESTS).into_iter().map(|(_, value)| value).collect()
 }
 
 #[tokio::test]
@@ -164,14 +152,11 @@ async fn the_callers_context_goes_on_into_the_handler() {
     let handler = {
         let seen = seen.clone();
         || async move {
-            *seen.lock().unwrap() = Some(Context::map_current(|context| {
-                context.span().span_context().clone()
-            }));
+            *seen.lock().unwrap() =
+                Some(Context::map_current(|context| context.span().span_context().clone()));
         }
     };
-    let app = Router::new()
-        .route("/", get(handler))
-        .layer(ServerLayer::of(recorder.scope()));
+    let app = Router::new().route("/", get(handler)).layer(ServerLayer::of(recorder.scope()));
     let request = Request::get("/")
         .header("traceparent", PARENT)
         .header("tracestate", "vendor=kept")
@@ -180,10 +165,7 @@ async fn the_callers_context_goes_on_into_the_handler() {
     app.oneshot(request).await.unwrap();
 
     let span = recorder.span();
-    assert_eq!(
-        span.span_context.trace_id().to_string(),
-        "4bf92f3577b34da6a3ce929d0e0e4736"
-    );
+    assert_eq!(span.span_context.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
     assert!(span.parent_span_is_remote);
     assert_eq!(span.span_context.trace_state().header(), "vendor=kept");
@@ -200,10 +182,7 @@ async fn a_cancelled_request_is_counted_and_over() {
     assert!(!attributes.contains_key("http.response.status_code"));
     assert_eq!(active(&recorder), [0]);
     let durations = recorder.durations(HTTP_SERVER_REQUEST_DURATION);
-    assert_eq!(
-        (durations[0].0["error.type"].as_str(), durations[0].1),
-        ("cancelled", 1)
-    );
+    assert_eq!((durations[0].0["error.type"].as_str(), durations[0].1), ("cancelled", 1));
 }
 
 #[tokio::test]
@@ -212,9 +191,7 @@ async fn a_panic_is_an_error() {
         panic!("as the test wants")
     }
     let recorder = Recorder::new();
-    let app = Router::new()
-        .route("/", get(panics))
-        .layer(ServerLayer::of(recorder.scope()));
+    let app = Router::new().route("/", get(panics)).layer(ServerLayer::of(recorder.scope()));
     let outcome = tokio::spawn(app.oneshot(get_request("/"))).await;
     assert!(outcome.is_err_and(|error| error.is_panic()));
     let (attributes, failed) = said(&recorder.span());
@@ -229,11 +206,7 @@ async fn answer(recorder: &Recorder, script: Script) -> Response<ResponseBody<Sc
         let response = Response::new(script.take().unwrap());
         async { Ok::<_, Infallible>(response) }
     });
-    ServerLayer::of(recorder.scope())
-        .layer(service)
-        .oneshot(Request::new(()))
-        .await
-        .unwrap()
+    ServerLayer::of(recorder.scope()).layer(service).oneshot(Request::new(())).await.unwrap()
 }
 
 #[tokio::test]
@@ -255,10 +228,7 @@ async fn a_streamed_body_counts_until_its_end() {
 async fn a_body_cut_short_is_an_error() {
     for (script, error) in [
         (Script::data(&["a"]).then_hangs(), "cancelled"),
-        (
-            Script::data(&["a"]).then_fails(ErrorKind::ConnectionReset),
-            "connection_reset",
-        ),
+        (Script::data(&["a"]).then_fails(ErrorKind::ConnectionReset), "connection_reset"),
     ] {
         let recorder = Recorder::new();
         let mut body = answer(&recorder, script).await.into_body();
@@ -284,10 +254,7 @@ async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
             "/announced",
             get(|| async {
                 let body = Body::new(Script::data(&["12", "345"]).then_hangs());
-                Response::builder()
-                    .header("content-length", 5)
-                    .body(body)
-                    .unwrap()
+                Response::builder().header("content-length", 5).body(body).unwrap()
             }),
         )
         .layer(ServerLayer::of(recorder.scope()));
@@ -299,21 +266,12 @@ async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
         (Method::GET, "/empty"),
         (Method::HEAD, "/nowhere"),
     ] {
-        let response = client
-            .request(method, format!("http://{address}{path}"))
-            .send()
-            .await
-            .unwrap();
+        let response = client.request(method, format!("http://{address}{path}")).send().await.unwrap();
         response.bytes().await.unwrap();
     }
     for span in recorder.wait_for_spans(4).await {
         let (attributes, failed) = said(&span);
-        assert_eq!(
-            (attributes.get("error.type"), failed),
-            (None, false),
-            "{}",
-            span.name
-        );
+        assert_eq!((attributes.get("error.type"), failed), (None, false), "{}", span.name);
     }
 }
 
@@ -321,10 +279,8 @@ async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
 async fn a_caller_who_hangs_up_cancels() {
     let recorder = Recorder::new();
     let address = serve(app(&recorder)).await;
-    let response = reqwest_client()
-        .get(format!("http://{address}/hangs"))
-        .timeout(Duration::from_millis(50))
-        .send();
+    let response =
+        reqwest_client().get(format!("http://{address}/hangs")).timeout(Duration::from_millis(50)).send();
     assert!(response.await.unwrap_err().is_timeout());
     let (attributes, _) = said(&recorder.wait_for_spans(1).await[0]);
     assert_eq!(attributes["error.type"], "cancelled");
@@ -338,9 +294,7 @@ async fn a_recorded_error_is_the_one_error_type() {
         StatusCode::INTERNAL_SERVER_ERROR
     }
     let recorder = Recorder::new();
-    let app = Router::new()
-        .route("/", get(handler))
-        .layer(ServerLayer::of(recorder.scope()));
+    let app = Router::new().route("/", get(handler)).layer(ServerLayer::of(recorder.scope()));
     app.oneshot(get_request("/")).await.unwrap();
     let span = recorder.span();
     // `said` refuses an attribute that comes twice.
@@ -348,10 +302,7 @@ async fn a_recorded_error_is_the_one_error_type() {
     assert_eq!(span.status, opentelemetry::trace::Status::error("disk on fire"));
     assert_eq!(span.events.len(), 1);
     // A metric must not depend on what was sampled.
-    assert_eq!(
-        recorder.durations(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"],
-        "500"
-    );
+    assert_eq!(recorder.durations(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"], "500");
 }
 
 #[tokio::test]
@@ -360,18 +311,8 @@ async fn an_unsampled_request_is_measured_all_the_same() {
     let app = Router::new()
         .route("/", get(|| async { trace_id().unwrap_or_default() }))
         .layer(ServerLayer::of(recorder.scope()));
-    let request = Request::get("/")
-        .header("traceparent", PARENT)
-        .body(Body::empty())
-        .unwrap();
-    let body = app
-        .oneshot(request)
-        .await
-        .unwrap()
-        .into_body()
-        .collect()
-        .await
-        .unwrap();
+    let request = Request::get("/").header("traceparent", PARENT).body(Body::empty()).unwrap();
+    let body = app.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(body.to_bytes(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert!(recorder.spans().is_empty());
     assert_eq!(recorder.durations(HTTP_SERVER_REQUEST_DURATION)[0].1, 1);
@@ -379,9 +320,7 @@ async fn an_unsampled_request_is_measured_all_the_same() {
 
 #[tokio::test]
 async fn without_telemetry_a_request_is_served() {
-    let app = Router::new()
-        .route("/", get(|| async { "ok" }))
-        .layer(server_layer());
+    let app = Router::new().route("/", get(|| async { "ok" })).layer(server_layer());
     let response = app.oneshot(get_request("/")).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
 }
