@@ -63,6 +63,11 @@ impl Recorder {
         Scope::of(&self.traces, &self.metrics)
     }
 
+    /// For spans that are not a layer's.
+    pub(crate) fn traces(&self) -> &SdkTracerProvider {
+        &self.traces
+    }
+
     /// The spans that have ended.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
         self.spans.get_finished_spans().unwrap()

@@ -141,12 +141,13 @@ impl ClientCall {
     }
 }
 
-/// The status tonic makes up for a call that failed without one.
+/// The status the caller gets to see of a call that failed without one: tonic's choice, so `CANCELLED` for a timeout
+/// of the channel, whatever gRPC says.
 fn of_failure(error: &ErrorType) -> Code {
     match error.as_ref() {
         "connect" => Code::Unavailable,
-        "timeout" => Code::DeadlineExceeded,
-        _ => Code::Unknown,
+        "timeout" => Code::Cancelled,
+        name => status::code_of(name).unwrap_or(Code::Unknown),
     }
 }
 

@@ -28,6 +28,11 @@ pub(crate) fn code_name(code: Code) -> &'static str {
     }
 }
 
+/// The code of this name.
+pub(super) fn code_of(name: &str) -> Option<Code> {
+    (0..=16).map(Code::from_i32).find(|code| code_name(*code) == name)
+}
+
 /// Whether a server is to blame for `code`, by the conventions. For a client, all but `OK` is an error.
 pub(super) fn is_server_error(code: Code) -> bool {
     matches!(
@@ -93,6 +98,7 @@ mod tests {
             [(0, "OK"), (1, "CANCELLED"), (4, "DEADLINE_EXCEEDED"), (5, "NOT_FOUND"), (16, "UNAUTHENTICATED")]
         {
             assert_eq!(code_name(Code::from_i32(code)), name);
+            assert_eq!(code_of(name), Some(Code::from_i32(code)));
         }
     }
 

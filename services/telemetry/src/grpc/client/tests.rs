@@ -148,8 +148,9 @@ async fn a_deadline_of_the_channel_is_a_timeout() {
     let here = Recorder::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts, and says nothing
     let endpoint = endpoint(listener.local_addr().unwrap()).timeout(Duration::from_millis(50));
-    HealthClient::new(channel(&here, &endpoint)).check(ask("")).await.unwrap_err();
+    let status = HealthClient::new(channel(&here, &endpoint)).check(ask("")).await.unwrap_err();
     let (attributes, failed) = said(&here.span());
+    assert_eq!(attributes["rpc.response.status_code"], status::code_name(status.code()));
     assert_eq!((attributes["error.type"].as_str(), failed), ("timeout", true));
 }
 

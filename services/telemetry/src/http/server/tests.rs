@@ -324,3 +324,33 @@ async fn without_telemetry_a_request_is_served() {
     let response = app.oneshot(get_request("/")).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
 }
+
+#[tokio::test]
+async fn spans_of_tracing_are_children_and_take_their_own_errors() {
+    use opentelemetry::trace::TracerProvider as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    #[tracing::instrument]
+    async fn read_user() {
+        tokio::task::yield_now().await;
+        record_error(&std::io::Error::other("disk on fire"));
+    }
+    let recorder = Recorder::new();
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_opentelemetry::layer().with_tracer(recorder.traces().tracer("handlers")));
+    let _default = tracing::subscriber::set_default(subscriber);
+    let app = Router::new()
+        .route("/", get(read_user))
+        .layer(ServerLayer::of(recorder.scope()));
+    app.oneshot(get_request("/")).await.unwrap();
+
+    let spans = recorder.spans();
+    let [child, server] = &spans[..] else {
+        panic!("{spans:#?}")
+    };
+    assert_eq!(child.name, "read_user");
+    assert_eq!(child.parent_span_id, server.span_context.span_id());
+    assert_eq!(child.span_context.trace_id(), server.span_context.trace_id());
+    assert_eq!((child.events.len(), server.events.len()), (1, 0));
+    assert_eq!(server.status, opentelemetry::trace::Status::Unset);
+}
