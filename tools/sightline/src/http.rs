@@ -19,6 +19,19 @@ pub(crate) fn client(target: &Url) -> reqwest::Result<reqwest::Client> {
     builder.build()
 }
 
+/// A client for this machine.
+pub(crate) fn local_client() -> reqwest::Result<reqwest::Client> {
+    install_provider();
+    builder().no_proxy().build()
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("sightline/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(30))
+}
+
 fn is_loopback(target: &Url) -> bool {
     match target.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -7,4 +7,5 @@ pub mod certs;
 mod http;
 pub mod jaeger;
 pub mod output;
+pub mod stack;
 pub mod waterfall;

@@ -5,7 +5,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sightline::output;
+use sightline::{output, stack};
 
 /// Run the stack on this machine and look at what it records
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ enum Command {
     Certs(commands::certs::Args),
     Trace(commands::trace::Args),
     Traces(commands::traces::Args),
+    #[command(name = stack::lifeline::COMMAND, hide = true)]
+    WithParent(commands::with_parent::Args),
 }
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Command::Certs(args) => commands::certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => commands::trace::run(args),
         Command::Traces(args) => commands::traces::run(args),
+        Command::WithParent(args) => Err(commands::with_parent::run(&args)),
     };
     result.unwrap_or_else(|error| {
         output::note(format_args!("sightline: {error:#}"));

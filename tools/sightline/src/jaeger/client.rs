@@ -40,6 +40,9 @@ pub enum JaegerError {
     /// The HTTP client could not be set up.
     #[error("cannot set up an HTTP client")]
     Client(#[source] reqwest::Error),
+    /// An address that is none.
+    #[error("not an address")]
+    Address(#[source] url::ParseError),
     /// Nothing answered, or not in time.
     #[error("no answer from Jaeger at {url}")]
     Unreachable {
@@ -89,6 +92,15 @@ impl Jaeger {
     /// A client for the Jaeger whose UI and API are at this address. A path stays: Jaeger may live below one.
     pub fn new(base: Url) -> Result<Self, JaegerError> {
         let http = http::client(&base).map_err(JaegerError::Client)?;
+        Ok(Self { base, http })
+    }
+
+    /// A client for the Jaeger on this machine at this port.
+    pub fn local(port: u16) -> Result<Self, JaegerError> {
+        let http = http::local_client().map_err(JaegerError::Client)?;
+        let mut base = Url::parse("http://127.0.0.1").map_err(JaegerError::Address)?;
+        // Err only for addresses without a host.
+        let _ = base.set_port(Some(port));
         Ok(Self { base, http })
     }
 
