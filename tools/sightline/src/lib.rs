@@ -4,6 +4,7 @@
 //! `make up` starts and what the tests start cannot drift apart.
 
 pub mod certs;
+pub mod demo;
 mod http;
 pub mod jaeger;
 pub mod output;

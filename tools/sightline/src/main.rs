@@ -17,6 +17,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(commands::up::Args),
     Certs(commands::certs::Args),
     Trace(commands::trace::Args),
     Traces(commands::traces::Args),
@@ -26,6 +27,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Up(args) => commands::up::run(args),
         Command::Certs(args) => commands::certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => commands::trace::run(args),
         Command::Traces(args) => commands::traces::run(args),

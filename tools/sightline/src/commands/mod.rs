@@ -3,6 +3,7 @@
 pub(crate) mod certs;
 pub(crate) mod trace;
 pub(crate) mod traces;
+pub(crate) mod up;
 pub(crate) mod with_parent;
 
 use anyhow::Context as _;

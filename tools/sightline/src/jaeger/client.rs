@@ -110,6 +110,14 @@ impl Jaeger {
         self.base.as_str().trim_end_matches('/')
     }
 
+    /// Whether its address shows the user interface. A Jaeger built from its Go module carries none, and says so on a
+    /// page of its own.
+    pub async fn has_ui(&self) -> bool {
+        let page = async { self.http.get(self.base.clone()).send().await?.text().await };
+        let page: reqwest::Result<String> = page.await;
+        page.is_ok_and(|page| !page.contains("not the Jaeger UI"))
+    }
+
     /// A trace with all spans stored so far, or nothing where none is. Fails when Jaeger does not answer.
     pub async fn trace(&self, id: &TraceId) -> Result<Option<Trace>, JaegerError> {
         let Some((url, text)) = self.get(self.trace_url(id)).await? else {

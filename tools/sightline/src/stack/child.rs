@@ -81,6 +81,13 @@ impl Child {
     }
 }
 
+impl Drop for Child {
+    /// Whoever gives a child up, by an error or by a stop that was itself stopped, leaves nothing running.
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// A new log; that of the run before is kept beside it.
 fn open_log(path: &Path) -> io::Result<File> {
     match fs::rename(path, path.with_extension("previous.log")) {

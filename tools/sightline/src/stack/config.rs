@@ -10,7 +10,7 @@ use super::process::Process;
 use crate::certs;
 
 /// Where Jaeger keeps traces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Storage {
     /// In files below the state's directory.
     Badger,

@@ -316,9 +316,7 @@ fn local(port: u16) -> String {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        for child in self.children.values() {
-            child.kill();
-        }
+        self.children.clear();
         // Closing is not enough: a process that is being started this moment holds the file until it is.
         let _ = self.lock.unlock();
     }

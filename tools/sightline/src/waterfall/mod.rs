@@ -160,4 +160,4 @@ fn early_children(rows: &[Row<'_>]) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

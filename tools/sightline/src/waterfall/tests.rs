@@ -6,7 +6,7 @@ use super::*;
 use crate::jaeger::{Event, Kind, Link, Status, Value};
 
 /// A span in microseconds of a trace that begins one second after 1970.
-pub(super) fn span(id: &str, parent: Option<&str>, start: u64, length: u64) -> Span {
+pub(crate) fn span(id: &str, parent: Option<&str>, start: u64, length: u64) -> Span {
     let at = |micros: u64| 1_000_000_000 + micros * 1000;
     Span {
         trace_id: "5b8efff798038103d269b633813fc60c".to_owned(),

@@ -1,0 +1,127 @@
+//! Which spans make a trace complete.
+
+use std::collections::HashSet;
+
+use crate::jaeger::{Kind, Span, Trace};
+
+/// A span that has to be there.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    service: &'static str,
+    role: Role,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Server,
+    FailedServer,
+    HttpClient,
+    GrpcClient,
+    Sql,
+}
+
+const fn of(service: &'static str, role: Role) -> Expected {
+    Expected { service, role }
+}
+
+pub(super) const ORDER: &[Expected] = &[
+    of("order-service", Role::Server),
+    of("order-service", Role::Sql),
+    of("order-service", Role::HttpClient),
+    of("user-service", Role::Server),
+    of("user-service", Role::Sql),
+    of("order-service", Role::GrpcClient),
+    of("inventory-service", Role::Server),
+];
+
+pub(super) const FAILING_ORDER: &[Expected] = &[
+    of("order-service", Role::FailedServer),
+    of("order-service", Role::Sql),
+    of("order-service", Role::HttpClient),
+    of("user-service", Role::FailedServer),
+];
+
+pub(super) const NEW_USER: &[Expected] = &[of("user-service", Role::Server), of("user-service", Role::Sql)];
+
+impl Expected {
+    fn is(self, span: &Span) -> bool {
+        let has = |key| span.attribute(key).is_some();
+        let role = match self.role {
+            Role::Server => span.kind == Kind::Server,
+            Role::FailedServer => span.kind == Kind::Server && span.is_error(),
+            Role::HttpClient => span.kind == Kind::Client && has("http.request.method"),
+            Role::GrpcClient => span.kind == Kind::Client && has("rpc.method"),
+            Role::Sql => span.kind == Kind::Client && has("db.system.name"),
+        };
+        role && span.service == self.service
+    }
+
+    fn describe(self) -> String {
+        let role = match self.role {
+            Role::Server => "server span",
+            Role::FailedServer => "failed server span",
+            Role::HttpClient => "HTTP client span",
+            Role::GrpcClient => "gRPC client span",
+            Role::Sql => "SQL span",
+        };
+        format!("{} of {}", role, self.service)
+    }
+}
+
+/// What the trace lacks, in words: expected spans, and parents that are named but not stored. The caller's span is
+/// not missed.
+#[must_use]
+pub fn missing(trace: &Trace, expected: &[Expected], caller: Option<&str>) -> Vec<String> {
+    let mut missing: Vec<String> = expected
+        .iter()
+        .filter(|expected| !trace.spans.iter().any(|span| expected.is(span)))
+        .map(|expected| expected.describe())
+        .collect();
+    let stored: HashSet<&str> = trace.spans.iter().map(|span| span.span_id.as_str()).collect();
+    let orphans = trace.spans.iter().filter(|span| {
+        let parent = span.parent_span_id.as_deref();
+        parent.is_some_and(|parent| !stored.contains(parent) && caller != Some(parent))
+    });
+    missing.extend(orphans.map(|span| format!("parent of {} of {}", span.name, span.service)));
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jaeger::{Status, Value};
+    use crate::waterfall;
+
+    fn span(id: &str, parent: Option<&str>, service: &str, kind: Kind, key: &str) -> Span {
+        let mut span = waterfall::tests::span(id, parent, 0, 1);
+        (span.service, span.kind) = (service.to_owned(), kind);
+        span.attributes = vec![(key.to_owned(), Value::Bool(true))];
+        span
+    }
+
+    fn new_user() -> Trace {
+        let spans = vec![
+            span("1", Some("caller"), "user-service", Kind::Server, "http.request.method"),
+            span("2", Some("1"), "user-service", Kind::Client, "db.system.name"),
+        ];
+        Trace { id: "t".to_owned(), spans }
+    }
+
+    #[test]
+    fn a_complete_trace_lacks_nothing() {
+        assert!(missing(&new_user(), NEW_USER, Some("caller")).is_empty());
+        assert_eq!(missing(&new_user(), NEW_USER, None), ["parent of 1 of user-service"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let mut trace = new_user();
+        trace.spans.remove(1);
+        trace.spans[0].status = Status::Error(String::new());
+        assert_eq!(missing(&trace, NEW_USER, Some("caller")), ["SQL span of user-service"]);
+        let failing = missing(&trace, FAILING_ORDER, Some("caller"));
+        assert_eq!(failing.len(), 3, "{failing:?}");
+        trace.spans.clear();
+        assert_eq!(missing(&trace, ORDER, None).len(), ORDER.len());
+    }
+}
