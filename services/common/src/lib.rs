@@ -7,3 +7,5 @@ pub mod request;
 pub mod server;
 pub mod settings;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -116,31 +116,46 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Limits = Limits { headers_within: Duration::from_millis(200), connections: 2 };
-
-    /// A server whose one page answers when it is told to; its address, a way to let it answer, a way to stop it.
-    async fn start(
-        limits: Limits,
-    ) -> (SocketAddr, Arc<Semaphore>, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let gate = Arc::new(Semaphore::new(0));
-        let opened = Arc::clone(&gate);
-        let page = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
-            opened.acquire().await.unwrap().forget();
-            peer.ip().to_string()
-        };
-        let app = Router::new().route("/", get(page));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, app, limits, async {
-            let _ = stopped.await;
-        }));
-        (address, gate, stop, server)
+    /// A server with one page, which tells when it is asked for and answers when it may.
+    struct Server {
+        address: SocketAddr,
+        asked: Arc<Semaphore>,
+        may_answer: Arc<Semaphore>,
+        stop: oneshot::Sender<()>,
+        task: tokio::task::JoinHandle<()>,
     }
 
-    async fn answer(stream: &mut TcpStream) -> String {
+    impl Server {
+        async fn start(limits: Limits) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (asked, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+            let (tell, wait) = (Arc::clone(&asked), Arc::clone(&may_answer));
+            let page = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+                tell.add_permits(1);
+                wait.acquire().await.unwrap().forget();
+                peer.ip().to_string()
+            };
+            let app = Router::new().route("/", get(page));
+            let (stop, stopped) = oneshot::channel::<()>();
+            let task = tokio::spawn(serve(listener, app, limits, async {
+                let _ = stopped.await;
+            }));
+            Self { address, asked, may_answer, stop, task }
+        }
+
+        async fn connect(&self, sent: &[u8]) -> TcpStream {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(sent).await.unwrap();
+            stream
+        }
+    }
+
+    /// All that comes until the connection ends, which has to be soon.
+    async fn rest(mut stream: TcpStream) -> String {
         let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
+        let read = stream.read_to_string(&mut text);
+        tokio::time::timeout(Duration::from_secs(5), read).await.expect("the connection stays open").unwrap();
         text
     }
 
@@ -148,36 +163,36 @@ mod tests {
 
     #[tokio::test]
     async fn headers_that_never_end_end_the_connection() {
-        let (address, ..) = start(SHORT).await;
+        let server =
+            Server::start(Limits { headers_within: Duration::from_millis(100), connections: 2 }).await;
         for begun in [&b""[..], b"GET / HTTP/1.1\r\nhost: "] {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(begun).await.unwrap();
-            let read = tokio::time::timeout(Duration::from_secs(5), answer(&mut stream)).await.unwrap();
-            assert!(read.is_empty() || read.starts_with("HTTP/1.1 408"), "{read}");
+            let said = rest(server.connect(begun).await).await;
+            assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
         }
     }
 
     #[tokio::test]
-    async fn a_request_in_flight_is_answered_after_the_stop_and_no_new_one_is_taken() {
-        let (address, gate, stop, server) = start(Limits::default()).await;
-        let mut idle = TcpStream::connect(address).await.unwrap();
-        let mut busy = TcpStream::connect(address).await.unwrap();
-        busy.write_all(REQUEST).await.unwrap();
-        // The page waits on the gate only once the request has arrived.
-        gate.add_permits(1);
-        while gate.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(answer(&mut busy).await.ends_with("127.0.0.1"));
+    async fn more_connections_than_are_allowed_wait_their_turn() {
+        let server = Server::start(Limits { headers_within: Duration::from_secs(30), connections: 1 }).await;
+        server.may_answer.add_permits(2);
+        let first = server.connect(b"").await;
+        let second = server.connect(REQUEST).await;
+        drop(first);
+        assert!(rest(second).await.ends_with("127.0.0.1"));
+    }
 
-        let mut busy = TcpStream::connect(address).await.unwrap();
-        busy.write_all(REQUEST).await.unwrap();
-        stop.send(()).unwrap();
-        gate.add_permits(1);
-        let answer = answer(&mut busy).await;
-        assert!(answer.is_empty() || answer.ends_with("127.0.0.1"), "{answer}");
-        server.await.unwrap();
-        assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
-        assert!(TcpStream::connect(address).await.is_err());
+    #[tokio::test]
+    async fn a_stop_lets_requests_in_flight_finish_and_takes_no_more() {
+        let server = Server::start(Limits::default()).await;
+        let idle = server.connect(b"").await;
+        let busy = server.connect(REQUEST).await;
+        server.asked.acquire().await.unwrap().forget();
+        server.stop.send(()).unwrap();
+        // Once the idle connection is closed the stop has arrived.
+        assert_eq!(rest(idle).await, "");
+        server.may_answer.add_permits(1);
+        assert!(rest(busy).await.ends_with("127.0.0.1"));
+        server.task.await.unwrap();
+        assert!(TcpStream::connect(server.address).await.is_err());
     }
 }

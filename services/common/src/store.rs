@@ -15,6 +15,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Executor as _};
 use telemetry::db::{Database, Query};
 use telemetry::settings::{Env, SettingsError};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::settings::DATABASE_URL;
 
@@ -81,9 +83,17 @@ impl DatabaseUrl {
     }
 }
 
+/// For people: the product, the database and its server, no user and no password.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} database {}", self.system(), self.namespace)?;
+        self.server.as_ref().map_or(Ok(()), |(address, port)| write!(f, " at {address}:{port}"))
+    }
+}
+
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseUrl({} {})", self.system(), self.namespace)
+        write!(f, "DatabaseUrl({self})")
     }
 }
 
@@ -102,22 +112,18 @@ pub struct Migrations {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database does not answer, or refuses.
-    #[error("the {system} database {namespace} cannot be reached (DATABASE_URL)")]
+    #[error("{database} cannot be reached (DATABASE_URL)")]
     Connect {
-        /// `db.system.name`.
-        system: &'static str,
-        /// The database's name.
-        namespace: String,
+        /// Which.
+        database: String,
         /// What the driver says.
         source: sqlx::Error,
     },
     /// The database was reached but could not be brought up to date.
-    #[error("the {system} database {namespace} cannot be migrated")]
+    #[error("{database} cannot be migrated (DATABASE_URL)")]
     Migrate {
-        /// `db.system.name`.
-        system: &'static str,
-        /// The database's name.
-        namespace: String,
+        /// Which.
+        database: String,
         /// What the driver says.
         source: MigrateError,
     },
@@ -133,27 +139,19 @@ pub struct Store {
 impl Store {
     /// Connects and migrates. Fails where the database cannot be reached within five seconds or migrated.
     pub async fn open(url: &DatabaseUrl, migrations: Migrations) -> Result<Self, OpenError> {
-        let system = url.system();
-        let namespace = url.namespace.clone();
         sqlx::any::install_default_drivers();
-        let pool = pool_options(url.kind).connect(&url.url).await.map_err(|source| OpenError::Connect {
-            system,
-            namespace: namespace.clone(),
-            source,
-        })?;
+        let connected = pool_options(url.kind).connect(&url.url).await;
+        let pool = connected.map_err(|source| OpenError::Connect { database: url.to_string(), source })?;
 
         let mut migrator = match url.kind {
             Kind::Sqlite => migrations.sqlite,
             Kind::Postgres => migrations.postgres,
         };
         migrator.dangerous_set_table_name(migrations.table);
-        migrator.run(&pool).await.map_err(|source| OpenError::Migrate {
-            system,
-            namespace: namespace.clone(),
-            source,
-        })?;
+        let migrated = migrator.run(&pool).await;
+        migrated.map_err(|source| OpenError::Migrate { database: url.to_string(), source })?;
 
-        let mut database = Database::new(system, namespace);
+        let mut database = Database::new(url.system(), url.namespace.clone());
         if let Some((address, port)) = &url.server {
             database = database.server(address, *port);
         }
@@ -172,7 +170,9 @@ impl Store {
         query: &Query,
         future: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
-        self.database.call(query, future).await
+        // sqlx hands the current `tracing` span to a connection's thread, which lets go of it when it has tidied up:
+        // some spans would then end after the request they are part of. So it sees none, and logs nothing itself.
+        self.database.call(query, future.with_subscriber(Dispatch::none())).await
     }
 
     /// Closes the connections, which writes `SQLite`'s log back into its file.
@@ -228,7 +228,7 @@ mod tests {
         let url = read("postgres://app:hunter2@db.example.org:6543/users").unwrap();
         assert_eq!((url.system(), url.namespace.as_str()), ("postgresql", "users"));
         assert_eq!(url.server, Some(("db.example.org".into(), 6543)));
-        assert!(!format!("{url:?}").contains("hunter2"));
+        assert_eq!(format!("{url:?}"), "DatabaseUrl(the postgresql database users at db.example.org:6543)");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -23,10 +24,13 @@ const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// A client that does not answer a ping within this is gone, and its connection with it.
 const PING: Duration = Duration::from_secs(20);
 
+/// After the signal to stop, streams that are still open are ended: a health watch never ends by itself.
+const DRAIN: Duration = Duration::from_secs(3);
+
 /// Calls at a time on one connection.
 const MAX_CALLS: u32 = 256;
 
-/// Serves `stock` until `stopping` resolves, then finishes the calls in flight and returns. Health says that it does
+/// Serves `stock` until `stopping` resolves, then finishes the calls in flight, within three seconds, and returns. Health says that it does
 /// not serve from the moment it is told to stop, so that callers who watch go elsewhere.
 pub async fn serve_on(
     listener: TcpListener,
@@ -42,7 +46,8 @@ pub async fn serve_on(
         .context("the protocol's description cannot be read")?;
     let inventory = InventoryServer::new(Service::new(stock)).max_decoding_message_size(MAX_MESSAGE);
 
-    Server::builder()
+    let (stopped, overdue) = oneshot::channel();
+    let serving = Server::builder()
         .layer(telemetry::grpc::server_layer())
         .timeout(CALL_WITHIN)
         .max_concurrent_streams(MAX_CALLS)
@@ -56,7 +61,13 @@ pub async fn serve_on(
             health.set_not_serving::<InventoryServer<Service>>().await;
             // The name of the server as a whole.
             health.set_service_status("", ServingStatus::NotServing).await;
-        })
-        .await
-        .context("gRPC cannot be served")
+            let _ = stopped.send(());
+        });
+    tokio::select! {
+        served = serving => served.context("gRPC cannot be served"),
+        () = async { let _ = overdue.await; tokio::time::sleep(DRAIN).await } => {
+            tracing::info!("streams that were still open are ended");
+            Ok(())
+        }
+    }
 }

@@ -11,22 +11,13 @@ const READ: Query = Query {
            WHERE orders.id = $1 ORDER BY sku",
 };
 
-const ADD_FAULTS: [Query; 2] = [
-    Query {
-        operation: "INSERT",
-        collection: "orders",
-        text: "INSERT INTO orders (id, user_id) VALUES (998, 998), (999, 999) ON CONFLICT DO NOTHING",
-    },
-    Query {
-        operation: "INSERT",
-        collection: "order_items",
-        text: "INSERT INTO order_items (order_id, sku, quantity) VALUES (998, 'GEAR-20', 1), (999, 'GEAR-20', 1) \
-               ON CONFLICT DO NOTHING",
-    },
+const ADD_FAULTS: [&str; 2] = [
+    "INSERT INTO orders (id, user_id) VALUES (998, 998), (999, 999) ON CONFLICT DO NOTHING",
+    "INSERT INTO order_items (order_id, sku, quantity) VALUES (998, 'GEAR-20', 1), (999, 'GEAR-20', 1) \
+     ON CONFLICT DO NOTHING",
 ];
 
-const REMOVE_FAULTS: [Query; 1] =
-    [Query { operation: "DELETE", collection: "orders", text: "DELETE FROM orders WHERE id IN (998, 999)" }];
+const REMOVE_FAULTS: [&str; 1] = ["DELETE FROM orders WHERE id IN (998, 999)"];
 
 /// An order as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +78,8 @@ impl Orders {
             table: "order_service_migrations",
         };
         let store = Store::open(url, migrations).await?;
-        for query in if faults { &ADD_FAULTS[..] } else { &REMOVE_FAULTS } {
-            store.call(query, sqlx::query(query.text).execute(store.pool())).await?;
+        for statement in if faults { &ADD_FAULTS[..] } else { &REMOVE_FAULTS } {
+            sqlx::query(*statement).execute(store.pool()).await?;
         }
         Ok(Self { store })
     }

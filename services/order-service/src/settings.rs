@@ -4,12 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::Url;
-use service_common::settings::{HTTP_ADDRESS, address, faults};
+use service_common::settings::{HTTP_ADDRESS, INVENTORY_SERVICE_URL, USER_SERVICE_URL, address, faults};
 use service_common::store::DatabaseUrl;
 use telemetry::settings::{Env, Settings as TelemetrySettings, SettingsError};
-
-const USER_SERVICE_URL: &str = "SIGHTLINE_USER_SERVICE_URL";
-const INVENTORY_SERVICE_URL: &str = "SIGHTLINE_INVENTORY_SERVICE_URL";
 
 /// How long another service may take for a call, its whole answer included.
 pub const DEADLINE: Duration = Duration::from_secs(5);

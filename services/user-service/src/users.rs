@@ -27,15 +27,10 @@ const ADD: Query = Query {
     text: "INSERT INTO users (name, email) VALUES ($1, $2) RETURNING id",
 };
 
-const ADD_FAULTS: Query = Query {
-    operation: "INSERT",
-    collection: "users",
-    text: "INSERT INTO users (id, name, email) VALUES (998, 'Slow', 'slow@example.org'), \
-           (999, 'Broken', 'broken@example.org') ON CONFLICT DO NOTHING",
-};
+const ADD_FAULTS: &str = "INSERT INTO users (id, name, email) VALUES (998, 'Slow', 'slow@example.org'), \
+                          (999, 'Broken', 'broken@example.org') ON CONFLICT DO NOTHING";
 
-const REMOVE_FAULTS: Query =
-    Query { operation: "DELETE", collection: "users", text: "DELETE FROM users WHERE id IN (998, 999)" };
+const REMOVE_FAULTS: &str = "DELETE FROM users WHERE id IN (998, 999)";
 
 /// A user as stored and as sent.
 #[derive(Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -79,8 +74,7 @@ impl Users {
             table: "user_service_migrations",
         };
         let store = Store::open(url, migrations).await?;
-        let query = if faults { &ADD_FAULTS } else { &REMOVE_FAULTS };
-        store.call(query, sqlx::query(query.text).execute(store.pool())).await?;
+        sqlx::query(if faults { ADD_FAULTS } else { REMOVE_FAULTS }).execute(store.pool()).await?;
         Ok(Self { store, faults })
     }
 

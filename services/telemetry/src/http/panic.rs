@@ -45,3 +45,38 @@ impl From<&(dyn Any + Send)> for Panicked {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_does_not_say_what_happened() {
+        async fn at_once() {
+            panic!("hunter2");
+        }
+        async fn later() {
+            tokio::task::yield_now().await;
+            let none: Option<()> = None;
+            none.expect("hunter2");
+        }
+        let app = Router::new()
+            .route("/at-once", get(at_once))
+            .route("/later", get(later))
+            .route("/not", get(|| async { "fine" }))
+            .layer(from_fn(catch_panics));
+        for (path, status) in [("/at-once", 500), ("/later", 500), ("/not", 200)] {
+            let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::from_u16(status).unwrap(), "{path}");
+            let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+            assert!(!String::from_utf8_lossy(&body).contains("hunter2"), "{path}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the services' tests share: an app on a free port, requests exactly as written, and a `PostgreSQL` of one's
+//! own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test ends where its tools fail"
+)]
+
+mod postgres;
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use axum::Router;
+use telemetry::settings::{MapEnv, Settings};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::server::{Limits, serve};
+use crate::settings::DATABASE_URL;
+use crate::store::DatabaseUrl;
+
+pub use postgres::Postgres;
+
+/// Starts telemetry that exports nothing, once a process: so there are traces, and context is passed on.
+pub fn telemetry() {
+    static STARTED: OnceLock<telemetry::Telemetry> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        let env = MapEnv::from_iter([
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "none"),
+            ("OTEL_TRACES_SAMPLER", "always_on"),
+        ]);
+        telemetry::start(&telemetry::service!(), &Settings::read(&env).unwrap()).unwrap()
+    });
+}
+
+/// Serves `app` on a free port of the loopback, as long as the test's runtime lives.
+pub async fn spawn(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, app, Limits::default(), pending()));
+    address
+}
+
+/// An address that nobody listens on.
+pub async fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// A `SQLite` file in `directory`.
+#[must_use]
+pub fn sqlite(directory: &Path) -> DatabaseUrl {
+    database(&format!("sqlite://{}/test.db?mode=rwc", directory.display()))
+}
+
+/// The database of this URL.
+#[must_use]
+pub fn database(url: &str) -> DatabaseUrl {
+    DatabaseUrl::read(&MapEnv::from_iter([(DATABASE_URL, url)]), "").unwrap()
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    /// The body as text.
+    pub body: String,
+}
+
+impl Reply {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Checks that this is a problem of that status as RFC 9457 has it, with a trace id.
+    pub fn assert_problem(&self, status: u16, request: &str) {
+        assert_eq!(self.status, status, "{request}: {self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{request}");
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{request}");
+        assert_eq!(problem["type"], "about:blank", "{request}");
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{request}: {problem}");
+        assert_eq!(problem["trace_id"].as_str().map(str::len), Some(32), "{request}: {problem}");
+    }
+}
+
+/// Sends a request exactly as written, `"GET /a%ff"` and whatever headers and body, on a connection of its own.
+pub async fn send(address: SocketAddr, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    let mut lines =
+        vec![format!("{request} HTTP/1.1"), format!("host: {address}"), "connection: close".to_owned()];
+    if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "transfer-encoding") {
+        lines.push(format!("content-length: {}", body.len()));
+    }
+    lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+    let head = lines.join("\r\n") + "\r\n\r\n";
+
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let mut bytes = Vec::new();
+    let exchange = async {
+        // A server that refuses a body may close before it has read it all; what it answered is still there to read.
+        let (_, _) = tokio::join!(write.write_all(body), read.read_to_end(&mut bytes));
+    };
+    tokio::time::timeout(Duration::from_secs(30), exchange).await.unwrap();
+    parse(&String::from_utf8(bytes).unwrap())
+}
+
+fn parse(text: &str) -> Reply {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Reply { status, headers, body: body.to_owned() }
+}
