@@ -128,26 +128,31 @@ pub(crate) fn class<E: Error + ?Sized>(error: &E) -> ErrorType {
 fn variant<E: fmt::Debug + ?Sized>(error: &E) -> Option<String> {
     struct Leading {
         name: String,
-        end: Option<char>,
+        behind: String,
     }
     impl fmt::Write for Leading {
         fn write_str(&mut self, part: &str) -> fmt::Result {
             for c in part.chars() {
-                if !(c.is_ascii_alphanumeric() || c == '_') || self.name.len() == MAX_CLASS {
-                    self.end = Some(c);
+                let in_name = self.behind.is_empty() && (c.is_ascii_alphanumeric() || c == '_');
+                if in_name {
+                    self.name.push(c);
+                } else {
+                    self.behind.push(c);
+                }
+                if self.name.len() > MAX_CLASS || self.behind.len() >= 2 {
                     return Err(fmt::Error);
                 }
-                self.name.push(c);
             }
             Ok(())
         }
     }
-    let mut leading = Leading { name: String::new(), end: None };
+    let mut leading = Leading { name: String::new(), behind: String::new() };
     // The error is how the writer above says that it has seen enough.
     let _ = write!(leading, "{error:?}");
     // A name, then nothing, a tuple or a struct. Prose (`Debug` written by hand) looks otherwise.
     let derived = leading.name.starts_with(|c: char| c.is_ascii_uppercase())
-        && matches!(leading.end, None | Some('(' | ' '));
+        && leading.name.len() <= MAX_CLASS
+        && (leading.behind.is_empty() || leading.behind.starts_with('(') || leading.behind == " {");
     derived.then_some(leading.name)
 }
 
@@ -183,8 +188,22 @@ mod tests {
 
     #[test]
     fn prose_is_no_class() {
-        let error: Box<dyn Error> = "ada@example.org is taken".into();
-        assert_eq!(class(&*error), OTHER);
+        struct Prose(&'static str);
+        impl fmt::Debug for Prose {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl fmt::Display for Prose {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("prose")
+            }
+        }
+        impl Error for Prose {}
+        for prose in ["ada", "ada is taken", "Ada is taken", "Ada: taken", "\"Ada\"", ""] {
+            assert_eq!(class(&Prose(prose)), type_name::<Prose>(), "{prose}");
+            assert_eq!(class(&Prose(prose) as &dyn Error), OTHER, "{prose}");
+        }
     }
 
     #[test]

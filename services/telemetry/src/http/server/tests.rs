@@ -354,3 +354,29 @@ async fn spans_of_tracing_are_children_and_take_their_own_errors() {
     assert_eq!((child.events.len(), server.events.len()), (1, 0));
     assert_eq!(server.status, opentelemetry::trace::Status::Unset);
 }
+
+#[tokio::test]
+async fn what_a_caller_makes_up_is_kept_short() {
+    let long = "é".repeat(3000);
+    let request = Request::builder()
+        .method("X".repeat(3000).as_str())
+        .uri(format!("/{}?{}", "p".repeat(3000), "q".repeat(3000)))
+        .header("host", "h".repeat(3000))
+        .header("user-agent", "a".repeat(3000))
+        .header("traceparent", long.as_str())
+        .header("baggage", long.as_str())
+        .body(Body::empty())
+        .unwrap();
+    let recorder = Recorder::new();
+    app(&recorder).oneshot(request).await.unwrap();
+    let (attributes, _) = said(&recorder.span());
+    for name in [
+        "http.request.method_original",
+        "url.path",
+        "url.query",
+        "user_agent.original",
+    ] {
+        assert_eq!(attributes[name].len(), 1024, "{name}");
+    }
+    assert!(!attributes.contains_key("server.address"));
+}
