@@ -339,15 +339,11 @@ async fn spans_of_tracing_are_children_and_take_their_own_errors() {
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(recorder.traces().tracer("handlers")));
     let _default = tracing::subscriber::set_default(subscriber);
-    let app = Router::new()
-        .route("/", get(read_user))
-        .layer(ServerLayer::of(recorder.scope()));
+    let app = Router::new().route("/", get(read_user)).layer(ServerLayer::of(recorder.scope()));
     app.oneshot(get_request("/")).await.unwrap();
 
     let spans = recorder.spans();
-    let [child, server] = &spans[..] else {
-        panic!("{spans:#?}")
-    };
+    let [child, server] = &spans[..] else { panic!("{spans:#?}") };
     assert_eq!(child.name, "read_user");
     assert_eq!(child.parent_span_id, server.span_context.span_id());
     assert_eq!(child.span_context.trace_id(), server.span_context.trace_id());
@@ -370,12 +366,7 @@ async fn what_a_caller_makes_up_is_kept_short() {
     let recorder = Recorder::new();
     app(&recorder).oneshot(request).await.unwrap();
     let (attributes, _) = said(&recorder.span());
-    for name in [
-        "http.request.method_original",
-        "url.path",
-        "url.query",
-        "user_agent.original",
-    ] {
+    for name in ["http.request.method_original", "url.path", "url.query", "user_agent.original"] {
         assert_eq!(attributes[name].len(), 1024, "{name}");
     }
     assert!(!attributes.contains_key("server.address"));
