@@ -63,8 +63,7 @@ mod tests {
         }
         async fn later() {
             tokio::task::yield_now().await;
-            let none: Option<()> = None;
-            none.expect("hunter2");
+            std::panic::panic_any("hunter2".to_owned());
         }
         let app = Router::new()
             .route("/at-once", get(at_once))
