@@ -131,7 +131,7 @@ impl DatabaseCall {
             ..SpanBuilder::from_name(name).with_kind(SpanKind::Client)
         };
         let instruments = database.instruments.clone();
-        let span = Context::map_current(|parent| CallSpan::start(&instruments.scope, builder, parent));
+        let span = CallSpan::start(&instruments.scope, builder, &Context::current());
         Self { instruments, span, started, attributes }
     }
 }

@@ -20,28 +20,25 @@ use crate::text;
 ///
 /// Source: <https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/>
 pub fn record_error<E: Error + ?Sized>(error: &E) {
-    Context::map_current(|context| {
-        let span = context.span();
-        if !span.is_recording() {
-            return;
+    // A copy, not `map_current`: that forbids attaching a context meanwhile, and `error` may do anything to tell itself.
+    let context = Context::current();
+    let span = context.span();
+    if !span.is_recording() {
+        return;
+    }
+    let class = error_type::class(error);
+    let message = chain(error);
+    span.add_event(
+        "exception",
+        vec![KeyValue::new(EXCEPTION_TYPE, class.clone()), KeyValue::new(EXCEPTION_MESSAGE, message.clone())],
+    );
+    span.set_status(Status::error(message));
+    match context.get::<Claim>().filter(|claim| claim.span == span.span_context().span_id()) {
+        Some(claim) => {
+            let _ = claim.error.set(class); // the first one recorded is the cause
         }
-        let class = error_type::class(error);
-        let message = chain(error);
-        span.add_event(
-            "exception",
-            vec![
-                KeyValue::new(EXCEPTION_TYPE, class.clone()),
-                KeyValue::new(EXCEPTION_MESSAGE, message.clone()),
-            ],
-        );
-        span.set_status(Status::error(message));
-        match context.get::<Claim>().filter(|claim| claim.span == span.span_context().span_id()) {
-            Some(claim) => {
-                let _ = claim.error.set(class); // the first one recorded is the cause
-            }
-            None => span.set_attribute(KeyValue::new(ERROR_TYPE, class)),
-        }
-    });
+        None => span.set_attribute(KeyValue::new(ERROR_TYPE, class)),
+    }
 }
 
 /// The trace id of the current context, as 32 hexadecimal digits; none outside a trace.
@@ -112,5 +109,63 @@ impl CallSpan {
             }
         }
         span.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt, io};
+
+    use super::*;
+    use crate::testing::{Recorder, attributes, expected, said};
+
+    #[derive(Debug)]
+    struct Unreadable(io::Error);
+    impl fmt::Display for Unreadable {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot read the order")
+        }
+    }
+    impl Error for Unreadable {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    /// Records `error` on a span that is nobody's layer's, and returns the span.
+    fn recorded(error: &Unreadable) -> opentelemetry_sdk::trace::SpanData {
+        let recorder = Recorder::new();
+        let span = recorder.scope().tracer.start("handler");
+        let guard = Context::new().with_span(span).attach();
+        record_error(error);
+        drop(guard);
+        recorder.span()
+    }
+
+    #[test]
+    fn an_error_is_recorded_with_its_sources() {
+        let span = recorded(&Unreadable(io::Error::other("disk on fire")));
+        let class = "telemetry::span::tests::Unreadable";
+        let message = "cannot read the order: disk on fire";
+        assert_eq!(said(&span), (expected([("error.type", class)]), true));
+        assert_eq!(span.status, Status::error(message));
+        assert_eq!(span.events[0].name, "exception");
+        assert_eq!(
+            attributes(span.events[0].attributes.clone()),
+            expected([("exception.message", message), ("exception.type", class)])
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let span = recorded(&Unreadable(io::Error::other("é".repeat(2000))));
+        let Status::Error { description } = span.status else { panic!("{:?}", span.status) };
+        assert!((text::MAX - 1..=text::MAX).contains(&description.len()));
+    }
+
+    #[test]
+    fn outside_a_trace_there_is_nothing_to_record_on() {
+        assert_eq!(trace_id(), None);
+        record_error(&io::Error::other("nobody hears"));
     }
 }

@@ -135,7 +135,7 @@ impl ClientCall {
             attributes: Some(attributes),
             ..SpanBuilder::from_name(name).with_kind(SpanKind::Client)
         };
-        let span = Context::map_current(|parent| CallSpan::start(&layer.instruments.scope, builder, parent));
+        let span = CallSpan::start(&layer.instruments.scope, builder, &Context::current());
         let layer = layer.clone();
         InFlight::new(Self { layer, span, started, method, status: None, without_status: Code::Unknown })
     }

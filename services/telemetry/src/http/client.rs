@@ -212,7 +212,7 @@ impl ClientCall {
             })
             .with_kind(SpanKind::Client)
         };
-        let span = Context::map_current(|parent| CallSpan::start(&instruments.scope, builder, parent));
+        let span = CallSpan::start(&instruments.scope, builder, &Context::current());
         let to_head = method == Method::HEAD;
         InFlight::new(Self {
             instruments: instruments.clone(),
