@@ -43,10 +43,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         output::line(format_args!("From Jaeger at {}\n", jaeger.address()));
         output::line(format_args!(
-            "{:<19} {:<32} {:>8} {:>5} {:>6} ROOT",
-            "STARTED (UTC)", "TRACE", "DURATION", "SPANS", "ERRORS"
+            "{:<14} {:<32} {:>8} {:>5} {:>6} ROOT",
+            "STARTED UTC", "TRACE", "DURATION", "SPANS", "ERRORS"
         ));
-        let columns = output::width().max(100) - 75;
+        let columns = output::width().max(110) - 70;
         for trace in &traces {
             output::line(describe(trace, columns));
         }
@@ -63,7 +63,7 @@ fn describe(trace: &Trace, columns: usize) -> String {
     let (start, end) = trace.bounds().unwrap_or_default();
     let started = OffsetDateTime::from_unix_timestamp_nanos(i128::from(start))
         .ok()
-        .and_then(|at| at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]")).ok())
+        .and_then(|at| at.format(format_description!("[month]-[day] [hour]:[minute]:[second]")).ok())
         .unwrap_or_default();
     let errors = trace.spans.iter().filter(|span| span.is_error()).count();
     let root = trace
@@ -73,7 +73,7 @@ fn describe(trace: &Trace, columns: usize) -> String {
         .map(|span| format!("{}: {}", escape(&span.service), escape(&span.name)))
         .unwrap_or_default();
     format!(
-        "{started:<19} {:<32} {:>8} {:>5} {:>6} {}",
+        "{started:<14} {:<32} {:>8} {:>5} {:>6} {}",
         escape(&trace.id),
         duration(end - start),
         trace.spans.len(),

@@ -48,12 +48,13 @@ impl Demo {
         }
     }
 
-    fn request(self, stack: &Stack) -> (Method, String, Option<Json>) {
+    /// `unique` is different at each call: no two users share an address.
+    fn request(self, stack: &Stack, unique: &str) -> (Method, String, Option<Json>) {
         match self {
             Self::Order => (Method::GET, format!("{}/orders/7", stack.order_url()), None),
             Self::FailingOrder => (Method::GET, format!("{}/orders/999", stack.order_url()), None),
             Self::NewUser => {
-                let user = json!({"name": "Ada Lovelace", "email": "ada@example.org"});
+                let user = json!({"name": "Ada Lovelace", "email": format!("ada.{unique}@example.org")});
                 (Method::POST, format!("{}/users", stack.user_url()), Some(user))
             }
         }
@@ -144,12 +145,12 @@ pub enum DemoError {
 /// Sends one request. Fails when it is not answered as the demonstration expects.
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
-    let (method, url, body) = demo.request(stack);
-    let request = format!("{method} {url}");
     let trace_id = format!("{:032x}", u128::from_be_bytes(random()?));
     // All zero is no id, and nothing random either.
     let trace_id: TraceId = trace_id.parse().map_err(|_| DemoError::Random)?;
     let caller = format!("{:016x}", u64::from_be_bytes(random()?));
+    let (method, url, body) = demo.request(stack, &caller);
+    let request = format!("{method} {url}");
     let (status, body) =
         exchange(&client, method, &url, body, &format!("00-{trace_id}-{caller}-01")).await.map_err(
             |source| DemoError::Unanswered { request: request.clone(), source: source.without_url() },
