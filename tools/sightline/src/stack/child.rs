@@ -17,7 +17,7 @@ use crate::waterfall::text::escape;
 const TAIL_LINES: usize = 8;
 const TAIL_BYTES: u64 = 8 << 10;
 /// The longest line that is repeated whole.
-const TAIL_COLUMNS: usize = 400;
+const TAIL_COLUMNS: usize = 240;
 
 #[derive(Debug)]
 pub(super) struct Child {
@@ -105,8 +105,17 @@ fn tail(path: &Path) -> io::Result<Vec<String>> {
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let shorten = |line: &&str| -> String { escape(line).chars().take(TAIL_COLUMNS).collect() };
-    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(shorten).collect())
+    Ok(lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| shorten(line)).collect())
+}
+
+fn shorten(line: &str) -> String {
+    // The Collector separates by tabs, with what a person reads first.
+    let line = line.replace('\t', " ");
+    let line = escape(&line);
+    match line.char_indices().nth(TAIL_COLUMNS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.into_owned(),
+    }
 }
 
 #[cfg(test)]

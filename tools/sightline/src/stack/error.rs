@@ -108,13 +108,26 @@ pub enum StackError {
     NotRunning(Process),
 }
 
+/// The first of them, each on a line. Many at once are another stack, and a list of them all helps nobody.
 fn lines(ports: &[PortInUse]) -> String {
-    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    const SHOWN: usize = 3;
+    let mut text = ports.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    if ports.len() > SHOWN {
+        let more = ports.len() - SHOWN;
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\nand {more} more. To run beside what is there: --free-ports, and a --dir of its own"
+        );
+    }
+    text
 }
 
 fn died(process: Process, status: ExitStatus, log: &std::path::Path, tail: &[String]) -> String {
     let remedy = if status.code() == Some(64) {
         "A setting cannot be used: its name is above"
+    } else if status.code().is_none() {
+        "Nothing in the stack does that; `dmesg` tells whether the kernel did, for want of memory"
     } else if process.is_service() {
         "RUST_LOG=debug makes it say more"
     } else {
@@ -142,7 +155,7 @@ pub fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
-        (None, Some(9)) => "killed (SIGKILL), by hand or for want of memory".to_owned(),
+        (None, Some(9)) => "killed (SIGKILL)".to_owned(),
         (None, Some(signal)) => format!("killed by signal {signal}"),
         (None, None) => "status unknown".to_owned(),
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::ports::Holder;
+use crate::waterfall::text::escape;
 
 /// The process that listens on this port, or nothing where the system has no `/proc` or the process is another
 /// user's.
@@ -19,10 +20,7 @@ pub(super) fn of_port(port: u16) -> Option<Holder> {
     let sockets: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
-        holds(&entry.path(), &sockets).then(|| {
-            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            Holder { pid, name: crate::waterfall::text::escape(name.trim()).into_owned() }
-        })
+        holds(&entry.path(), &sockets).then(|| Holder { pid, name: name(&entry.path()) })
     })
 }
 
@@ -39,6 +37,15 @@ fn listeners(table: &str, port: u16) -> Vec<String> {
             (local.ends_with(&suffix) && *state == LISTEN).then(|| (*inode).to_owned())
         })
         .collect()
+}
+
+/// The program's file name; `comm` would cut it after fifteen letters.
+fn name(process: &Path) -> String {
+    let command = fs::read(process.join("cmdline")).unwrap_or_default();
+    let program = command.split(|byte| *byte == 0).next().unwrap_or_default();
+    let program = String::from_utf8_lossy(program);
+    let file = program.rsplit('/').next().unwrap_or_default();
+    if file.is_empty() { "a process".to_owned() } else { escape(file).into_owned() }
 }
 
 fn holds(process: &Path, sockets: &[String]) -> bool {
