@@ -1,0 +1,56 @@
+#!/bin/sh
+# Builds bin/NAME from a pinned Go module, or takes it from the cache of an earlier build of the same sources.
+#
+#   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES
+#
+# MINUTES is how long it usually takes on two cores. `go build` prints nothing meanwhile, so this does.
+set -eu
+cd "$(dirname "$0")/.."
+name=$1 module=$2 package=$3 minutes=$4
+
+cache=${SIGHTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sightline}
+key=$({ uname -sm; cat "$module/go.mod" "$module/go.sum"; find "$module" -name '*.go' | LC_ALL=C sort | xargs cat; } </dev/null \
+    | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16)
+mkdir -p bin "$cache"
+cached=$(cd "$cache" && pwd)/$name-$key
+
+# Into place by a rename: a program that runs meanwhile is not disturbed, and nobody sees half a file.
+install_program() {
+    cp "$cached" "bin/.$name.$$"
+    mv "bin/.$name.$$" "bin/$name"
+}
+
+if [ -x "$cached" ]; then
+    install_program
+    echo "bin/$name: taken from $cached"
+    exit 0
+fi
+if ! command -v go >/dev/null; then
+    variable=$(echo "$name" | tr '[:lower:]' '[:upper:]')
+    echo "go is missing, and bin/$name is built with it: install it from https://go.dev/dl, or name a program you have: make $variable=/path/to/$name" >&2
+    exit 1
+fi
+
+log=$(mktemp)
+partial=$cached.$$
+started=$(date +%s)
+echo "bin/$name: building with Go, once; about $minutes minutes on two cores (kept in $cache)"
+(cd "$module" && CGO_ENABLED=0 exec go build -trimpath -ldflags '-s -w' -o "$partial" "$package") >"$log" 2>&1 &
+build=$!
+trap 'kill "$build" 2>/dev/null || :; rm -f "$log" "$partial"' EXIT
+trap 'exit 130' INT TERM
+
+elapsed=0
+while kill -0 "$build" 2>/dev/null; do
+    sleep 1
+    elapsed=$(($(date +%s) - started))
+    [ $((elapsed % 15)) -ne 0 ] || echo "bin/$name: still building, ${elapsed} s"
+done
+if ! wait "$build"; then
+    cat "$log" >&2
+    echo "bin/$name: the build failed; go's own words are above" >&2
+    exit 1
+fi
+mv "$partial" "$cached"
+install_program
+echo "bin/$name: built in ${elapsed} s"
