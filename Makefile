@@ -48,7 +48,8 @@ bin/otelcol: $(wildcard tools/collector/*.go) tools/collector/go.mod tools/colle
 	@tools/build-go.sh otelcol tools/collector . 2
 
 bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
-	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 6
+	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 6 \
+		"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0"
 
 .PHONY: clean
 clean: ## remove what was built and kept here, stored traces too; not the cache of Go programs

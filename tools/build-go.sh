@@ -1,15 +1,16 @@
 #!/bin/sh
 # Builds bin/NAME from a pinned Go module, or takes it from the cache of an earlier build of the same sources.
 #
-#   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES
+#   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES [LINKER-FLAGS]
 #
 # MINUTES is how long it usually takes on two cores. `go build` prints nothing meanwhile, so this does.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1 module=$2 package=$3 minutes=$4
+ldflags="-s -w ${5-}"
 
 cache=${SIGHTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sightline}
-key=$({ uname -sm; cat "$module/go.mod" "$module/go.sum"; find "$module" -name '*.go' | LC_ALL=C sort | xargs cat; } </dev/null \
+key=$({ uname -sm; echo "$ldflags"; cat "$module/go.mod" "$module/go.sum"; find "$module" -name '*.go' | LC_ALL=C sort | xargs cat; } </dev/null \
     | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16)
 mkdir -p bin "$cache"
 cached=$(cd "$cache" && pwd)/$name-$key
@@ -35,7 +36,7 @@ log=$(mktemp)
 partial=$cached.$$
 started=$(date +%s)
 echo "bin/$name: building with Go, once; about $minutes minutes on two cores (kept in $cache)"
-(cd "$module" && CGO_ENABLED=0 exec go build -trimpath -ldflags '-s -w' -o "$partial" "$package") >"$log" 2>&1 &
+(cd "$module" && CGO_ENABLED=0 exec go build -trimpath -ldflags "$ldflags" -o "$partial" "$package") >"$log" 2>&1 &
 build=$!
 trap 'kill "$build" 2>/dev/null || :; rm -f "$log" "$partial"' EXIT
 trap 'exit 130' INT TERM
