@@ -20,7 +20,7 @@ pub struct Answer {
     pub status: u16,
     /// The whole body.
     pub body: String,
-    /// The trace it happened in, if the caller's was continued.
+    /// The caller's trace, in which it happened if it was continued.
     pub trace: TraceId,
 }
 
@@ -43,10 +43,16 @@ impl Caller {
         Self::flagged("00")
     }
 
-    fn flagged(flags: &str) -> Self {
+    /// A caller with a new trace of which it sends nothing, unless [`with`](Self::with) does.
+    #[must_use]
+    pub fn silent() -> Self {
         let trace_id = uuid::Uuid::new_v4().simple().to_string();
         let span_id = uuid::Uuid::new_v4().simple().to_string()[..16].to_owned();
-        let caller = Self { headers: HeaderMap::new(), trace_id, span_id };
+        Self { headers: HeaderMap::new(), trace_id, span_id }
+    }
+
+    fn flagged(flags: &str) -> Self {
+        let caller = Self::silent();
         let traceparent = format!("00-{}-{}-{flags}", caller.trace_id, caller.span_id);
         caller.with("traceparent", &traceparent)
     }

@@ -4,10 +4,12 @@ use std::fmt::{Display, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use sightline::jaeger::{Jaeger, Trace, TraceId};
-use sightline::stack::{Exit, Ports, Process, Stack, StackConfig, Storage};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde_json::Value;
+use sightline::jaeger::{Jaeger, Search, Trace, TraceId};
+use sightline::stack::{Exit, Ports, Process, Stack, StackConfig};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use url::Url;
 
 use crate::caller::{Answer, Caller};
@@ -39,8 +41,8 @@ pub const USER: &str = "\
     user-service client SELECT users
 ";
 
-/// Lines of each log that a failure repeats.
-const TAIL: usize = 5;
+/// Lines of each log that a failure repeats, and characters of each.
+const TAIL: (usize, usize) = (5, 250);
 
 /// A running stack on free ports, with state of its own that goes when it goes.
 #[derive(Debug)]
@@ -59,7 +61,6 @@ impl Lab {
         let dir = TempDir::with_prefix("sightline-").context("no temporary directory")?;
         let mut config = StackConfig::of_checkout(&root(), dir.path().join("state"), &services()?);
         config.ports = Ports::free()?;
-        config.storage = Storage::Memory;
         // As short as it may be with the gateway waiting two seconds: tests wait for it again and again.
         config.span_delay = Duration::from_millis(100);
         config.metric_interval = Duration::from_secs(1);
@@ -142,7 +143,7 @@ impl Lab {
 
     /// Waits until something is so. A failure repeats what was seen last and the end of each process' log.
     pub async fn eventually<T>(&self, what: impl Display, look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
-        eventually(what, SOON, look).await.with_context(|| self.tails())
+        eventually(what, SOON, look).await.map_err(|error| anyhow!("{error:#}\n{}", self.tails()))
     }
 
     /// Waits until this trace is stored with exactly this shape (see [`outline`]).
@@ -172,6 +173,29 @@ impl Lab {
             None => Ok(()),
             Some(trace) => anyhow::bail!("of trace {id} this is stored:\n{}", outline(&trace)),
         }
+    }
+
+    /// The `tracestate` of each stored span of a trace that has one.
+    pub async fn trace_states(&self, id: &TraceId) -> Result<Vec<String>> {
+        let text = self.jaeger.trace_text(id).await?.context("nothing of it is stored")?;
+        let merged = sightline::jaeger::merge(&text)?;
+        let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+        let scopes = list(&merged, "resourceSpans").into_iter().flat_map(|group| list(&group, "scopeSpans"));
+        let spans = scopes.flat_map(|scope| list(&scope, "spans"));
+        let state = |span: Value| span["traceState"].as_str().filter(|state| !state.is_empty()).map(str::to_owned);
+        Ok(spans.filter_map(state).collect())
+    }
+
+    /// The stored traces that have spans of this service, as many as a test run makes.
+    pub async fn traces_of(&self, process: Process) -> Result<Vec<Trace>> {
+        let now = OffsetDateTime::now_utc();
+        let search = Search {
+            service: process.name().to_owned(),
+            from: now - time::Duration::HOUR,
+            to: now + time::Duration::MINUTE,
+            limit: 1_000,
+        };
+        Ok(self.jaeger.traces(&search).await?)
     }
 
     /// The log records that have come to the gateway.
@@ -205,7 +229,7 @@ impl Lab {
         let exits = self.stack.stop().await;
         let unclean: Vec<_> = exits.iter().filter(|exit| !exit.is_clean()).collect();
         let say = |exit: &&Exit| format!("{}: {}", exit.process, exit.describe());
-        ensure!(unclean.is_empty(), "{:?}{}", unclean.iter().map(say).collect::<Vec<_>>(), self.tails());
+        ensure!(unclean.is_empty(), "{:?}\n{}", unclean.iter().map(say).collect::<Vec<_>>(), self.tails());
         Ok(())
     }
 
@@ -285,8 +309,8 @@ fn tails(logs: &Path) -> String {
         let name = path.file_name().unwrap_or_default().display();
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {name}");
-        for line in &lines[lines.len().saturating_sub(TAIL)..] {
-            let _ = write!(text, "\n    | {}", line.chars().take(400).collect::<String>());
+        for line in &lines[lines.len().saturating_sub(TAIL.0)..] {
+            let _ = write!(text, "\n    | {}", line.chars().take(TAIL.1).collect::<String>());
         }
     }
     text

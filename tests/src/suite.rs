@@ -41,7 +41,8 @@ impl Suite {
     /// Adds a test that sees to everything itself.
     pub fn alone(&mut self, name: &str, test: impl AsyncFnOnce() -> Result<()> + Send + 'static) {
         let runtime = Arc::clone(&self.runtime);
-        let run = move || runtime.block_on(test()).map_err(|error| Failed::from(format!("{error:?}")));
+        // Without the backtrace, which leads into the runtime.
+        let run = move || runtime.block_on(test()).map_err(|error| Failed::from(format!("{error:#}")));
         self.tests.push(Trial::test(name, run));
     }
 
@@ -56,7 +57,7 @@ impl Suite {
         let lab = Arc::try_unwrap(self.lab).ok().and_then(OnceCell::into_inner);
         let stopped = lab.map_or(Ok(()), |lab| self.runtime.block_on(lab.stop()));
         if let Err(error) = &stopped {
-            eprintln!("the shared stack did not stop cleanly: {error:?}");
+            eprintln!("the shared stack did not stop cleanly: {error:#}");
         }
         if conclusion.has_failed() || stopped.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
