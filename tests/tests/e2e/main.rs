@@ -2,8 +2,13 @@
 
 mod context;
 mod edges;
+mod errors;
+mod exporters;
 mod logs;
 mod matrix;
+mod redaction;
+mod shutdown;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -15,5 +20,10 @@ fn main() -> anyhow::Result<ExitCode> {
     edges::add(&mut suite);
     context::add(&mut suite);
     logs::add(&mut suite);
+    errors::add(&mut suite);
+    redaction::add(&mut suite);
+    tls::add(&mut suite);
+    exporters::add(&mut suite);
+    shutdown::add(&mut suite);
     Ok(suite.run())
 }
