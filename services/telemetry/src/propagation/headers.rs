@@ -52,17 +52,34 @@ impl Extractor for HeaderExtractor<'_> {
             self.tracestate.as_deref()
         } else {
             let mut lines = self.headers.get_all(key).iter();
-            let value = lines.next()?;
-            if lines.next().is_some() && key.eq_ignore_ascii_case(TRACEPARENT.as_str()) {
+            let value = lines.next()?.to_str().ok()?;
+            if key.eq_ignore_ascii_case(TRACEPARENT.as_str())
+                && (lines.next().is_some() || !is_traceparent(value))
+            {
                 return None;
             }
-            value.to_str().ok()
+            Some(value)
         }
     }
 
     fn keys(&self) -> Vec<&str> {
         self.headers.keys().map(HeaderName::as_str).collect()
     }
+}
+
+/// Whether `value` has the form of a `traceparent`: fields of fixed length in lower-case hexadecimal digits. The SDK's
+/// propagator is content with fewer digits (`00-abc-1-01`) and with signs in front of them, and would join requests that
+/// have nothing to do with each other.
+///
+/// Source: <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>
+fn is_traceparent(value: &str) -> bool {
+    let is_hex = |field: &str| field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let mut fields = value.trim().splitn(5, '-');
+    let fixed = [2, 32, 16, 2]
+        .into_iter()
+        .all(|length| fields.next().is_some_and(|field| field.len() == length && is_hex(field)));
+    // Version 00 ends here; a later one may go on.
+    fixed && (fields.next().is_none() || !value.trim().starts_with("00-"))
 }
 
 /// The lines of the header `name` as one list, or nothing when it is absent or too long.
@@ -220,6 +237,27 @@ mod tests {
         assert_eq!(extractor.get("traceparent"), None);
         assert_eq!(extractor.get("tracestate"), None);
         assert_eq!(extractor.get("baggage"), Some("kept=1"));
+    }
+
+    #[test]
+    fn a_parent_has_the_form_that_the_specification_gives_it() {
+        let read = |value: &str| {
+            let headers = headers(&[("traceparent", value.as_bytes())]);
+            propagator().extract(&HeaderExtractor::new(&headers)).span().span_context().is_valid()
+        };
+        assert!(read(PARENT));
+        for bad in [
+            "00-abc-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-1-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
+            "0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "+0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-+1",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-4bf92f3577b34da6a3ce929d0e0e473600f067aa0ba902b7-01",
+        ] {
+            assert!(!read(bad), "{bad}");
+        }
     }
 
     #[test]
