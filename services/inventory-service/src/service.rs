@@ -18,7 +18,8 @@ impl Service {
         Self { stock }
     }
 
-    #[tracing::instrument(name = "reserve_stock", skip_all, fields(order.id = order, order.items = items.len()))]
+    // Signed: the bridge to OpenTelemetry makes text of an unsigned number.
+    #[tracing::instrument(name = "reserve_stock", skip_all, fields(order.id = order, order.items = i64::try_from(items.len()).ok()))]
     fn reserve_stock(&self, order: i64, items: Items) -> Result<Reservation, ReserveError> {
         self.stock.reserve(order, items).inspect_err(telemetry::span::record_error)
     }

@@ -46,7 +46,8 @@ impl Stock {
     }
 
     /// Sets the order's items aside and returns the reservation's id. Doing it again changes nothing.
-    #[tracing::instrument(name = "reserve_items", skip_all, fields(order.id = order.id, order.items = order.items.len()))]
+    // Signed: the bridge to OpenTelemetry makes text of an unsigned number.
+    #[tracing::instrument(name = "reserve_items", skip_all, fields(order.id = order.id, order.items = i64::try_from(order.items.len()).ok()))]
     pub(crate) async fn reserve(&self, order: &Order) -> Result<String, ReserveError> {
         self.try_reserve(order).await.inspect_err(telemetry::span::record_error)
     }
