@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 
 use crate::settings::SettingsError;
+use crate::text;
 use crate::tls::TlsError;
 
 /// Why telemetry could not be started.
@@ -44,11 +45,11 @@ pub struct ShutdownError {
     pub lost: Vec<String>,
 }
 
-/// An error with all its sources on one line, none repeated.
-pub fn chain(error: &dyn Error) -> String {
+/// An error with all its sources on one line, none repeated, and no longer than an attribute may be.
+pub fn chain<E: Error + ?Sized>(error: &E) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
-    while let Some(source) = next {
+    while let Some(source) = next.filter(|_| line.len() < text::MAX) {
         let text = source.to_string();
         if !line.ends_with(&text) {
             // Writing to a String cannot fail.
@@ -56,5 +57,35 @@ pub fn chain(error: &dyn Error) -> String {
         }
         next = source.source();
     }
+    line.truncate(text::bounded(&line).len());
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Told {
+        said: String,
+        source: Option<Box<Told>>,
+    }
+
+    fn told(said: &str, source: Option<Told>) -> Told {
+        Told { said: said.to_owned(), source: source.map(Box::new) }
+    }
+
+    #[test]
+    fn every_source_is_told_once() {
+        let error = told("no order", Some(told("no connection: refused", Some(told("refused", None)))));
+        assert_eq!(chain(&error), "no order: no connection: refused");
+    }
+
+    #[test]
+    fn a_line_is_bounded_in_whole_characters() {
+        let error = told(&"ä".repeat(2 * text::MAX), Some(told("more", None)));
+        let line = chain(&error);
+        assert!(line.len() <= text::MAX && line.chars().all(|character| character == 'ä'), "{}", line.len());
+    }
 }

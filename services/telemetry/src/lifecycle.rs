@@ -15,13 +15,14 @@ use crate::guard::{self, Telemetry};
 use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
 use crate::{Service, StartError};
 
-/// Requests in flight may take this long after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Requests in flight may take this long after the signal to stop: longer than the five seconds that a call to another
+/// service may take, and short enough to leave time to flush.
+const DRAIN: Duration = Duration::from_secs(7);
 
 /// After the signal to stop, all is over within this: ten seconds less a margin.
 const STOP: Duration = Duration::from_millis(9_500);
 
-/// `EX_USAGE`'s neighbour for everything that is not a setting.
+/// For everything that is not a setting.
 const FAILED: u8 = 1;
 
 /// Runs a service: reads its settings with `read`, starts telemetry, serves the admin port, runs `app` until it is

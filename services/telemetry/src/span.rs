@@ -1,16 +1,15 @@
 //! Helpers on the span of the current context.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use opentelemetry::trace::{Span, SpanBuilder, SpanId, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute::{ERROR_TYPE, EXCEPTION_MESSAGE, EXCEPTION_TYPE};
 
+use crate::error::chain;
 use crate::error_type::{self, ErrorType};
 use crate::scope::Scope;
-use crate::text;
 
 /// Records `error` on the span of the current context: an `exception` event with the error's type and its message
 /// (its sources' too, each behind a colon), the status `Error`, and `error.type`.
@@ -49,18 +48,6 @@ pub fn trace_id() -> Option<String> {
         let context = span.span_context();
         context.is_valid().then(|| context.trace_id().to_string())
     })
-}
-
-/// The messages of `error` and of its sources, bounded.
-fn chain<E: Error + ?Sized>(error: &E) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source.filter(|_| message.len() < text::MAX) {
-        let _ = write!(message, ": {error}"); // writing to a String cannot fail
-        source = error.source();
-    }
-    message.truncate(text::bounded(&message).len());
-    message
 }
 
 /// Says which span sets its `error.type` itself, at its end.
@@ -118,6 +105,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Recorder, attributes, expected, said};
+    use crate::text;
 
     #[derive(Debug)]
     struct Unreadable(io::Error);
