@@ -1,5 +1,6 @@
 //! Where the programs are.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::StackError;
@@ -31,7 +32,16 @@ impl Binaries {
         }
     }
 
-    /// The same, but for a Collector and a Jaeger that the environment names in `OTELCOL` and `JAEGER`.
+    /// The directory where Cargo put the running program and built the others: that of the program, or, for a test, the
+    /// one above. Tests of a release build find the services of a release build. Fails where the system does not tell.
+    pub fn directory() -> io::Result<PathBuf> {
+        let program = std::env::current_exe()?;
+        let dir = program.parent().unwrap_or(Path::new("."));
+        let above = dir.parent().filter(|_| dir.ends_with("deps"));
+        Ok(above.unwrap_or(dir).to_owned())
+    }
+
+    /// The same as these, but for a Collector and a Jaeger that the environment names in `OTELCOL` and `JAEGER`.
     #[must_use]
     pub fn with_environment(self) -> Self {
         let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -43,12 +43,12 @@ pub(super) async fn table(stack: &Stack) -> String {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {name:<18} {address}");
     }
-    let elsewhere = elsewhere(stack);
+    let (sightline, elsewhere) = (program(), elsewhere(stack));
     let _ = write!(
         text,
         "\n\nNext, in another terminal\n\n  curl -i {}/orders/8\n  \
-         target/release/sightline traces --service order-service{elsewhere}\n  \
-         target/release/sightline trace -v ID{elsewhere}",
+         {sightline} traces --service order-service{elsewhere}\n  \
+         {sightline} trace -v ID{elsewhere}",
         stack.order_url(),
     );
     text
@@ -58,6 +58,13 @@ fn admin(user: u16, order: u16, inventory: u16) -> String {
     format!(
         "http://127.0.0.1:{user} (user), {order} (order), {inventory} (inventory): /metrics /livez /readyz"
     )
+}
+
+/// This program as one would type it here.
+fn program() -> String {
+    let Ok(program) = std::env::current_exe() else { return "sightline".to_owned() };
+    let here = std::env::current_dir().unwrap_or_default();
+    program.strip_prefix(&here).unwrap_or(&program).display().to_string()
 }
 
 /// The flag that other commands need to find this Jaeger.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use sightline::stack::{Ports, Process, StackConfig, Storage};
+use sightline::stack::{Binaries, Ports, Process, StackConfig, Storage};
 
 /// Run Jaeger, gateway, agent and the three services here, send requests, show their traces
 ///
@@ -42,14 +42,16 @@ pub(crate) struct Args {
 impl Args {
     pub(super) fn stack_config(self) -> anyhow::Result<StackConfig> {
         let sightline = std::env::current_exe().context("cannot find my own program")?;
-        let beside = sightline.parent().unwrap_or(Path::new("."));
-        let services = self.services.as_deref().unwrap_or(beside);
+        let services = match self.services {
+            Some(services) => services,
+            None => Binaries::directory().context("cannot find my own program")?,
+        };
         let here = std::env::current_dir().context("cannot find the working directory")?;
         let root = checkout(&here)
             .context("no checkout of Sightline here: run it inside of one, or use `make up`")?;
 
-        let mut config = StackConfig::of_checkout(root, self.dir, services);
-        config.binaries.sightline = Some(sightline.clone());
+        let mut config = StackConfig::of_checkout(root, self.dir, &services);
+        config.binaries.sightline = Some(sightline);
         // An empty variable counts as unset.
         let given = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
         if let Some(otelcol) = given(self.otelcol) {
