@@ -11,6 +11,13 @@ use crate::certs::TlsFiles;
 /// Everything listens on loopback: what runs here has no login.
 pub(super) const HOST: &str = "127.0.0.1";
 
+/// Where Go begins to collect garbage harder, and no bound: a laptop has other things to do with its memory. Badger
+/// lets 310 MiB pile up after a thousand requests without it, and 170 MiB with it, at the same speed.
+const JAEGER_MEMORY: &str = "200MiB";
+
+/// Four fifths of what `memory_limiter` grants agent and gateway in their local layers.
+const COLLECTOR_MEMORY: &str = "400MiB";
+
 /// Arguments and environment of one process.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -92,6 +99,7 @@ impl Plan {
         self.port("SIGHTLINE_OTLP_GRPC_PORT", otlp);
         self.port("SIGHTLINE_HEALTH_PORT", health);
         self.port("SIGHTLINE_METRICS_PORT", metrics);
+        self.set("GOMEMLIMIT", COLLECTOR_MEMORY);
     }
 
     fn jaeger(&mut self, config: &StackConfig, dir: &Path, pipeline: &Path) {
@@ -100,6 +108,7 @@ impl Plan {
         self.layers(pipeline, ["jaeger.yaml".to_owned(), format!("jaeger-{storage}.yaml")]);
         self.collector(Process::Jaeger, dir, ports.jaeger_otlp, ports.jaeger_health, ports.jaeger_metrics);
         self.port("SIGHTLINE_UI_PORT", ports.jaeger_ui);
+        self.set("GOMEMLIMIT", JAEGER_MEMORY);
         if config.storage == Storage::Badger {
             self.set("SIGHTLINE_BADGER_DIR", dir.join("jaeger"));
         }
