@@ -1,12 +1,15 @@
 //! The whole stack at work, asked from outside.
 
+mod certificates;
 mod context;
 mod edges;
 mod errors;
 mod exporters;
 mod logs;
 mod matrix;
+mod outage;
 mod redaction;
+mod sampling;
 mod shutdown;
 mod tls;
 
@@ -16,6 +19,10 @@ use sightline_tests::suite::Suite;
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut suite = Suite::new()?;
+    // The longest first: the others run beside them.
+    outage::add(&mut suite);
+    certificates::add(&mut suite);
+    sampling::add(&mut suite);
     matrix::add(&mut suite);
     edges::add(&mut suite);
     context::add(&mut suite);
