@@ -90,7 +90,8 @@ impl Caller {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
-        let answer = request.headers(self.headers.clone()).send().await.context("the service does not answer")?;
+        let answer =
+            request.headers(self.headers.clone()).send().await.context("the service does not answer")?;
         let status = answer.status().as_u16();
         let body = answer.text().await.context("the service's answer ends early")?;
         Ok(Answer { status, body, trace: self.trace_id.parse()? })

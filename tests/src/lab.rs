@@ -182,7 +182,8 @@ impl Lab {
         let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
         let scopes = list(&merged, "resourceSpans").into_iter().flat_map(|group| list(&group, "scopeSpans"));
         let spans = scopes.flat_map(|scope| list(&scope, "spans"));
-        let state = |span: Value| span["traceState"].as_str().filter(|state| !state.is_empty()).map(str::to_owned);
+        let state =
+            |span: Value| span["traceState"].as_str().filter(|state| !state.is_empty()).map(str::to_owned);
         Ok(spans.filter_map(state).collect())
     }
 
@@ -249,7 +250,11 @@ pub struct Alone {
 impl Alone {
     /// Where it serves HTTP.
     pub fn url(&self) -> Result<Url> {
-        let url = if self.process == Process::OrderService { self.stack.order_url() } else { self.stack.user_url() };
+        let url = if self.process == Process::OrderService {
+            self.stack.order_url()
+        } else {
+            self.stack.user_url()
+        };
         Ok(url.parse()?)
     }
 
@@ -301,7 +306,8 @@ pub fn services() -> Result<PathBuf> {
 /// The end of each log.
 fn tails(logs: &Path) -> String {
     let mut text = String::from("the logs end:");
-    let mut paths: Vec<_> = std::fs::read_dir(logs).into_iter().flatten().flatten().map(|log| log.path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(logs).into_iter().flatten().flatten().map(|log| log.path()).collect();
     paths.sort();
     for path in paths {
         let log = std::fs::read_to_string(&path).unwrap_or_default();

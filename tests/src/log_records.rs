@@ -26,8 +26,8 @@ pub fn in_gateway_file(path: &Path) -> Result<Vec<LogRecord>> {
     let text = read(path)?;
     let mut records = Vec::new();
     for line in whole_lines(&text) {
-        let request: Value =
-            serde_json::from_str(line).with_context(|| format!("{} has a line that is no JSON: {line}", path.display()))?;
+        let request: Value = serde_json::from_str(line)
+            .with_context(|| format!("{} has a line that is no JSON: {line}", path.display()))?;
         for resource in list(&request["resourceLogs"]) {
             let service = attribute(&resource["resource"], "service.name");
             for scope in list(&resource["scopeLogs"]) {
@@ -47,7 +47,9 @@ pub fn in_gateway_file(path: &Path) -> Result<Vec<LogRecord>> {
 /// The records that a service wrote on its console. What is no JSON object, such as a panic's words, is left out.
 pub fn on_console(service: &str, path: &Path) -> Result<Vec<LogRecord>> {
     let text = read(path)?;
-    let objects = whole_lines(&text).filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object);
+    let objects = whole_lines(&text)
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(Value::is_object);
     let record = |line: Value| LogRecord {
         service: service.to_owned(),
         message: text_of(&line["message"]),

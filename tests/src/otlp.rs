@@ -34,7 +34,8 @@ pub enum Knock {
 /// Sends one span of this trace over gRPC. Fails when it is not accepted, for whatever reason.
 pub async fn send_over_grpc(port: u16, knock: &Knock, request: ExportTraceServiceRequest) -> Result<()> {
     let channel = if let Some(config) = knock.tls()? {
-        let tls = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http2();
+        let tls =
+            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http2();
         let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{port}"))?.timeout(PATIENCE);
         endpoint.connect_with_connector(tls.build()).await?
     } else {
@@ -81,7 +82,11 @@ pub fn one_span(trace_id: u128, name: &str) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(Resource {
-                attributes: vec![KeyValue { key: "service.name".to_owned(), value: Some(service), ..KeyValue::default() }],
+                attributes: vec![KeyValue {
+                    key: "service.name".to_owned(),
+                    value: Some(service),
+                    ..KeyValue::default()
+                }],
                 ..Resource::default()
             }),
             scope_spans: vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }],

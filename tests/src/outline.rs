@@ -57,7 +57,8 @@ fn write(spans: &[&Span], span: &Span, depth: usize, text: &mut String) {
     // Writing to a String cannot fail.
     let _ = write!(text, "{}{foreign}{}", "  ".repeat(depth), title(span));
     if span.is_error() {
-        let kind = span.attribute("error.type").map_or_else(|| "(no error.type)".to_owned(), ToString::to_string);
+        let kind =
+            span.attribute("error.type").map_or_else(|| "(no error.type)".to_owned(), ToString::to_string);
         let _ = write!(text, " ! {kind}");
     }
     text.push('\n');
@@ -83,7 +84,10 @@ mod tests {
              "status":{"code":2},"attributes":[{"key":"error.type","value":{"stringValue":"500"}}]}]}]}]}"#;
         let trace = decode(text).unwrap().remove(0);
         assert_eq!(outline(&trace), "^ s server root ! 500\n  s internal early\n  s client late\n");
-        assert_eq!(find(&trace, "s client late").and_then(|span| parent(&trace, span)).map(title).as_deref(), Some("s server root"));
+        assert_eq!(
+            find(&trace, "s client late").and_then(|span| parent(&trace, span)).map(title).as_deref(),
+            Some("s server root")
+        );
         assert_eq!(find(&trace, "s server late"), None);
     }
 }

@@ -35,7 +35,8 @@ impl Samples {
         labels: &'a [(&'a str, &'a str)],
     ) -> impl Iterator<Item = &'a Sample> {
         self.0.iter().filter(move |sample| {
-            let has = |(key, value): &(&str, &str)| sample.labels.get(*key).is_some_and(|found| found == value);
+            let has =
+                |(key, value): &(&str, &str)| sample.labels.get(*key).is_some_and(|found| found == value);
             sample.name == name && labels.iter().all(has)
         })
     }

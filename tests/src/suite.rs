@@ -35,7 +35,9 @@ impl Suite {
     /// Adds a test on the stack that all such tests share. It leaves the stack as it is.
     pub fn shared(&mut self, name: &str, test: impl AsyncFnOnce(&Lab) -> Result<()> + Send + 'static) {
         let lab = Arc::clone(&self.lab);
-        self.alone(name, async move || test(lab.get_or_try_init(|| Lab::start(|config| config)).await?).await);
+        self.alone(name, async move || {
+            test(lab.get_or_try_init(|| Lab::start(|config| config)).await?).await
+        });
     }
 
     /// Adds a test that sees to everything itself.

@@ -30,7 +30,9 @@ fn main() -> Result<ExitCode> {
 
 async fn volume() -> Result<()> {
     let requests = match std::env::var("SIGHTLINE_VOLUME_REQUESTS") {
-        Ok(text) => text.parse().with_context(|| format!("SIGHTLINE_VOLUME_REQUESTS={text:?} is no number"))?,
+        Ok(text) => {
+            text.parse().with_context(|| format!("SIGHTLINE_VOLUME_REQUESTS={text:?} is no number"))?
+        }
         Err(_) => 2_000,
     };
     let lab = Arc::new(Lab::start(|config| config).await?);
@@ -113,9 +115,16 @@ impl Report {
     #[expect(clippy::cast_precision_loss, reason = "requests are far fewer than 2^52")]
     fn print(&self, requests: usize, took: Duration, sent: usize, stored: usize) {
         let rate = requests as f64 / took.as_secs_f64();
-        println!("\n{requests} orders in {:.1} s, {AT_A_TIME} at a time: {rate:.0} requests/s", took.as_secs_f64());
+        println!(
+            "\n{requests} orders in {:.1} s, {AT_A_TIME} at a time: {rate:.0} requests/s",
+            took.as_secs_f64()
+        );
         println!("{sent} spans sent, {stored} stored, {} lost", sent - stored);
-        println!("\n{:<28}{}", "resident memory, MiB", Process::ALL.map(|process| format!("{process:>19}")).concat());
+        println!(
+            "\n{:<28}{}",
+            "resident memory, MiB",
+            Process::ALL.map(|process| format!("{process:>19}")).concat()
+        );
         for (when, resident) in &self.memory {
             let cells: String = resident.iter().map(|mib| format!("{mib:>19.1}")).collect();
             println!("{when:<28}{cells}");

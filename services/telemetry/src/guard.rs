@@ -138,7 +138,10 @@ impl Signals {
                     unfinished(outcome).map(|error| format!("metrics since their last export: {error}"));
             }
         }
-        drop(thread);
+        if ended < started.len() {
+            // An exporter is still at it and would panic without its runtime. The process is about to end anyhow.
+            std::mem::forget(thread);
+        }
         // Spans and log records are counted one by one; what a provider says of them adds nothing.
         deliveries.iter().filter_map(|delivery| delivery.lost()).chain(metrics_error).collect()
     }

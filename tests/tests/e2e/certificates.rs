@@ -72,7 +72,10 @@ async fn followed(lab: &Lab, times: usize) -> Result<()> {
     let look = async || {
         for service in Process::SERVICES {
             let lines = lab.console(service)?;
-            let said = lines.iter().filter(|line| line.message.starts_with("telemetry's certificates changed")).count();
+            let said = lines
+                .iter()
+                .filter(|line| line.message.starts_with("telemetry's certificates changed"))
+                .count();
             // A look between two of the files sees two changes.
             ensure!(said >= times, "{service} has said it {said} times");
         }

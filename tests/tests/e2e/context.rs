@@ -26,8 +26,18 @@ async fn baggage(lab: &Lab) -> Result<()> {
     for service in ["user-service", "inventory-service"] {
         for span in trace.of_service(service) {
             let said = |key| span.attribute(key).and_then(Value::as_str);
-            ensure!(said("environment") == Some("development"), "{service} {}: {:?}", span.name, span.attributes);
-            ensure!(said("version") == Some(env!("CARGO_PKG_VERSION")), "{service} {}: {:?}", span.name, span.attributes);
+            ensure!(
+                said("environment") == Some("development"),
+                "{service} {}: {:?}",
+                span.name,
+                span.attributes
+            );
+            ensure!(
+                said("version") == Some(env!("CARGO_PKG_VERSION")),
+                "{service} {}: {:?}",
+                span.name,
+                span.attributes
+            );
             ensure!(said("tenant").is_none(), "{service} {}: {:?}", span.name, span.attributes);
         }
     }
@@ -40,9 +50,18 @@ async fn continued(lab: &Lab) -> Result<()> {
     let answer = lab.order(&caller, "6").await?;
     let trace = lab.trace(&answer.trace, ORDER).await?;
     let first = find(&trace, "order-service server GET /orders/{id}").context("no first span")?;
-    ensure!(first.parent_span_id.as_deref() == Some(caller.span_id()), "its parent is {:?}", first.parent_span_id);
+    ensure!(
+        first.parent_span_id.as_deref() == Some(caller.span_id()),
+        "its parent is {:?}",
+        first.parent_span_id
+    );
     let states = lab.trace_states(&answer.trace).await?;
-    ensure!(states.len() == trace.spans.len(), "{} of {} spans have a state", states.len(), trace.spans.len());
+    ensure!(
+        states.len() == trace.spans.len(),
+        "{} of {} spans have a state",
+        states.len(),
+        trace.spans.len()
+    );
     ensure!(states.iter().all(|found| found == state), "states are {states:?}");
     Ok(())
 }
@@ -55,7 +74,10 @@ async fn unsampled(lab: &Lab) -> Result<()> {
     lab.is_absent(&answer.trace).await?;
     // Its log lines can be found all the same.
     let logged = lab.console(Process::UserService)?;
-    ensure!(logged.iter().any(|log| log.trace_id == caller.trace_id()), "user-service logged nothing of {caller:?}");
+    ensure!(
+        logged.iter().any(|log| log.trace_id == caller.trace_id()),
+        "user-service logged nothing of {caller:?}"
+    );
     Ok(())
 }
 
@@ -86,9 +108,11 @@ async fn unreadable(lab: &Lab) -> Result<()> {
         let agent = format!("tests/{}", caller.trace_id());
         let (trace_id, span_id) = (caller.trace_id().to_owned(), caller.span_id().to_owned());
         for parent in parents {
-            caller = caller.with("traceparent", &parent.replace("TRACE", &trace_id).replace("SPAN", &span_id));
+            caller =
+                caller.with("traceparent", &parent.replace("TRACE", &trace_id).replace("SPAN", &span_id));
         }
-        let caller = caller.with("user-agent", &agent).with("tracestate", "a=1").with("baggage", ";;=,%zz,=x,\"");
+        let caller =
+            caller.with("user-agent", &agent).with("tracestate", "a=1").with("baggage", ";;=,%zz,=x,\"");
         let answer = lab.order(&caller, "9").await?;
         ensure!(answer.status == 200, "{what}: {answer:?}");
         sent.insert(agent, (what, trace_id));
@@ -98,7 +122,8 @@ async fn unreadable(lab: &Lab) -> Result<()> {
         let spans: Vec<&Span> = traces.iter().flat_map(|trace| &trace.spans).collect();
         let mut wrong = Vec::new();
         for (agent, (what, trace_id)) in &sent {
-            let is_its = |span: &&&Span| span.attribute("user_agent.original").and_then(Value::as_str) == Some(agent);
+            let is_its =
+                |span: &&&Span| span.attribute("user_agent.original").and_then(Value::as_str) == Some(agent);
             match spans.iter().find(is_its) {
                 Some(span) if span.parent_span_id.is_none() && span.trace_id != *trace_id => {}
                 Some(span) => {

@@ -24,7 +24,8 @@ async fn an_order_begins_a_trace_of_its_own(lab: &Lab) -> Result<()> {
     let shape = ORDER.trim_start_matches("^ ");
     let look = async || {
         let traces = lab.traces_of(Process::OrderService).await?;
-        let is_ours = |span: &Span| span.attribute("user_agent.original").and_then(Value::as_str) == Some(&agent);
+        let is_ours =
+            |span: &Span| span.attribute("user_agent.original").and_then(Value::as_str) == Some(&agent);
         let ours: Vec<_> = traces.iter().filter(|trace| trace.spans.iter().any(is_ours)).collect();
         ensure!(ours.len() == 1, "{} traces are of this request", ours.len());
         let seen = outline(ours[0]);
@@ -70,7 +71,8 @@ fn expected(lab: &Lab, agent: &'static str) -> Vec<(&'static str, Attributes)> {
     let ports = lab.stack().ports();
     let port = |port: u16| BeNumber(port.into());
     let baggage = || [("environment", Be("development")), ("version", Be(env!("CARGO_PKG_VERSION")))];
-    let with_baggage = |attributes: Attributes| attributes.into_iter().chain(baggage()).collect::<Attributes>();
+    let with_baggage =
+        |attributes: Attributes| attributes.into_iter().chain(baggage()).collect::<Attributes>();
     let peer = || {
         [
             ("client.address", Be("127.0.0.1")),
@@ -124,7 +126,10 @@ fn expected(lab: &Lab, agent: &'static str) -> Vec<(&'static str, Attributes)> {
     ];
     let reserve = "order-service client sightline.inventory.v1.Inventory/Reserve";
     vec![
-        ("order-service server GET /orders/{id}", served("/orders/{id}", "/orders/7", agent, ports.order_http)),
+        (
+            "order-service server GET /orders/{id}",
+            served("/orders/{id}", "/orders/7", agent, ports.order_http),
+        ),
         ("order-service internal read_order", vec![("order.id", BeNumber(7))]),
         ("order-service client SELECT orders", sql("order.db", "orders", "SELECT orders", read_order)),
         ("order-service internal read_user", with_baggage(vec![("user.id", BeNumber(7))])),
@@ -134,7 +139,10 @@ fn expected(lab: &Lab, agent: &'static str) -> Vec<(&'static str, Attributes)> {
             with_baggage(served("/users/{id}", "/users/7", "order-service/0.1.0", ports.user_http)),
         ),
         ("user-service internal read_user", with_baggage(vec![("user.id", BeNumber(7))])),
-        ("user-service client SELECT users", with_baggage(sql("user.db", "users", "SELECT users", read_user))),
+        (
+            "user-service client SELECT users",
+            with_baggage(sql("user.db", "users", "SELECT users", read_user)),
+        ),
         (
             "order-service internal reserve_items",
             with_baggage(vec![("order.id", BeNumber(7)), ("order.items", BeNumber(3))]),
@@ -173,7 +181,8 @@ async fn attributes(lab: &Lab) -> Result<()> {
                 other => wrong.push(format!("{title}: {key} is {other:?} and must be {}", must.describe())),
             }
         }
-        wrong.extend(left.into_iter().map(|(key, value)| format!("{title}: {key} = {value} is not expected")));
+        wrong
+            .extend(left.into_iter().map(|(key, value)| format!("{title}: {key} = {value} is not expected")));
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -211,14 +220,21 @@ fn resource(trace: &Trace, name: &str, pid: u32) -> Result<()> {
         ensure!(found == value, "{key} is {found:?} and must be {value:?}");
     }
     let arch = text(trace, name, "host.arch")?;
-    ensure!(["amd64", "arm64", "arm32", "ppc64", "s390x", "riscv64"].contains(&arch.as_str()), "host.arch {arch}");
+    ensure!(
+        ["amd64", "arm64", "arm32", "ppc64", "s390x", "riscv64"].contains(&arch.as_str()),
+        "host.arch {arch}"
+    );
     ensure!(text(trace, name, "service.instance.id")?.len() == 36, "service.instance.id is no UUID");
-    for key in ["os.description", "process.creation.time", "process.executable.path", "telemetry.sdk.version"] {
+    for key in ["os.description", "process.creation.time", "process.executable.path", "telemetry.sdk.version"]
+    {
         ensure!(!text(trace, name, key)?.is_empty(), "{key} is empty");
     }
     let number = |key| value(trace, name, key).map(|value| value.as_int());
     ensure!(number("process.pid")? == Some(pid.into()), "process.pid is not {pid}");
-    ensure!(number("process.parent_pid")? == Some(std::process::id().into()), "process.parent_pid is not this test");
+    ensure!(
+        number("process.parent_pid")? == Some(std::process::id().into()),
+        "process.parent_pid is not this test"
+    );
     // Where people put passwords.
     for key in ["process.command_line", "process.command_args"] {
         ensure!(value(trace, name, key).is_err(), "{key} is told");

@@ -54,7 +54,8 @@ async fn failure(lab: &Lab) -> Result<()> {
     // One line of log for each service that failed, with the ids of the trace.
     for process in [sightline::stack::Process::OrderService, sightline::stack::Process::UserService] {
         let lines = lab.console(process)?;
-        let errors = lines.iter().filter(|line| line.trace_id == trace.id && line.severity == "ERROR").count();
+        let errors =
+            lines.iter().filter(|line| line.trace_id == trace.id && line.severity == "ERROR").count();
         ensure!(errors == 1, "{process} logged {errors} errors");
     }
     Ok(())

@@ -26,7 +26,8 @@ async fn none_reports_on_itself(lab: &Lab) -> Result<()> {
             .with(Process::UserService, "RUST_LOG", "trace")
     });
     let mut over_http = over_http.await?;
-    let over_grpc = lab.alone(Process::UserService, |config| config.with(Process::UserService, "RUST_LOG", "trace"));
+    let over_grpc =
+        lab.alone(Process::UserService, |config| config.with(Process::UserService, "RUST_LOG", "trace"));
     let mut over_grpc = over_grpc.await?;
     for service in [&over_http, &over_grpc] {
         let answer = Caller::new().get(lab.http(), &service.url()?, "users/1").await?;
@@ -58,7 +59,9 @@ async fn none_reports_on_itself(lab: &Lab) -> Result<()> {
 
     // Of the two that log everything, nothing comes from the threads that export.
     let stored = std::fs::read_to_string(lab.stack().stored_logs())?;
-    for line in stored.lines().filter(|line| pids.iter().any(|pid| line.contains(&format!("\"intValue\":\"{pid}\"")))) {
+    for line in
+        stored.lines().filter(|line| pids.iter().any(|pid| line.contains(&format!("\"intValue\":\"{pid}\""))))
+    {
         for library in ["h2", "rustls", "tonic", "hyper_util::client", "reqwest", "opentelemetry-otlp"] {
             let said = line.contains(&format!("\"scope\":{{\"name\":\"{library}"));
             ensure!(!said, "an exporter's own words were exported: {library} in {line}");
@@ -80,14 +83,18 @@ async fn console_and_otlp(lab: &Lab) -> Result<()> {
     ensure!(answer.status == 200, "{answer:?}");
     let trace = lab.trace(&answer.trace, USER).await?;
     let own = lab.metrics(both.admin_port()).await?;
-    ensure!(own.sum("http_server_request_duration_seconds_count", &[]) == Some(1.0), "/metrics counts otherwise");
+    ensure!(
+        own.sum("http_server_request_duration_seconds_count", &[]) == Some(1.0),
+        "/metrics counts otherwise"
+    );
     let exit = both.stop().await?;
     ensure!(exit.is_clean(), "{}", exit.describe());
 
     let log = both.log()?;
     for span in &trace.spans {
         // The console's exporter, and the line that SIGHTLINE_LOG_SPANS asks for.
-        let printed = log.lines().filter(|line| line.contains(&span.span_id) && !line.starts_with('{')).count();
+        let printed =
+            log.lines().filter(|line| line.contains(&span.span_id) && !line.starts_with('{')).count();
         ensure!(printed >= 1, "span {} is not on the console:\n{log}", span.name);
         let id = format!("\"otel.span_id\":\"{}\"", span.span_id);
         let logged = log.lines().filter(|line| line.contains("span ended") && line.contains(&id)).count();
@@ -99,8 +106,9 @@ async fn console_and_otlp(lab: &Lab) -> Result<()> {
 }
 
 async fn disabled(lab: &Lab) -> Result<()> {
-    let mute =
-        lab.alone(Process::OrderService, |config| config.with(Process::OrderService, "OTEL_SDK_DISABLED", "true"));
+    let mute = lab.alone(Process::OrderService, |config| {
+        config.with(Process::OrderService, "OTEL_SDK_DISABLED", "true")
+    });
     let mute = mute.await?;
     let caller = Caller::new().with("baggage", "tenant=blue");
     let answer = caller.get(lab.http(), &mute.url()?, "orders/3").await?;

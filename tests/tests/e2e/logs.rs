@@ -46,7 +46,8 @@ async fn ids(lab: &Lab) -> Result<()> {
     let look = async || {
         let stored = of_trace(lab.stored_logs()?);
         ensure!(stored == expected, "the gateway has {stored:#?}");
-        let written = Process::SERVICES.map(|process| lab.console(process)).into_iter().collect::<Result<Vec<_>>>()?;
+        let written =
+            Process::SERVICES.map(|process| lab.console(process)).into_iter().collect::<Result<Vec<_>>>()?;
         let written = of_trace(written.concat());
         ensure!(written == expected, "the consoles have {written:#?}");
         Ok(())
@@ -55,7 +56,8 @@ async fn ids(lab: &Lab) -> Result<()> {
 
     // Outside of a request there is no id to make up.
     let started = lab.console(Process::OrderService)?;
-    let started = started.iter().find(|record| record.message == "serving orders over HTTP").context("no start")?;
+    let started =
+        started.iter().find(|record| record.message == "serving orders over HTTP").context("no start")?;
     ensure!(started.trace_id.is_empty() && started.span_id.is_empty(), "{started:?}");
     Ok(())
 }

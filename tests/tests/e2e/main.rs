@@ -2,6 +2,7 @@
 
 mod certificates;
 mod context;
+mod docs;
 mod edges;
 mod errors;
 mod exporters;
@@ -26,6 +27,7 @@ fn main() -> anyhow::Result<ExitCode> {
     matrix::add(&mut suite);
     edges::add(&mut suite);
     context::add(&mut suite);
+    docs::add(&mut suite);
     logs::add(&mut suite);
     errors::add(&mut suite);
     redaction::add(&mut suite);

@@ -90,7 +90,8 @@ async fn absent(lab: &Lab, id: &sightline::jaeger::TraceId, secret: &str) -> Res
         places.push((format!("the metrics of {process}"), lab.page(port).await?));
     }
     for process in Process::ALL {
-        places.push((format!("the log of {process}"), std::fs::read_to_string(lab.stack().log_path(process))?));
+        places
+            .push((format!("the log of {process}"), std::fs::read_to_string(lab.stack().log_path(process))?));
     }
     for (place, text) in places {
         if let Some(at) = text.find(secret) {

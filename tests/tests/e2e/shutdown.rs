@@ -34,17 +34,25 @@ async fn one_processor(lab: &Lab) -> Result<()> {
     });
     let mut service = service.await?;
     let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid()?))?;
-    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default().trim();
+    let allowed =
+        status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default().trim();
     ensure!(allowed == "0", "it may use the processors {allowed}");
 
     let mut sent = Vec::new();
     for request in 0..REQUESTS {
-        let answer = Caller::new().get(lab.http(), &service.url()?, &format!("users/{}", 1 + request % 100)).await?;
+        let answer =
+            Caller::new().get(lab.http(), &service.url()?, &format!("users/{}", 1 + request % 100)).await?;
         ensure!(answer.status == 200, "{answer:?}");
         sent.push(answer.trace);
     }
     let exit = service.stop().await?;
-    ensure!(exit.is_clean() && exit.took < WITHIN, "{} after {:?}: {}", exit.describe(), exit.took, service.log()?);
+    ensure!(
+        exit.is_clean() && exit.took < WITHIN,
+        "{} after {:?}: {}",
+        exit.describe(),
+        exit.took,
+        service.log()?
+    );
     for id in &sent {
         lab.trace(id, USER).await?;
     }
@@ -75,7 +83,13 @@ async fn in_flight(lab: &Lab) -> Result<()> {
     let (answer, exit) = tokio::join!(request, stop);
     let (answer, exit) = (answer?, exit?);
     ensure!(answer.status == 200, "{answer:?}");
-    ensure!(exit.is_clean() && exit.took < WITHIN, "{} after {:?}: {}", exit.describe(), exit.took, service.log()?);
+    ensure!(
+        exit.is_clean() && exit.took < WITHIN,
+        "{} after {:?}: {}",
+        exit.describe(),
+        exit.took,
+        service.log()?
+    );
     let trace = lab.trace(&answer.trace, USER).await?;
     let (start, end) = trace.bounds().context("it has no times")?;
     ensure!(end - start >= 1_000_000_000, "it took {} ns", end - start);
@@ -99,11 +113,15 @@ async fn lost(lab: &Lab) -> Result<()> {
     ensure!(exit.status.and_then(|status| status.code()) == Some(1), "{}: {log}", exit.describe());
     ensure!(exit.took < WITHIN, "it took {:?}", exit.took);
     // Five requests of three spans, and what the service did to its store when it started.
-    let said = log.lines().find(|line| line.contains("spans to otlp")).context("it does not say what was lost")?;
-    let (lost, all) = said.split_once(" spans to otlp").and_then(|(count, _)| {
-        let (lost, all) = count.rsplit_once(" of ")?;
-        Some((lost.rsplit(' ').next()?.parse::<u32>().ok()?, all.parse::<u32>().ok()?))
-    }).with_context(|| said.to_owned())?;
+    let said =
+        log.lines().find(|line| line.contains("spans to otlp")).context("it does not say what was lost")?;
+    let (lost, all) = said
+        .split_once(" spans to otlp")
+        .and_then(|(count, _)| {
+            let (lost, all) = count.rsplit_once(" of ")?;
+            Some((lost.rsplit(' ').next()?.parse::<u32>().ok()?, all.parse::<u32>().ok()?))
+        })
+        .with_context(|| said.to_owned())?;
     ensure!(lost == all && all >= 15, "{said}");
     ensure!(said.contains("log records to otlp"), "{said}");
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -93,6 +94,25 @@ pub enum PortError {
     NoneFree(#[source] io::Error),
 }
 
+/// Below what Linux gives to outgoing connections, above what well-known services use.
+const CANDIDATES: std::ops::Range<u16> = 10_000..32_768;
+
+/// A listener on a port chosen at random.
+fn listen_anywhere() -> io::Result<TcpListener> {
+    let width = u64::from(CANDIDATES.end - CANDIDATES.start);
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for attempt in 0..1_000_u32 {
+        // The standard library's one source of chance.
+        let chance = RandomState::new().hash_one(attempt) % width;
+        let port = CANDIDATES.start + u16::try_from(chance).unwrap_or(0);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 impl Ports {
     /// The standard ports, or those that the variables of [`Port::variable`] say. Fails on a value that is no port.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, PortError> {
@@ -107,11 +127,12 @@ impl Ports {
 
     /// Ports that nobody listens on now, all different. Fails when the system has none left.
     ///
-    /// All are held until the last is found, so that none is given twice.
+    /// All are held until the last is found, so that none is given twice. They are not those the system would give:
+    /// it gives the same to outgoing connections, and one of those may take a port before its process listens.
     pub fn free() -> Result<Self, PortError> {
         let mut held = Vec::new();
         Self::fill(|_, _| {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(PortError::NoneFree)?;
+            let listener = listen_anywhere().map_err(PortError::NoneFree)?;
             let port = listener.local_addr().map_err(PortError::NoneFree)?.port();
             held.push(listener);
             Ok(port)
