@@ -98,7 +98,7 @@ mod tests {
             span_id: "bb".into(),
         };
         std::fs::write(&path, format!("{request}\n{{\"resourceLo")).unwrap();
-        assert_eq!(in_gateway_file(&path).unwrap(), [expected.clone()]);
+        assert_eq!(in_gateway_file(&path).unwrap(), std::slice::from_ref(&expected));
 
         let line = r#"{"timestamp":"t","level":"INFO","target":"x","message":"served","trace_id":"aa","span_id":"bb"}"#;
         std::fs::write(&path, format!("thread panicked\n{line}\n")).unwrap();

@@ -229,7 +229,7 @@ fn resource(trace: &Trace, name: &str, pid: u32) -> Result<()> {
     {
         ensure!(!text(trace, name, key)?.is_empty(), "{key} is empty");
     }
-    let number = |key| value(trace, name, key).map(|value| value.as_int());
+    let number = |key| value(trace, name, key).map(Value::as_int);
     ensure!(number("process.pid")? == Some(pid.into()), "process.pid is not {pid}");
     ensure!(
         number("process.parent_pid")? == Some(std::process::id().into()),

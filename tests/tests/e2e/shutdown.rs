@@ -25,11 +25,11 @@ async fn one_processor(lab: &Lab) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let service = lab.alone(Process::UserService, |mut config| {
         let program = config.binaries.of(Process::UserService);
-        config.binaries.services = dir.path().to_owned();
+        dir.path().clone_into(&mut config.binaries.services);
         // A failure shows in the start: then there is no program.
         let _ = pin(&dir.path().join(Process::UserService.name()), &program);
         // A batch only goes when it is full or at the end: nearly all is left to the shutdown.
-        config.span_delay = Duration::from_secs(3600);
+        config.span_delay = Duration::from_hours(1);
         config.with(Process::UserService, "TOKIO_WORKER_THREADS", "1")
     });
     let mut service = service.await?;

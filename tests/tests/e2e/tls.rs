@@ -32,25 +32,24 @@ async fn doors(lab: &Lab) -> Result<()> {
     ];
     let mut refusals = Vec::new();
     for (door, port, is_http) in doors {
-        let send = async |knock: &Knock| -> (TraceId, Result<()>) {
-            let id = uuid::Uuid::new_v4().as_u128();
-            let request = one_span(id, door);
-            let sent = if is_http {
+        let try_door = async |knock: &Knock| -> Result<(TraceId, Result<()>)> {
+            let id = uuid::Uuid::new_v4();
+            let request = one_span(id.as_u128(), door);
+            let outcome = if is_http {
                 send_over_http(port, knock, request).await
             } else {
                 send_over_grpc(port, knock, request).await
             };
-            // 32 hex digits are a trace id.
-            (format!("{id:032x}").parse().unwrap_or_else(|_| unreachable!()), sent)
+            Ok((id.simple().to_string().parse()?, outcome))
         };
         for (what, knock) in &refused {
-            let (id, sent) = send(knock).await;
-            ensure!(sent.is_err(), "{door} let {what} in");
+            let (id, outcome) = try_door(knock).await?;
+            ensure!(outcome.is_err(), "{door} let {what} in");
             refusals.push((door, *what, id));
         }
         // The same door opens for the right one, so that it was not shut for all.
-        let (id, sent) = send(&Knock::As(ours.clone(), ours.clone())).await;
-        sent.with_context(|| format!("{door} did not let the right certificate in"))?;
+        let (id, outcome) = try_door(&Knock::As(ours.clone(), ours.clone())).await?;
+        outcome.with_context(|| format!("{door} did not let the right certificate in"))?;
         lab.trace(&id, &format!("knocker unspecified {door}\n")).await?;
     }
     lab.settle().await?;
