@@ -8,8 +8,9 @@
 .NOTPARALLEL:
 
 programs := $(or $(CARGO_TARGET_DIR),target)/release
-collector := $(or $(OTELCOL),bin/otelcol)
-jaeger := $(or $(JAEGER),bin/jaeger)
+# A make started by this one is given them as absolute paths and still has to see that they are ours to build.
+collector := $(patsubst $(CURDIR)/%,%,$(or $(OTELCOL),bin/otelcol))
+jaeger := $(patsubst $(CURDIR)/%,%,$(or $(JAEGER),bin/jaeger))
 # Absolute, as tests run in another directory.
 override OTELCOL := $(abspath $(collector))
 override JAEGER := $(abspath $(jaeger))

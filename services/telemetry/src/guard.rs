@@ -128,18 +128,18 @@ impl Signals {
         let running = started.iter().filter(|thread| thread.is_ok()).count();
 
         let mut metrics_error = Some("metrics since their last export: no answer in time".to_owned());
+        let mut finished = 0;
         for _ in 0..running {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok((name, outcome)) = outcomes.recv_timeout(left) else {
-                break;
-            };
+            let Ok((name, outcome)) = outcomes.recv_timeout(left) else { break };
+            let error = unfinished(outcome);
+            finished += usize::from(error.is_none());
             if name == "metrics" {
-                metrics_error =
-                    unfinished(outcome).map(|error| format!("metrics since their last export: {error}"));
+                metrics_error = error.map(|error| format!("metrics since their last export: {error}"));
             }
         }
-        if ended < started.len() {
-            // An exporter is still at it and would panic without its runtime. The process is about to end anyhow.
+        if finished < started.len() {
+            // An exporter may still be at it, and would panic without its runtime. The process is ending anyhow.
             std::mem::forget(thread);
         }
         // Spans and log records are counted one by one; what a provider says of them adds nothing.
