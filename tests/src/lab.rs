@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use sightline::jaeger::{Jaeger, Search, Trace, TraceId};
-use sightline::stack::{Exit, Ports, Process, Stack, StackConfig};
+use sightline::stack::{Binaries, Exit, Ports, Process, Stack, StackConfig};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use url::Url;
@@ -291,16 +291,12 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Where the services are: in `SIGHTLINE_SERVICES`, else in the directory `release` beside the one these tests were
-/// built into.
+/// Where the services are: in `SIGHTLINE_SERVICES`, else where Cargo built these tests.
 pub fn services() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("SIGHTLINE_SERVICES").filter(|given| !given.is_empty()) {
-        return Ok(given.into());
+    match std::env::var_os("SIGHTLINE_SERVICES").filter(|given| !given.is_empty()) {
+        Some(given) => Ok(given.into()),
+        None => Binaries::directory().context("this test does not know where it is"),
     }
-    let test = std::env::current_exe().context("this test does not know where it is")?;
-    // target/debug/deps/e2e-0123456789abcdef
-    let target = test.ancestors().nth(3).context("this test is not in a target directory")?;
-    Ok(target.join("release"))
 }
 
 /// The end of each log.
