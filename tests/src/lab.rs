@@ -279,6 +279,12 @@ impl Alone {
         Ok(std::fs::read_to_string(self.stack.log_path(self.process))?)
     }
 
+    /// The end of what it has written, for a failure to repeat.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        tails(&self.stack.dir().join("logs"))
+    }
+
     /// Sends SIGTERM and waits for its end, ten seconds at most.
     pub async fn stop(&mut self) -> Result<Exit> {
         Ok(self.stack.stop_process(self.process).await?)

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::{Span, Value};
 use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, ORDER};
+use sightline_tests::lab::{Lab, ORDER, USER};
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
 
@@ -139,14 +139,36 @@ async fn unreadable(lab: &Lab) -> Result<()> {
 }
 
 async fn too_long(lab: &Lab) -> Result<()> {
-    let long = format!("a={}", "x".repeat(9_000));
-    let many = (0..33).map(|member| format!("k{member}=v")).collect::<Vec<_>>().join(",");
-    for (header, value) in [("tracestate", &long), ("tracestate", &many), ("baggage", &long)] {
-        let answer = lab.order(&Caller::new().with(header, value), "2").await?;
-        ensure!(answer.status == 200, "{header}: {answer:?}");
-        lab.trace(&answer.trace, ORDER).await?;
+    // Each member of these is as it should be; only there are too many, or of too many bytes.
+    let member = |number: usize, length: usize| format!("k{number}={}", "v".repeat(length));
+    let list = |members: usize, length| {
+        (0..members).map(|number| member(number, length)).collect::<Vec<_>>().join(",")
+    };
+    for (members, length, is_kept) in [(32, 1, true), (33, 1, false), (32, 200, true), (32, 256, false)] {
+        let state = list(members, length);
+        let answer = lab.order(&Caller::new().with("tracestate", &state), "2").await?;
+        ensure!(answer.status == 200, "{members} members of {length}: {answer:?}");
+        let trace = lab.trace(&answer.trace, ORDER).await?;
         let states = lab.trace_states(&answer.trace).await?;
-        ensure!(states.is_empty(), "{header} of {} bytes: {states:?}", value.len());
+        let expected = if is_kept { trace.spans.len() } else { 0 };
+        ensure!(
+            states.len() == expected,
+            "{members} members of {length}: {} spans have a state",
+            states.len()
+        );
+    }
+    for (length, expected) in [(1, Some("lab")), (9_000, None)] {
+        let baggage = format!("environment=lab,{}", member(0, length));
+        let answer = lab.user(&Caller::new().with("baggage", &baggage), "2").await?;
+        ensure!(answer.status == 200, "{length} bytes of baggage: {answer:?}");
+        for span in lab.trace(&answer.trace, USER).await?.spans {
+            let said = span.attribute("environment").and_then(Value::as_str);
+            ensure!(
+                said == expected,
+                "{length} bytes of baggage: {} has the environment {said:?}",
+                span.name
+            );
+        }
     }
     Ok(())
 }

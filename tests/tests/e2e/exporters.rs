@@ -38,7 +38,7 @@ async fn none_reports_on_itself(lab: &Lab) -> Result<()> {
     // And these export once more, at their end.
     for service in [&mut over_http, &mut over_grpc] {
         let exit = service.stop().await?;
-        ensure!(exit.is_clean(), "{}", exit.describe());
+        ensure!(exit.is_clean(), "{}, {}", exit.describe(), service.tail());
     }
     lab.settle().await?;
 
@@ -64,7 +64,7 @@ async fn none_reports_on_itself(lab: &Lab) -> Result<()> {
     {
         for library in ["h2", "rustls", "tonic", "hyper_util::client", "reqwest", "opentelemetry-otlp"] {
             let said = line.contains(&format!("\"scope\":{{\"name\":\"{library}"));
-            ensure!(!said, "an exporter's own words were exported: {library} in {line}");
+            ensure!(!said, "what {library} says was exported");
         }
     }
     Ok(())
@@ -95,13 +95,13 @@ async fn console_and_otlp(lab: &Lab) -> Result<()> {
         // The console's exporter, and the line that SIGHTLINE_LOG_SPANS asks for.
         let printed =
             log.lines().filter(|line| line.contains(&span.span_id) && !line.starts_with('{')).count();
-        ensure!(printed >= 1, "span {} is not on the console:\n{log}", span.name);
+        ensure!(printed >= 1, "span {} is not on the console ({})", span.name, both.tail());
         let id = format!("\"otel.span_id\":\"{}\"", span.span_id);
         let logged = log.lines().filter(|line| line.contains("span ended") && line.contains(&id)).count();
-        ensure!(logged == 1, "span {} was logged {logged} times:\n{log}", span.name);
+        ensure!(logged == 1, "span {} was logged {logged} times ({})", span.name, both.tail());
     }
-    ensure!(log.contains("http.server.request.duration"), "no metric is on the console:\n{log}");
-    ensure!(log.contains("\"message\":\"user read\""), "no log line is on the console:\n{log}");
+    ensure!(log.contains("http.server.request.duration"), "no metric is on the console ({})", both.tail());
+    ensure!(log.contains("\"message\":\"user read\""), "no log line is on the console ({})", both.tail());
     Ok(())
 }
 
@@ -128,7 +128,7 @@ async fn disabled(lab: &Lab) -> Result<()> {
     }
     let log = mute.log()?;
     let said = log.lines().any(|line| line.contains("stock reserved") && line.contains(caller.trace_id()));
-    ensure!(said, "its console does not say the caller's trace:\n{log}");
+    ensure!(said, "its console does not say the caller's trace ({})", mute.tail());
     lab.trace(&lab.order(&Caller::new(), "3").await?.trace, ORDER).await?;
     Ok(())
 }

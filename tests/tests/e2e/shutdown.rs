@@ -51,7 +51,7 @@ async fn one_processor(lab: &Lab) -> Result<()> {
         "{} after {:?}: {}",
         exit.describe(),
         exit.took,
-        service.log()?
+        service.tail()
     );
     for id in &sent {
         lab.trace(id, USER).await?;
@@ -88,7 +88,7 @@ async fn in_flight(lab: &Lab) -> Result<()> {
         "{} after {:?}: {}",
         exit.describe(),
         exit.took,
-        service.log()?
+        service.tail()
     );
     let trace = lab.trace(&answer.trace, USER).await?;
     let (start, end) = trace.bounds().context("it has no times")?;
@@ -110,7 +110,12 @@ async fn lost(lab: &Lab) -> Result<()> {
     }
     let exit = service.stop().await?;
     let log = service.log()?;
-    ensure!(exit.status.and_then(|status| status.code()) == Some(1), "{}: {log}", exit.describe());
+    ensure!(
+        exit.status.and_then(|status| status.code()) == Some(1),
+        "{}, {}",
+        exit.describe(),
+        service.tail()
+    );
     ensure!(exit.took < WITHIN, "it took {:?}", exit.took);
     // Five requests of three spans, and what the service did to its store when it started.
     let said =
