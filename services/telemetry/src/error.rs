@@ -13,6 +13,12 @@ pub enum StartError {
     /// A setting cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The files of mutual TLS cannot be used.
+    #[error(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE and …_CLIENT_KEY must name readable PEM files that belong \
+         together"
+    )]
+    Certificates(#[source] TlsError),
     /// An exporter cannot be built.
     #[error("the {signal} exporter cannot be built: {reason}")]
     Exporter {
@@ -30,10 +36,9 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// The files of mutual TLS are settings too: a wrong one cannot be mended by a restart.
-    pub(crate) fn tls(error: &TlsError) -> Self {
-        let name = "OTEL_EXPORTER_OTLP_*CERTIFICATE*/KEY";
-        Self::Settings(SettingsError::new(name, chain(error), "name readable PEM files that belong together"))
+    /// Whether a setting is to blame, the files it names included: starting again will not help.
+    pub(crate) fn is_of_settings(&self) -> bool {
+        matches!(self, Self::Settings(_) | Self::Certificates(_))
     }
 }
 

@@ -52,11 +52,7 @@ where
         Err(error) => {
             // Telemetry is not there yet to carry this.
             say(service, &chain(&error));
-            ExitCode::from(if matches!(error, StartError::Settings(_)) {
-                SettingsError::EXIT_CODE
-            } else {
-                FAILED
-            })
+            ExitCode::from(if error.is_of_settings() { SettingsError::EXIT_CODE } else { FAILED })
         }
     }
 }

@@ -142,7 +142,7 @@ impl<'a> Exporters<'a> {
         let watched = if let Some(watched) = self.watched.get(files) {
             Arc::clone(watched)
         } else {
-            let watched = Watched::open(files.clone()).map_err(|error| StartError::tls(&error))?;
+            let watched = Watched::open(files.clone()).map_err(StartError::Certificates)?;
             self.thread.handle().spawn(Arc::clone(&watched).follow(self.reload_interval));
             self.watched.insert(files.clone(), Arc::clone(&watched));
             watched
