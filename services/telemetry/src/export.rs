@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -98,12 +98,34 @@ impl<E> fmt::Debug for Exporter<E> {
     }
 }
 
+/// How often one batch may meet a connection that breaks under it.
+const CONNECTIONS: usize = 3;
+
+/// Exports once more when the connection broke before the answer, as it does when an agent is killed.
+///
+/// The exporter tries again after every failure but this one: tonic reports it as the status `Unknown`, which OTLP says
+/// not to repeat when a server answers it. No server has answered here. The batch may have arrived, so it may arrive
+/// twice; a store knows a span by its id.
+async fn over_broken_connections<F: Future<Output = OTelSdkResult>>(
+    attempt: impl Fn() -> F,
+) -> OTelSdkResult {
+    for _ in 1..CONNECTIONS {
+        match attempt().await {
+            // Its text is all there is of the error.
+            Err(OTelSdkError::InternalFailure(reason)) if reason.contains("gRPC code: Unknown") => {}
+            outcome => return outcome,
+        }
+    }
+    attempt().await
+}
+
 // The SDK calls `export` from a thread of the batch processor and waits for it there, so that waiting for the
 // runtime here blocks nothing else.
 impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.handle.block_on(self.inner.export(batch)).inspect(|()| self.delivery.deliver(count))
+        let attempt = || self.inner.export(batch.clone());
+        self.handle.block_on(over_broken_connections(attempt)).inspect(|()| self.delivery.deliver(count))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -121,8 +143,11 @@ impl<E: SpanExporter> SpanExporter for Exporter<E> {
 
 impl<E: LogExporter> LogExporter for Exporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let count = batch.iter().count();
-        self.handle.block_on(self.inner.export(batch)).inspect(|()| self.delivery.deliver(count))
+        let records: Vec<_> = batch.iter().collect();
+        let attempt = || self.inner.export(LogBatch::new(&records));
+        self.handle
+            .block_on(over_broken_connections(attempt))
+            .inspect(|()| self.delivery.deliver(records.len()))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

@@ -161,6 +161,7 @@ mod tests {
     use crate::fake_collector::{Collector, free_port};
     use crate::settings::MapEnv;
     use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+    use std::io::Read as _;
 
     const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
 
@@ -205,6 +206,24 @@ mod tests {
         make_spans(&signals, 100);
         assert_eq!(signals.end(Duration::from_secs(8)), Vec::<String>::new());
         assert_eq!(collector.spans(), 200);
+    }
+
+    #[test]
+    fn a_collector_that_is_killed_before_it_answers_costs_nothing() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let successor = thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            // Longer than what a client says before its first request.
+            connection.read_exact(&mut [0; 1_000]).unwrap();
+            drop((connection, listener));
+            Collector::start_on(port)
+        });
+        let signals = signals(port, [("OTEL_METRICS_EXPORTER", "none"), ("OTEL_BSP_SCHEDULE_DELAY", "10")]);
+        make_spans(&signals, 100);
+        let collector = successor.join().unwrap();
+        assert_eq!(signals.end(Duration::from_secs(8)), Vec::<String>::new());
+        assert_eq!(collector.spans(), 100);
     }
 
     #[test]
