@@ -8,7 +8,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -56,15 +56,30 @@ pub(crate) struct Delivery {
     what: &'static str,
     given: AtomicU64,
     delivered: AtomicU64,
+    closed: AtomicBool,
 }
 
 impl Delivery {
     pub(crate) fn new(what: &'static str) -> Arc<Self> {
-        Arc::new(Self { what, given: AtomicU64::new(0), delivered: AtomicU64::new(0) })
+        Arc::new(Self {
+            what,
+            given: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn give(&self) {
         self.given.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// From here on nothing more is to be given.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     fn deliver(&self, count: usize) {

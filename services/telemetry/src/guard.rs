@@ -53,6 +53,7 @@ struct Signals {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
     logs: Option<SdkLoggerProvider>,
+    log_delivery: Option<Arc<Delivery>>,
     deliveries: Vec<Arc<Delivery>>,
     // Last: exporters need it until they have ended.
     thread: ExportThread,
@@ -69,7 +70,7 @@ impl Telemetry {
     }
 
     /// Flushes what is waiting and ends, within `within`. The error says what did not arrive, over the whole life
-    /// of the process and not only now.
+    /// of the process and not only now. What is logged from here on goes to the console alone.
     ///
     /// This blocks, and may be called from async code: exporters do not need the caller's runtime.
     pub fn shutdown(mut self, within: Duration) -> Result<(), ShutdownError> {
@@ -98,19 +99,21 @@ impl Signals {
     ) -> Result<Self, StartError> {
         let thread = ExportThread::start().map_err(StartError::Thread)?;
         let mut exporters = Exporters::new(&thread, settings.tls_reload_interval);
-        let (traces, mut deliveries) = traces::provider(&settings.traces, resource, &thread, &mut exporters)?;
+        let (traces, deliveries) = traces::provider(&settings.traces, resource, &thread, &mut exporters)?;
         let metrics = metrics::provider(&settings.metrics, resource, &thread, &mut exporters, registry)?;
-        let logs =
-            logs::provider(&settings.logs, resource, &thread, &mut exporters)?.map(|(logs, delivery)| {
-                deliveries.push(delivery);
-                logs
-            });
-        Ok(Self { traces, metrics, logs, deliveries, thread })
+        let logs = logs::provider(&settings.logs, resource, &thread, &mut exporters)?;
+        let (logs, log_delivery) = logs.unzip();
+        Ok(Self { traces, metrics, logs, log_delivery, deliveries, thread })
     }
 
     /// Ends the three at once, each within the time, and tells what was lost.
     fn end(self, within: Duration) -> Vec<String> {
-        let Self { traces, metrics, logs, deliveries, thread } = self;
+        let Self { traces, metrics, logs, log_delivery, mut deliveries, thread } = self;
+        if let Some(delivery) = log_delivery {
+            // With RUST_LOG=debug the three tell how they end. One of them would be last, and be lost, and be counted.
+            delivery.close();
+            deliveries.push(delivery);
+        }
         let deadline = Instant::now() + within;
         let (done, outcomes) = mpsc::channel();
         let end = |name: &'static str, end: Box<dyn FnOnce() -> OTelSdkResult + Send>| {

@@ -84,6 +84,9 @@ impl<P: LogProcessor> Limited<P> {
 
 impl<P: LogProcessor> LogProcessor for Limited<P> {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.delivery.is_closed() {
+            return;
+        }
         if self.exceeds(record) {
             *record = self.rebuild(record);
         }
@@ -138,5 +141,20 @@ mod tests {
         assert_eq!(emitted.severity_text(), Some("WARN"));
         assert_eq!(emitted.body(), Some(&"a body is no attribute".into()));
         assert!(emitted.observed_timestamp().is_some());
+    }
+
+    #[test]
+    fn what_is_logged_after_the_end_is_neither_sent_nor_counted() {
+        let exporter = InMemoryLogExporter::default();
+        let limits = RecordLimits { attributes: 2, value_length: None };
+        let delivery = Delivery::new("records");
+        let processor =
+            Limited::new(SimpleLogProcessor::new(exporter.clone()), limits, Arc::clone(&delivery));
+        let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
+        let logger = provider.logger("test");
+        delivery.close();
+        logger.emit(logger.create_log_record());
+        assert!(exporter.get_emitted_logs().unwrap().is_empty());
+        assert_eq!(delivery.lost(), None);
     }
 }
