@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use sightline::jaeger::{Jaeger, Search, Trace, TraceId};
-use sightline::stack::{Binaries, Exit, Ports, Process, Stack, StackConfig};
+use sightline::stack::{Binaries, Exit, Ports, Process, Stack, StackConfig, StackError};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use url::Url;
@@ -41,6 +41,12 @@ pub const USER: &str = "\
     user-service client SELECT users
 ";
 
+/// Set, it keeps what stacks wrote, whole logs above all; a failure says where.
+const KEEP_STATE: &str = "SIGHTLINE_KEEP_STATE";
+
+/// Crashes of [`Lab::start_processes`] that are borne.
+const CRASHES: usize = 5;
+
 /// Lines of each log that a failure repeats, and characters of each.
 const TAIL: (usize, usize) = (5, 250);
 
@@ -58,7 +64,8 @@ impl Lab {
     /// Starts the stack that `make up` would run, but for what `change` changes. Fails where a program is missing, with
     /// what builds it, and where one does not get healthy, with the end of its log.
     pub async fn start(change: impl FnOnce(StackConfig) -> StackConfig) -> Result<Self> {
-        let dir = TempDir::with_prefix("sightline-").context("no temporary directory")?;
+        let mut dir = TempDir::with_prefix("sightline-").context("no temporary directory")?;
+        dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
         let mut config = StackConfig::of_checkout(&root(), dir.path().join("state"), &services()?);
         config.ports = Ports::free()?;
         // As short as it may be with the gateway waiting two seconds: tests wait for it again and again.
@@ -107,6 +114,36 @@ impl Lab {
     /// The stack, to stop and start parts of it.
     pub fn stack_mut(&mut self) -> &mut Stack {
         &mut self.stack
+    }
+
+    /// Stops a process as a deployment would. Fails if it loses anything thereby.
+    pub async fn stop_process(&mut self, process: Process) -> Result<()> {
+        let exit = self.stack.stop_process(process).await?;
+        ensure!(exit.is_clean(), "{process}: {}", exit.describe());
+        Ok(())
+    }
+
+    /// Starts processes that were stopped, and waits until all are healthy.
+    ///
+    /// An agent or a gateway that comes back under traffic may crash in its first moment: Collector 0.152 lets OTLP in as
+    /// soon as one signal's pipeline is ready, and an exporter of another, not yet started, has no queue
+    /// (<https://github.com/open-telemetry/opentelemetry-collector/issues/15485>, mended in later versions). Whatever
+    /// runs it starts it again, and so does this; its senders still have what they sent.
+    pub async fn start_processes(&mut self, processes: &[Process]) -> Result<()> {
+        for &process in processes {
+            self.stack.start_process(process)?;
+        }
+        for _ in 0..CRASHES {
+            match self.stack.ready(|_| {}).await {
+                Err(StackError::Died { process, log, .. })
+                    if std::fs::read_to_string(&log)?.contains("invalid memory address") =>
+                {
+                    self.stack.start_process(process)?;
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+        Ok(self.stack.ready(|_| {}).await?)
     }
 
     /// Its Jaeger.
@@ -307,7 +344,7 @@ pub fn services() -> Result<PathBuf> {
 
 /// The end of each log.
 fn tails(logs: &Path) -> String {
-    let mut text = String::from("the logs end:");
+    let mut text = format!("the logs in {} ({KEEP_STATE}=1 keeps them) end:", logs.display());
     let mut paths: Vec<_> =
         std::fs::read_dir(logs).into_iter().flatten().flatten().map(|log| log.path()).collect();
     paths.sort();

@@ -33,9 +33,8 @@ async fn replaced() -> Result<()> {
     copy(&directory.join("ca"), &next.path().join("ca"))?;
     replace(&directory, next.path())?;
     followed(&lab, 1).await?;
-    lab.stack_mut().stop_process(Process::Agent).await?;
-    lab.stack_mut().start_process(Process::Agent)?;
-    lab.stack().ready(|_| {}).await?;
+    lab.stop_process(Process::Agent).await?;
+    lab.start_processes(&[Process::Agent]).await?;
     order(&lab).await?;
 
     // Another authority altogether. The pipeline starts anew with it (the Collector never reads a client's authority
@@ -44,12 +43,9 @@ async fn replaced() -> Result<()> {
     replace(&directory, next.path())?;
     followed(&lab, 2).await?;
     for process in PIPELINE.into_iter().rev() {
-        lab.stack_mut().stop_process(process).await?;
+        lab.stop_process(process).await?;
     }
-    for process in PIPELINE {
-        lab.stack_mut().start_process(process)?;
-    }
-    lab.stack().ready(|_| {}).await?;
+    lab.start_processes(&PIPELINE).await?;
     order(&lab).await?;
 
     ensure!(self::pids(&lab) == pids, "services were started anew");

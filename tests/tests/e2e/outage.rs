@@ -13,7 +13,8 @@ use sightline_tests::suite::Suite;
 use tokio::task::JoinHandle;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.alone("outage::what_a_stopped_part_misses_is_delivered_when_it_is_back", outage);
+    suite.alone("outage::what_a_stopped_part_misses_is_delivered_when_it_is_back", stopped);
+    suite.alone("outage::what_a_killed_agent_had_is_delivered_when_it_is_back", killed);
 }
 
 /// Orders that have to pass in each phase before the next begins.
@@ -22,22 +23,28 @@ const ORDERS: usize = 40;
 /// Between two orders: a service's queue of 2048 spans has to last for as long as the agent is away.
 const PACE: Duration = Duration::from_millis(25);
 
-async fn outage() -> Result<()> {
+async fn stopped() -> Result<()> {
     let mut lab = Lab::start(|config| config).await?;
-    let traffic = Traffic::start(&lab)?;
-    traffic.passes(&lab, ORDERS).await?;
+    let mut traffic = Traffic::start(&lab)?;
+    traffic.passes(&lab, "before").await?;
     for part in [Process::Agent, Process::Gateway] {
-        let exit = lab.stack_mut().stop_process(part).await?;
-        ensure!(exit.is_clean(), "{part}: {}", exit.describe());
-        traffic.passes(&lab, ORDERS).await?;
-        lab.stack_mut().start_process(part)?;
-        lab.stack().ready(|_| {}).await?;
-        traffic.passes(&lab, ORDERS).await?;
+        traffic.enter(format!("{part} stops"));
+        lab.stop_process(part).await?;
+        traffic.passes(&lab, format!("without {part}")).await?;
+        lab.start_processes(&[part]).await?;
+        traffic.passes(&lab, format!("{part} is back")).await?;
     }
+    traffic.arrives(lab).await
+}
 
-    // The agent is killed, as by a node out of memory, with the only copy of some spans in its queue on disk.
-    lab.stack_mut().stop_process(Process::Gateway).await?;
-    traffic.passes(&lab, ORDERS).await?;
+/// As by a node out of memory, with the only copy of some spans in the agent's queue on disk.
+async fn killed() -> Result<()> {
+    let mut lab = Lab::start(|config| config).await?;
+    let mut traffic = Traffic::start(&lab)?;
+    traffic.passes(&lab, "before").await?;
+    traffic.enter("the gateway stops");
+    lab.stop_process(Process::Gateway).await?;
+    traffic.passes(&lab, "without gateway").await?;
     let queued = async || {
         let metrics = lab.metrics(lab.stack().ports().agent_metrics).await?;
         let waiting = metrics.sum("otelcol_exporter_queue_size", &[("data_type", "traces")]);
@@ -45,34 +52,20 @@ async fn outage() -> Result<()> {
         Ok(())
     };
     lab.eventually("the agent keeps what it cannot send", queued).await?;
+    traffic.enter("the agent is killed");
     lab.stack_mut().kill_process(Process::Agent).await?;
-    lab.stack_mut().start_process(Process::Agent)?;
-    lab.stack_mut().start_process(Process::Gateway)?;
-    lab.stack().ready(|_| {}).await?;
-    traffic.passes(&lab, ORDERS).await?;
-
-    let sent = traffic.stop().await?;
-    let look = async || {
-        let mut missing = Vec::new();
-        for id in &sent {
-            let stored = lab.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
-            let expected = ORDER.lines().count();
-            if stored != expected {
-                missing.push(format!("{id}: {stored} of {expected} spans"));
-            }
-        }
-        ensure!(missing.is_empty(), "{} of {} traces are not whole: {missing:?}", missing.len(), sent.len());
-        Ok(())
-    };
-    lab.eventually("every order's trace is whole", look).await?;
-    // And the services, which count what they deliver, agree.
-    lab.stop().await
+    traffic.enter("the agent was killed");
+    lab.start_processes(&[Process::Agent, Process::Gateway]).await?;
+    traffic.passes(&lab, "after").await?;
+    traffic.arrives(lab).await
 }
 
 /// Orders, one after the other, until it is stopped.
 struct Traffic {
     stop: Arc<AtomicBool>,
     passed: Arc<AtomicUsize>,
+    /// What happens, and how many orders were served before it.
+    phases: Vec<(String, usize)>,
     task: JoinHandle<Result<Vec<TraceId>>>,
 }
 
@@ -96,22 +89,65 @@ impl Traffic {
             }
             Ok(sent)
         });
-        Ok(Self { stop, passed, task })
+        Ok(Self { stop, passed, phases: Vec::new(), task })
     }
 
-    /// Waits until so many more orders are served.
-    async fn passes(&self, lab: &Lab, orders: usize) -> Result<()> {
+    /// Says what happens from now on, for a failure to tell.
+    fn enter(&mut self, phase: impl Into<String>) {
+        self.phases.push((phase.into(), self.passed.load(Ordering::Relaxed)));
+    }
+
+    /// Waits until enough orders are served in this phase.
+    async fn passes(&mut self, lab: &Lab, phase: impl Into<String>) -> Result<()> {
+        self.enter(phase);
         let before = self.passed.load(Ordering::Relaxed);
         let look = async || {
             let passed = self.passed.load(Ordering::Relaxed) - before;
-            ensure!(passed >= orders, "{passed} so far");
+            ensure!(passed >= ORDERS, "{passed} so far");
             Ok(())
         };
-        lab.eventually(format!("{orders} orders are served"), look).await
+        lab.eventually(format!("{ORDERS} orders are served"), look).await
     }
 
-    async fn stop(self) -> Result<Vec<TraceId>> {
+    /// Ends it, and waits until the trace of every order is stored whole. Stops the lab.
+    async fn arrives(self, lab: Lab) -> Result<()> {
+        let sent = self.stop().await?;
+        let look = async || {
+            let mut missing = Vec::new();
+            for (id, phase) in &sent {
+                let stored = lab.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
+                let expected = ORDER.lines().count();
+                if stored != expected {
+                    missing.push(format!("{id} ({phase}): {stored} of {expected} spans"));
+                }
+            }
+            ensure!(
+                missing.is_empty(),
+                "{} of {} traces are not whole: {missing:?}",
+                missing.len(),
+                sent.len()
+            );
+            Ok(())
+        };
+        let whole = lab.eventually("every order's trace is whole", look).await;
+        // The services count what they deliver: they say whether it was they who lost something.
+        match (whole, lab.stop().await) {
+            (Ok(()), stopped) => stopped,
+            (Err(missing), Ok(())) => {
+                Err(missing.context("the pipeline lost something, and the services nothing"))
+            }
+            (Err(missing), Err(lost)) => Err(missing.context(format!("{lost:#}"))),
+        }
+    }
+
+    /// Ends it; gives back the traces, each with the phase it fell into.
+    async fn stop(self) -> Result<Vec<(TraceId, String)>> {
         self.stop.store(true, Ordering::Relaxed);
-        self.task.await?
+        let sent = self.task.await??;
+        let phase = |order: usize| {
+            let phase = self.phases.iter().rev().find(|(_, before)| *before <= order);
+            phase.map(|(phase, _)| phase.clone()).unwrap_or_default()
+        };
+        Ok(sent.into_iter().enumerate().map(|(order, id)| (id, phase(order))).collect())
     }
 }
