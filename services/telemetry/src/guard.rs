@@ -31,9 +31,11 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
         return Ok(Telemetry { registry, console, signals: None });
     }
 
-    let resource = resource::detect(service, &settings.resource);
+    let (resource, missing) = resource::detect(service, &settings.resource);
     let signals = Signals::start(settings, &resource, &registry)?;
     let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref())?;
+    // Only now is there anyone to hear it.
+    missing.log();
     global::set_tracer_provider(signals.traces.clone());
     global::set_meter_provider(signals.metrics.clone());
     Ok(Telemetry { registry, console, signals: Some(signals) })
@@ -177,7 +179,7 @@ mod tests {
         ];
         env.extend(more);
         let settings = Settings::read(&MapEnv::from_iter(env)).unwrap();
-        let resource = resource::detect(&SERVICE, &settings.resource);
+        let (resource, _) = resource::detect(&SERVICE, &settings.resource);
         Signals::start(&settings, &resource, &prometheus::Registry::new()).unwrap()
     }
 

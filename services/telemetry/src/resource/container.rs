@@ -1,32 +1,33 @@
-//! `container.id`, where this process is known to be in a container.
+//! `container.id`, where this process is known to be in a container. In a pod with cgroups of version 2 it is not: there
+//! the API server knows it, which [`super::kubernetes`] asks.
 //!
 //! <https://opentelemetry.io/docs/specs/semconv/resource/container/>
 
 use std::fs;
 
-use opentelemetry::KeyValue;
-use opentelemetry_semantic_conventions::attribute;
-
 /// A cgroup path of version 1 names the container. Version 2 shows `/` inside it; then the runtime's mounts of
 /// `/etc/hostname` and its like tell, which lie in a folder named by the id.
-pub(super) fn detect() -> Option<KeyValue> {
+pub(super) fn id() -> Option<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
-    from_cgroup(&read("/proc/self/cgroup"))
-        .or_else(|| from_mounts(&read("/proc/self/mountinfo")))
-        .map(|id| KeyValue::new(attribute::CONTAINER_ID, id))
+    from_cgroup(&read("/proc/self/cgroup")).or_else(|| from_mounts(&read("/proc/self/mountinfo")))
 }
 
 /// The last part of a cgroup path that a container runtime made: `…/docker/ID`, `…/docker-ID.scope`,
 /// `…/kubepods/…/podUID/ID`, `…/cri-containerd-ID.scope`. A plain machine's slices hold no such part.
+///
+/// A pod's container may run in a node that is itself a container. A controller that the node's runtime does not manage
+/// then shows the node's own path, so where a path of a pod is among them, only such paths count.
 fn from_cgroup(cgroup: &str) -> Option<String> {
-    cgroup.lines().find_map(|line| {
-        let path = line.splitn(3, ':').nth(2)?;
-        let last = path.rsplit('/').next()?;
-        let last = last.strip_suffix(".scope").unwrap_or(last);
-        // `cri-containerd:ID` is how a runtime names it when systemd does not manage the group.
-        let id = last.rsplit(['-', ':']).next()?;
-        container_id(id)
-    })
+    let ids = |of_pods: bool| {
+        let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+        paths.filter(move |path| !of_pods || path.contains("kubepods")).filter_map(|path| {
+            let last = path.rsplit('/').next()?;
+            let last = last.strip_suffix(".scope").unwrap_or(last);
+            // `cri-containerd:ID` is how a runtime names it when systemd does not manage the group.
+            container_id(last.rsplit(['-', ':']).next()?)
+        })
+    };
+    ids(true).next().or_else(|| ids(false).next())
 }
 
 /// `/var/lib/docker/containers/ID/hostname`, `…/io.containerd.grpc.v1.cri/sandboxes/ID/hostname`. The latter is the
@@ -65,6 +66,15 @@ mod tests {
         ] {
             assert_eq!(from_cgroup(&path).as_deref(), Some(ID), "{path}");
         }
+    }
+
+    #[test]
+    fn a_node_that_is_a_container_is_not_its_pods() {
+        let node = "a".repeat(64);
+        let cgroup = format!(
+            "9:misc:/docker/{node}\n8:pids:/docker/{node}/kubelet/kubepods/burstable/pod1/{ID}\n0::/docker/{node}"
+        );
+        assert_eq!(from_cgroup(&cgroup).as_deref(), Some(ID));
     }
 
     #[test]

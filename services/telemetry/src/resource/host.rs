@@ -30,9 +30,9 @@ fn host_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(file)
 }
 
-/// The kernel's name of this host. In a pod that is the pod's name, which is how the convention wants it seen
-/// from inside.
-fn host_name() -> Option<String> {
+/// The kernel's name of this host. In a pod that is the pod's name; the node's is `k8s.node.name`. All of `host.*` is what
+/// this process sees, so that it fits together.
+pub(super) fn host_name() -> Option<String> {
     let name = rustix::system::uname();
     name.nodename().to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
 }
@@ -91,14 +91,21 @@ fn operating_system() -> Vec<KeyValue> {
     attributes
 }
 
-/// The addresses of the interfaces that are up, loopback and link-local ones left out.
-fn addresses() -> (Vec<String>, Vec<String>) {
+/// The interfaces that are up and their addresses, loopback and link-local ones left out.
+fn usable_interfaces() -> impl Iterator<Item = if_addrs::Interface> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let usable =
-        interfaces.iter().filter(|interface| !interface.is_loopback() && !is_link_local(interface.ip()));
+    interfaces.into_iter().filter(|interface| !interface.is_loopback() && !is_link_local(interface.ip()))
+}
+
+/// The addresses that others know this host or pod by.
+pub(super) fn ip_addresses() -> Vec<IpAddr> {
+    usable_interfaces().map(|interface| interface.ip()).collect()
+}
+
+fn addresses() -> (Vec<String>, Vec<String>) {
     let mut ips = Vec::new();
     let mut macs = Vec::new();
-    for interface in usable {
+    for interface in usable_interfaces() {
         push_new(&mut ips, interface.ip().to_string());
         if let Some(mac) = file(&format!("/sys/class/net/{}/address", interface.name)) {
             // IEEE's form, which the convention asks for.

@@ -7,6 +7,7 @@
 
 mod container;
 mod host;
+mod kubernetes;
 mod process;
 
 use opentelemetry::KeyValue;
@@ -17,19 +18,28 @@ use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute};
 use crate::Service;
 use crate::settings::ResourceSettings;
 
-/// The resource of this process. Reads local files alone, a few milliseconds at most.
-pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> Resource {
+pub(crate) use kubernetes::Missing;
+
+/// The resource of this process, and what could not be known of it. Reads local files, a few milliseconds at most; in a
+/// cluster it also asks the API server, for two seconds at most.
+pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> (Resource, Missing) {
     let sdk = TelemetryResourceDetector.detect();
+    let container_id = container::id();
+    let (of_kubernetes, missing) = kubernetes::detect(settings, container_id.as_deref());
     let detected = sdk
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
         .chain(distribution())
         .chain(host::detect())
         .chain(process::detect())
-        .chain(container::detect())
+        .chain(container_id.map(|id| KeyValue::new(attribute::CONTAINER_ID, id)))
+        .chain(of_kubernetes)
         .chain(service_attributes(service));
     // A later attribute replaces an earlier one of the same key.
-    Resource::builder_empty().with_schema_url(detected.chain(set_attributes(settings)), SCHEMA_URL).build()
+    let resource = Resource::builder_empty()
+        .with_schema_url(detected.chain(set_attributes(settings)), SCHEMA_URL)
+        .build();
+    (resource, missing)
 }
 
 fn distribution() -> [KeyValue; 2] {
@@ -57,6 +67,10 @@ mod tests {
     use super::*;
     use opentelemetry::{Key, Value};
 
+    fn detect(service: &Service, settings: &ResourceSettings) -> Resource {
+        super::detect(service, settings).0
+    }
+
     const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
 
     fn text(resource: &Resource, key: &'static str) -> Option<String> {
@@ -68,6 +82,7 @@ mod tests {
         let settings = ResourceSettings {
             service_name: Some("till".into()),
             attributes: vec![("service.name".into(), "stall".into()), ("host.name".into(), "set".into())],
+            kubernetes: None,
         };
         let resource = detect(&SERVICE, &settings);
         assert_eq!(text(&resource, "service.name").as_deref(), Some("till"));

@@ -3,7 +3,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/resource/process/>
 
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute;
@@ -40,16 +40,20 @@ fn owner() -> Option<String> {
     })
 }
 
-/// When the kernel started this process, in RFC 3339 to the second: the boot time is known no better.
 fn creation_time() -> Option<String> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let boot = fs::read_to_string("/proc/stat").ok()?;
-    let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())?;
-    let started = UNIX_EPOCH + Duration::from_secs(boot + start_ticks(&stat)? / TICKS_PER_SECOND);
-    // A clock that was set back since would put the start into the future: then it is not known.
-    (started <= SystemTime::now() + Duration::from_secs(1))
-        .then(|| OffsetDateTime::from(started).format(&Rfc3339).ok())
-        .flatten()
+    // To the millisecond: the kernel counts in hundredths of a second.
+    let started = OffsetDateTime::from(started("self")?);
+    started.replace_millisecond(started.millisecond()).ok()?.format(&Rfc3339).ok()
+}
+
+/// When the kernel started `process`, a number or `self`, to a hundredth of a second. The age comes from the clock that
+/// the kernel stamps processes with, so that a wall clock that was set since does not matter.
+pub(super) fn started(process: &str) -> Option<SystemTime> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
+    let born = Duration::from_millis(start_ticks(&stat)? * (1_000 / TICKS_PER_SECOND));
+    SystemTime::now().checked_sub(now.checked_sub(born)?)
 }
 
 /// `USER_HZ`, which Linux fixes at 100 for programs on every architecture that Rust serves.
@@ -77,6 +81,19 @@ mod tests {
     fn this_process_started_in_the_past_and_not_long_ago() {
         let started = OffsetDateTime::parse(&creation_time().unwrap(), &Rfc3339).unwrap();
         let age = OffsetDateTime::now_utc() - started;
-        assert!(age >= time::Duration::seconds(-1) && age < time::Duration::hours(1), "{age}");
+        assert!(age >= time::Duration::ZERO && age < time::Duration::hours(1), "{age}");
+    }
+
+    #[test]
+    fn a_child_started_between_the_looks_at_the_clock() {
+        let before = SystemTime::now();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let born = started(&child.id().to_string()).unwrap();
+        let after = SystemTime::now();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The kernel's tick, rounded down.
+        let tick = Duration::from_millis(20);
+        assert!(before - tick <= born && born <= after + tick, "{before:?} {born:?} {after:?}");
     }
 }

@@ -47,6 +47,19 @@ pub struct ResourceSettings {
     pub service_name: Option<String>,
     /// From `OTEL_RESOURCE_ATTRIBUTES`.
     pub attributes: Vec<(String, String)>,
+    /// The cluster this runs in, if it does.
+    pub kubernetes: Option<Kubernetes>,
+}
+
+/// The cluster this process runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// The API server's address or name, as Kubernetes wrote it.
+    pub host: String,
+    /// The API server's port, as Kubernetes wrote it: not a person's setting, so not checked at the start.
+    pub port: String,
+    /// Whether the API server may be asked.
+    pub api: bool,
 }
 
 /// A format in which context crosses a process.
@@ -96,7 +109,13 @@ fn read_resource(env: &dyn Env) -> Result<ResourceSettings, SettingsError> {
         Some(value) => env::pairs(&value)
             .map_err(|problem| SettingsError::new(names::RESOURCE_ATTRIBUTES, value, problem))?,
     };
-    Ok(ResourceSettings { service_name: env.get(names::SERVICE_NAME), attributes })
+    let api = flag(env, names::KUBERNETES_API, true)?;
+    let kubernetes = env.get(names::KUBERNETES_HOST).map(|host| Kubernetes {
+        host,
+        port: env.get(names::KUBERNETES_PORT).unwrap_or_else(|| "443".into()),
+        api,
+    });
+    Ok(ResourceSettings { service_name: env.get(names::SERVICE_NAME), attributes, kubernetes })
 }
 
 fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
@@ -193,10 +212,21 @@ mod tests {
             ("RUST_LOG", "my_crate=loud"),
             ("SIGHTLINE_LOG_FORMAT", "xml"),
             ("SIGHTLINE_LOG_SPANS", "on"),
+            ("SIGHTLINE_KUBERNETES_API", "off"),
         ] {
             let error = read([(name, value)]).expect_err(&format!("{name}={value}"));
             assert_eq!(error.name(), name, "{error}");
         }
+    }
+
+    #[test]
+    fn a_cluster_is_where_kubernetes_says_so() {
+        assert_eq!(read([("KUBERNETES_SERVICE_PORT", "443")]).unwrap().resource.kubernetes, None);
+        let host = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
+        let expected = Kubernetes { host: "10.96.0.1".into(), port: "443".into(), api: true };
+        assert_eq!(read([host]).unwrap().resource.kubernetes, Some(expected.clone()));
+        let silent = read([host, ("SIGHTLINE_KUBERNETES_API", "false")]).unwrap().resource.kubernetes;
+        assert_eq!(silent, Some(Kubernetes { api: false, ..expected }));
     }
 
     #[test]

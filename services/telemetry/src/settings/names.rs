@@ -71,6 +71,9 @@ variables! {
     LOG_FORMAT = "SIGHTLINE_LOG_FORMAT", "text on a terminal, else json", "The console's log lines: `json` or `text`.";
     LOG_SPANS = "SIGHTLINE_LOG_SPANS", "false", "`true` logs each finished span on a line of its own.";
     BAGGAGE_ATTRIBUTES = "SIGHTLINE_BAGGAGE_ATTRIBUTES", "none", "Baggage entries that become attributes of each span, comma-separated keys.";
+    KUBERNETES_API = "SIGHTLINE_KUBERNETES_API", "true", "`false` asks the API server nothing: for pods that may not reach it, which would wait two seconds for it at each start, or that shall not.";
+    KUBERNETES_HOST = "KUBERNETES_SERVICE_HOST", "unset outside a cluster", "The API server's address, which Kubernetes sets in each pod. Unset, nothing of a cluster is looked for.";
+    KUBERNETES_PORT = "KUBERNETES_SERVICE_PORT", "443", "The API server's port, which Kubernetes sets beside its address.";
     TLS_RELOAD_INTERVAL = "SIGHTLINE_TLS_RELOAD_INTERVAL", "10000", "Milliseconds between two looks at the certificate files.";
 }
 

@@ -1,0 +1,95 @@
+//! Which of a pod's containers this is, and the status of this very run of it.
+//!
+//! A status lags: when a container has just been restarted, the API server may still tell of the run before.
+
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use opentelemetry::KeyValue;
+use opentelemetry_semantic_conventions::attribute;
+
+use super::image;
+use super::known::Known;
+
+/// What a pod's object tells of this container.
+#[derive(Debug)]
+pub(super) enum Found<'a> {
+    /// The status of this run.
+    ThisRun(&'a ContainerStatus),
+    /// Its status is not there yet, or of a run before. Its name may be known all the same.
+    NotYet(Option<&'a str>),
+    /// It cannot be told which container this is.
+    Unknown,
+}
+
+pub(super) fn find<'a>(pod: &'a Pod, known: &'a Known) -> Found<'a> {
+    // An id says both which container and which run.
+    if let Some(id) = &known.container_id {
+        if let Some(status) = statuses(pod).find(|status| id_of(status) == Some(id)) {
+            return Found::ThisRun(status);
+        }
+    }
+    let names = names(pod);
+    let name = match (known.container.as_deref(), &names[..]) {
+        (Some(name), _) if names.contains(&name) => name,
+        (None, [only]) => *only,
+        (None, _) if known.container_id.is_some() => return Found::NotYet(None),
+        _ => return Found::Unknown,
+    };
+    let status = statuses(pod).find(|status| status.name == name);
+    match status.filter(|_| known.container_id.is_none()).filter(|status| is_of_this_run(status, pod, known))
+    {
+        Some(status) => Found::ThisRun(status),
+        None => Found::NotYet(Some(name)),
+    }
+}
+
+/// The names of everything that may run in the pod.
+fn names(pod: &Pod) -> Vec<&str> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let debuggers = spec.ephemeral_containers.iter().flatten();
+    containers
+        .map(|container| container.name.as_str())
+        .chain(debuggers.map(|debugger| debugger.name.as_str()))
+        .collect()
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.iter().flat_map(|status| {
+        [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses]
+            .into_iter()
+            .flatten()
+            .flatten()
+    })
+}
+
+/// Without the `containerd://` before it.
+fn id_of(status: &ContainerStatus) -> Option<&str> {
+    status.container_id.as_deref()?.split_once("://").map(|(_, id)| id)
+}
+
+/// Without an id, the start tells. A run before this one started, and ended, before the first process of this one was
+/// there. The status has its start in whole seconds, rounded down.
+fn is_of_this_run(status: &ContainerStatus, pod: &Pod, known: &Known) -> bool {
+    let reported = || status.state.as_ref()?.running.as_ref()?.started_at.as_ref();
+    let shares_processes = pod
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.share_process_namespace == Some(true) || spec.host_pid == Some(true));
+    // Process 1 is the container's first, unless processes are shared. This one may have been started by it, much later.
+    let first = if shares_processes { known.started } else { known.init_started.or(known.started) };
+    match (reported(), first) {
+        (Some(reported), Some(first)) => SystemTime::from(reported.0) + Duration::from_secs(1) > first,
+        _ => false,
+    }
+}
+
+/// The attributes of a container with this status.
+pub(super) fn attributes(status: &ContainerStatus) -> Vec<KeyValue> {
+    let mut attributes = image::attributes(&status.image, &status.image_id);
+    attributes.push(KeyValue::new(attribute::K8S_CONTAINER_NAME, status.name.clone()));
+    attributes.push(KeyValue::new(attribute::K8S_CONTAINER_RESTART_COUNT, i64::from(status.restart_count)));
+    attributes.extend(id_of(status).map(|id| KeyValue::new(attribute::CONTAINER_ID, id.to_owned())));
+    attributes
+}
