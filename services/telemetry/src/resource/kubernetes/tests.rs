@@ -4,6 +4,7 @@ mod fake_api;
 mod races;
 
 use std::fs;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::StatusCode;
@@ -27,6 +28,9 @@ const REPLICA_SET: &str = "/apis/apps/v1/namespaces/shop/replicasets/till-7d9";
 const JOB: &str = "/apis/batch/v1/namespaces/shop/jobs/till-29000";
 const NODE: &str = "/api/v1/nodes/node-1";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
+
+/// When this container's first process started.
+static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
 /// As the API server writes times: whole seconds, rounded down.
 fn time(time: SystemTime) -> String {
@@ -60,7 +64,7 @@ fn pod() -> Value {
             "podIP": "10.1.2.3",
             "podIPs": [{ "ip": "10.1.2.3" }, { "ip": "fd00::3" }],
             "startTime": "2026-01-02T03:04:05Z",
-            "containerStatuses": [status(SystemTime::now())],
+            "containerStatuses": [status(*STARTED)],
         },
     })
 }
@@ -87,7 +91,7 @@ fn known() -> Known {
         container: Some("till".into()),
         container_id: None,
         addresses: vec!["10.1.2.3".parse().unwrap()],
-        started: Some(SystemTime::now()),
+        started: Some(*STARTED),
         init_started: None,
     }
 }
@@ -178,11 +182,8 @@ fn each_chain_of_owners_is_followed() {
         assert_eq!(gaps, []);
         let names = found.iter().filter_map(|(key, name)| {
             let kind = key.strip_prefix("k8s.")?.strip_suffix(".name")?;
-            assert!(
-                !["pod", "node", "container", "namespace"].contains(&kind)
-                    || !owners.iter().any(|(k, _)| *k == kind)
-            );
-            (!["pod", "node", "container", "namespace"].contains(&kind)).then(|| {
+            let owner = !["pod", "node", "container", "namespace"].contains(&kind);
+            owner.then(|| {
                 assert_eq!(found[&format!("k8s.{kind}.uid")], format!("uid-of-{name}"));
                 (kind, name.as_str())
             })
@@ -305,7 +306,7 @@ fn a_server_of_another_authority_is_not_believed() {
     mount(api.folder.path(), &strange_authority());
     let (found, gaps) = detected(&api, known());
     assert_eq!((found.get("k8s.cluster.uid"), api.requests().len()), (None, 0));
-    assert!(gaps[0].why.contains("UnknownIssuer"), "{gaps:?}");
+    assert!(gaps[0].why.contains("invalid peer certificate"), "{gaps:?}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn a_status_that_comes_late_is_waited_for() {
 fn the_status_of_the_run_before_is_not_told() {
     let api = cluster();
     let mut before = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
-    before["status"]["containerStatuses"] = json!([status(SystemTime::now() - Duration::from_secs(3))]);
+    before["status"]["containerStatuses"] = json!([status(*STARTED - Duration::from_secs(3))]);
     api.holds([(POD, before.clone())]);
     let begun = Instant::now();
     let (found, gaps) = detected(&api, known());
@@ -94,7 +94,7 @@ fn the_status_of_the_run_before_is_not_told() {
 
 #[test]
 fn a_program_that_its_container_started_late_still_has_this_run() {
-    let long_ago = SystemTime::now() - Duration::from_secs(60);
+    let long_ago = *STARTED - Duration::from_secs(60);
     let api = cluster();
     let mut started = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     started["status"]["containerStatuses"] = json!([status(long_ago)]);
@@ -113,11 +113,11 @@ fn an_id_from_the_kernel_tells_container_and_run() {
     let api = cluster();
     let mut several = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     several["spec"]["containers"] = json!([{ "name": "mesh" }, { "name": "till" }]);
-    let mut mesh = status(SystemTime::now());
+    let mut mesh = status(*STARTED);
     mesh["name"] = json!("mesh");
     mesh["containerID"] = json!("containerd://another");
     // Its start is of no account then: a clock may have been set.
-    let till = status(SystemTime::now() - Duration::from_secs(3_600));
+    let till = status(*STARTED - Duration::from_secs(3_600));
     several["status"]["containerStatuses"] = json!([mesh, till]);
     api.holds([(POD, several)]);
     let by_id = Known { container: None, container_id: Some(CONTAINER_ID.into()), ..known() };
