@@ -49,6 +49,7 @@ pub(super) struct Question {
 pub(super) struct Api {
     client: kube::Client,
     address: String,
+    budget: Duration,
     deadline: Instant,
     findings: Sender<Finding>,
 }
@@ -58,16 +59,17 @@ enum Finding {
     Gap(Gap),
 }
 
-/// Runs `questions` and waits for what they tell, for [`BUDGET`] at most.
+/// Runs `questions` and waits for what they tell, for `budget` at most.
 pub(super) fn consult<F>(
     kubernetes: &Kubernetes,
     files: &Files,
+    budget: Duration,
     questions: impl FnOnce(Api) -> F + Send + 'static,
 ) -> (Vec<KeyValue>, Vec<Gap>)
 where
     F: Future<Output = ()>,
 {
-    let end = Instant::now() + BUDGET;
+    let end = Instant::now() + budget;
     let (findings, found) = mpsc::channel();
     let (kubernetes, files) = (kubernetes.clone(), files.clone());
     let started = thread::Builder::new().name("telemetry-kubernetes".into()).spawn(move || {
@@ -82,7 +84,7 @@ where
             match client(&kubernetes, &files) {
                 Ok(client) => {
                     let address = format!("{}:{}", kubernetes.host, kubernetes.port);
-                    questions(Api { client, address, deadline: end - RESERVE, findings }).await;
+                    questions(Api { client, address, budget, deadline: end - RESERVE, findings }).await;
                 }
                 Err(gap) => say(&findings, gap),
             }
@@ -102,7 +104,7 @@ where
             Ok(Finding::Gap(gap)) => gaps.push(gap),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                let why = format!("the API server was not asked to the end within {} s", BUDGET.as_secs());
+                let why = format!("the API server was not asked to the end within {} s", budget.as_secs());
                 gaps.push(Gap { attributes: EVERYTHING, why, remedy: None });
                 break;
             }
@@ -175,7 +177,12 @@ impl Api {
         self.client.clone()
     }
 
-    /// The time left for answers.
+    /// The time there was for answers.
+    pub(super) fn budget(&self) -> Duration {
+        self.budget
+    }
+
+    /// The time left for them.
     pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -211,7 +218,7 @@ impl Api {
                 (format!("{} {name}: {} {}", question.resource, status.code, status.message), remedy)
             }
             Ok(Err(error)) => (chain(&error), Some(self.unreachable())),
-            Err(_) => (format!("no answer within {} s", BUDGET.as_secs()), Some(self.unreachable())),
+            Err(_) => (format!("no answer within {} s", self.budget.as_secs()), Some(self.unreachable())),
         };
         self.miss(Gap { attributes: question.attributes, why, remedy });
         None

@@ -34,6 +34,8 @@ mod missing;
 mod owners;
 mod pod;
 
+use std::time::Duration;
+
 use opentelemetry::KeyValue;
 
 use crate::settings::{Kubernetes, ResourceSettings};
@@ -48,15 +50,20 @@ pub(super) fn detect(settings: &ResourceSettings, container_id: Option<&str>) ->
     };
     let files = Files::default();
     let known = Known::collect(settings, files.read(), container_id);
-    detect_in(kubernetes, &files, known)
+    detect_in(kubernetes, &files, known, api::BUDGET)
 }
 
-fn detect_in(kubernetes: &Kubernetes, files: &Files, known: Known) -> (Vec<KeyValue>, Missing) {
+fn detect_in(
+    kubernetes: &Kubernetes,
+    files: &Files,
+    known: Known,
+    budget: Duration,
+) -> (Vec<KeyValue>, Missing) {
     let mut attributes = known.attributes();
     if !kubernetes.api {
         return (attributes, Missing::default());
     }
-    let (told, gaps) = api::consult(kubernetes, files, |api| pod::ask(api, known));
+    let (told, gaps) = api::consult(kubernetes, files, budget, |api| pod::ask(api, known));
     attributes.extend(told);
     (attributes, Missing(gaps))
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute;
 
-use super::api::{Api, BUDGET, Question};
+use super::api::{Api, Question};
 use super::container::{self, Found};
 use super::known::{Known, PodName};
 use super::missing::Gap;
@@ -131,7 +131,10 @@ async fn container(api: &Api, known: &Known, mut pod: Pod) {
             }
             Found::NotYet(container) => {
                 api.tell(container.map(|name| KeyValue::new(attribute::K8S_CONTAINER_NAME, name.to_owned())));
-                format!("pod {name} did not report this run of its container within {} s", BUDGET.as_secs())
+                format!(
+                    "pod {name} did not report this run of its container within {} s",
+                    api.budget().as_secs()
+                )
             }
             Found::Unknown => {
                 let why = format!("it cannot be told which container of pod {name} this is");
