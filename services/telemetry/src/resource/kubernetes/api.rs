@@ -69,7 +69,8 @@ pub(super) fn consult<F>(
 where
     F: Future<Output = ()>,
 {
-    let end = Instant::now() + budget;
+    let begun = Instant::now();
+    let (deadline, end) = (begun + budget.saturating_sub(RESERVE), begun + budget);
     let (findings, found) = mpsc::channel();
     let (kubernetes, files) = (kubernetes.clone(), files.clone());
     let started = thread::Builder::new().name("telemetry-kubernetes".into()).spawn(move || {
@@ -84,7 +85,7 @@ where
             match client(&kubernetes, &files) {
                 Ok(client) => {
                     let address = format!("{}:{}", kubernetes.host, kubernetes.port);
-                    questions(Api { client, address, budget, deadline: end - RESERVE, findings }).await;
+                    questions(Api { client, address, budget, deadline, findings }).await;
                 }
                 Err(gap) => say(&findings, gap),
             }

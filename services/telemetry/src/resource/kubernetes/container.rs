@@ -24,10 +24,10 @@ pub(super) enum Found<'a> {
 
 pub(super) fn find<'a>(pod: &'a Pod, known: &'a Known) -> Found<'a> {
     // An id says both which container and which run.
-    if let Some(id) = &known.container_id {
-        if let Some(status) = statuses(pod).find(|status| id_of(status) == Some(id)) {
-            return Found::ThisRun(status);
-        }
+    let by_id =
+        known.container_id.as_deref().and_then(|id| statuses(pod).find(|status| id_of(status) == Some(id)));
+    if let Some(status) = by_id {
+        return Found::ThisRun(status);
     }
     let names = names(pod);
     let name = match (known.container.as_deref(), &names[..]) {

@@ -96,20 +96,19 @@ mod tests {
         (pod_uid, container)
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn a_pods_mounts_tell_its_uid_and_the_container() {
         // The kubelet's folder may be a file system of its own.
         for root in ["/var/lib/kubelet", "", "/kubelet", "/data/kubelet\\040root"] {
             let mounts = hosts(root, UID) + &last_words(UID, "shop", "/dev/termination-log");
-            assert_eq!(read(&mounts), (some(UID), some("shop")), "{root}");
+            assert_eq!(read(&mounts), (Some(UID.to_owned()), Some("shop".to_owned())), "{root}");
         }
         // `terminationMessagePath` moves the one, a mount of the pod's own replaces the other.
-        assert_eq!(read(&last_words(UID, "shop", "/tmp/last-words")), (some(UID), some("shop")));
-        assert_eq!(read(&hosts("/var/lib/kubelet", UID)), (some(UID), None));
+        assert_eq!(
+            read(&last_words(UID, "shop", "/tmp/last-words")),
+            (Some(UID.to_owned()), Some("shop".to_owned()))
+        );
+        assert_eq!(read(&hosts("/var/lib/kubelet", UID)), (Some(UID.to_owned()), None));
     }
 
     #[test]
@@ -117,7 +116,7 @@ mod tests {
         let mounts = hosts("/var/lib/kubelet", UID) + &last_words(OTHER, "shop", "/dev/termination-log");
         assert_eq!(read(&mounts), (None, None));
         let mounts = last_words(UID, "shop", "/dev/termination-log") + &last_words(UID, "till", "/till");
-        assert_eq!(read(&mounts), (some(UID), None));
+        assert_eq!(read(&mounts), (Some(UID.to_owned()), None));
     }
 
     #[test]

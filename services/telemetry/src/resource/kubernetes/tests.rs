@@ -135,7 +135,7 @@ fn all_of_cluster() -> Attributes {
 
 /// What is detected where nothing is amiss, however busy the machine is.
 fn detected(api: &FakeApi, known: Known) -> (Attributes, Vec<Gap>) {
-    detected_within(Duration::from_secs(60), api, known)
+    detected_within(Duration::from_mins(1), api, known)
 }
 
 /// What is detected in the time that there is, where something never comes.

@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -186,10 +185,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             ([(header::CONTENT_TYPE, "application/json")], axum::body::Body::from_stream(half))
                 .into_response()
         }
-        Answer::Silence => {
-            tokio::time::sleep(Duration::from_secs(3_600)).await;
-            StatusCode::OK.into_response()
-        }
+        Answer::Silence => crate::testing::never().await,
     }
 }
 

@@ -92,7 +92,7 @@ fn the_status_of_the_run_before_is_not_told() {
 
 #[test]
 fn a_program_that_its_container_started_late_still_has_this_run() {
-    let long_ago = *STARTED - Duration::from_secs(60);
+    let long_ago = *STARTED - Duration::from_mins(1);
     let api = cluster();
     let mut started = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     started["status"]["containerStatuses"] = json!([status(long_ago)]);
@@ -115,7 +115,7 @@ fn an_id_from_the_kernel_tells_container_and_run() {
     mesh["name"] = json!("mesh");
     mesh["containerID"] = json!("containerd://another");
     // Its start is of no account then: a clock may have been set.
-    let till = status(*STARTED - Duration::from_secs(3_600));
+    let till = status(*STARTED - Duration::from_hours(1));
     several["status"]["containerStatuses"] = json!([mesh, till]);
     api.holds([(POD, several)]);
     let by_id = Known { container: None, container_id: Some(CONTAINER_ID.into()), ..known() };
