@@ -45,7 +45,7 @@ build: need-cargo ## the three services and sightline
 .PHONY: tools
 tools: $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger)) ## bin/otelcol and bin/jaeger, once
 
-bin/otelcol: $(wildcard tools/collector/*.go) tools/collector/go.mod tools/collector/go.sum
+bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/collector/go.mod tools/collector/go.sum
 	@tools/build-go.sh otelcol tools/collector . 2
 
 bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
@@ -61,7 +61,7 @@ clean: ## remove what was built and kept here, stored traces too; not the cache 
 
 .PHONY: test
 test: ## everything below, with the time of each: the test command
-	@MAKE="$(MAKE)" tools/test.sh fmt-check lint unit validate e2e
+	@MAKE="$(MAKE)" tools/test.sh fmt-check lint unit unit-go validate e2e
 
 .PHONY: fmt
 fmt: need-cargo ## format the code
@@ -79,6 +79,13 @@ lint: need-cargo ## clippy; a warning fails
 unit: need-cargo ## unit tests
 	cargo test --workspace --exclude sightline-tests
 
+.PHONY: unit-go
+unit-go: export CGO_ENABLED = 0
+unit-go: need-go ## unit tests of what is ours in the Collector
+	@cd tools/collector && test -z "$$(gofmt -l gateprocessor)" || { gofmt -d gateprocessor; exit 1; }
+	@# With the flags of the build, whose compiled packages are used again.
+	cd tools/collector && go vet -trimpath ./gateprocessor && go test -trimpath -timeout 3m ./gateprocessor
+
 .PHONY: validate
 validate: tools ## each combination of pipeline files; a warning fails
 	@tools/validate-pipeline.sh
@@ -91,3 +98,7 @@ e2e: build tools ## end-to-end tests: real services, Collector and Jaeger, on fr
 need-cargo:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "cc is missing: install a C compiler (Debian: apt install build-essential)" >&2; exit 1; }
+
+.PHONY: need-go
+need-go:
+	@command -v go >/dev/null || { echo "go is missing: install it from https://go.dev/dl" >&2; exit 1; }

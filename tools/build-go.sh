@@ -10,7 +10,7 @@ name=$1 module=$2 package=$3 minutes=$4
 ldflags="-s -w ${5-}"
 
 cache=${SIGHTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sightline}
-key=$({ uname -sm; echo "$ldflags"; cat "$module/go.mod" "$module/go.sum"; find "$module" -name '*.go' | LC_ALL=C sort | xargs cat; } </dev/null \
+key=$({ uname -sm; echo "$ldflags"; cat "$module/go.mod" "$module/go.sum"; find "$module" -name '*.go' ! -name '*_test.go' | LC_ALL=C sort | xargs cat; } </dev/null \
     | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c1-16)
 mkdir -p bin "$cache"
 cached=$(cd "$cache" && pwd)/$name-$key

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use sightline::jaeger::{Jaeger, Search, Trace, TraceId};
-use sightline::stack::{Binaries, Exit, Ports, Process, Stack, StackConfig, StackError};
+use sightline::stack::{Binaries, Exit, Ports, Process, Stack, StackConfig};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use url::Url;
@@ -43,9 +43,6 @@ pub const USER: &str = "\
 
 /// Set, it keeps what stacks wrote, whole logs above all; a failure says where.
 const KEEP_STATE: &str = "SIGHTLINE_KEEP_STATE";
-
-/// Crashes of [`Lab::start_processes`] that are borne.
-const CRASHES: usize = 5;
 
 /// Lines of each log that a failure repeats, and characters of each.
 const TAIL: (usize, usize) = (5, 250);
@@ -123,25 +120,10 @@ impl Lab {
         Ok(())
     }
 
-    /// Starts processes that were stopped, and waits until all are healthy.
-    ///
-    /// An agent or a gateway that comes back under traffic may crash in its first moment: Collector 0.152 lets OTLP in as
-    /// soon as one signal's pipeline is ready, and an exporter of another, not yet started, has no queue
-    /// (<https://github.com/open-telemetry/opentelemetry-collector/issues/15485>, mended in later versions). Whatever
-    /// runs it starts it again, and so does this; its senders still have what they sent.
+    /// Starts processes that were stopped, and waits until all are healthy. Fails where one crashes.
     pub async fn start_processes(&mut self, processes: &[Process]) -> Result<()> {
         for &process in processes {
             self.stack.start_process(process)?;
-        }
-        for _ in 0..CRASHES {
-            match self.stack.ready(|_| {}).await {
-                Err(StackError::Died { process, log, .. })
-                    if std::fs::read_to_string(&log)?.contains("invalid memory address") =>
-                {
-                    self.stack.start_process(process)?;
-                }
-                outcome => return Ok(outcome?),
-            }
         }
         Ok(self.stack.ready(|_| {}).await?)
     }

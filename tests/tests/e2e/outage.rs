@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 pub(crate) fn add(suite: &mut Suite) {
     suite.alone("outage::what_a_stopped_part_misses_is_delivered_when_it_is_back", stopped);
     suite.alone("outage::what_a_killed_agent_had_is_delivered_when_it_is_back", killed);
+    suite.alone("outage::an_agent_that_stops_leaves_nothing_on_its_disk", moved);
+    suite.alone("outage::agent_and_gateway_come_back_under_traffic", restarted);
 }
 
 /// Orders that have to pass in each phase before the next begins.
@@ -45,19 +47,62 @@ async fn killed() -> Result<()> {
     traffic.enter("the gateway stops");
     lab.stop_process(Process::Gateway).await?;
     traffic.passes(&lab, "without gateway").await?;
-    let queued = async || {
-        let metrics = lab.metrics(lab.stack().ports().agent_metrics).await?;
-        let waiting = metrics.sum("otelcol_exporter_queue_size", &[("data_type", "traces")]);
-        ensure!(waiting.is_some_and(|bytes| bytes > 0.0), "{waiting:?} is in its queue");
-        Ok(())
-    };
-    lab.eventually("the agent keeps what it cannot send", queued).await?;
+    queued(&lab).await?;
     traffic.enter("the agent is killed");
     lab.stack_mut().kill_process(Process::Agent).await?;
     traffic.enter("the agent was killed");
     lab.start_processes(&[Process::Agent, Process::Gateway]).await?;
     traffic.passes(&lab, "after").await?;
     traffic.arrives(lab).await
+}
+
+/// As when a pod is replaced, whose disk goes with it. Its queue is full of what the gateway, just back, has not taken.
+async fn moved() -> Result<()> {
+    let mut lab =
+        Lab::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
+    let mut traffic = Traffic::start(&lab)?;
+    traffic.passes(&lab, "before").await?;
+    traffic.enter("the gateway stops");
+    lab.stop_process(Process::Gateway).await?;
+    traffic.passes(&lab, "without gateway").await?;
+    queued(&lab).await?;
+    lab.start_processes(&[Process::Gateway]).await?;
+    traffic.enter("the agent stops");
+    lab.stop_process(Process::Agent).await?;
+    std::fs::remove_dir_all(lab.stack().dir().join("agent/queue"))?;
+    traffic.enter("the agent is gone with its disk");
+    lab.start_processes(&[Process::Agent]).await?;
+    traffic.passes(&lab, "after").await?;
+    traffic.arrives(lab).await
+}
+
+/// Restarts of each under traffic. Without the gate about every third start crashes.
+const RESTARTS: usize = 8;
+
+async fn restarted() -> Result<()> {
+    let mut lab = Lab::start(|config| config).await?;
+    let mut traffic = Traffic::start(&lab)?;
+    traffic.passes(&lab, "before").await?;
+    for restart in 1..=RESTARTS {
+        for part in [Process::Agent, Process::Gateway] {
+            traffic.enter(format!("restart {restart} of {part}"));
+            lab.stop_process(part).await?;
+            lab.start_processes(&[part]).await?;
+        }
+    }
+    traffic.passes(&lab, "after").await?;
+    traffic.arrives(lab).await
+}
+
+/// Waits until spans are in the agent's queue.
+async fn queued(lab: &Lab) -> Result<()> {
+    let look = async || {
+        let metrics = lab.metrics(lab.stack().ports().agent_metrics).await?;
+        let waiting = metrics.sum("otelcol_exporter_queue_size", &[("data_type", "traces")]);
+        ensure!(waiting.is_some_and(|bytes| bytes > 0.0), "{waiting:?} is in its queue");
+        Ok(())
+    };
+    lab.eventually("the agent keeps what it cannot send", look).await
 }
 
 /// Orders, one after the other, until it is stopped.
