@@ -24,12 +24,13 @@ const (
 )
 
 // drain waits until there is nothing left. Gates that share one use it one after the other, as the Collector stops
-// them: the first starts the time.
+// them: the first starts the time, and what it has seen the others need not wait for again.
 type drain struct {
-	config   DrainConfig
-	logger   *zap.Logger
-	client   *http.Client
-	deadline time.Time
+	config    DrainConfig
+	logger    *zap.Logger
+	client    *http.Client
+	deadline  time.Time
+	zeroSince time.Time
 }
 
 func newDrain(config DrainConfig, logger *zap.Logger) *drain {
@@ -50,34 +51,32 @@ func (d *drain) wait(ctx context.Context) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, d.deadline)
 	defer cancel()
-	var zeroSince time.Time
 	said := false
-	for {
+	for ctx.Err() == nil {
 		left, err := d.left(ctx)
 		now := time.Now()
 		switch {
 		// Not knowing is no reason to think that nothing is left.
 		case err != nil || left != "":
-			zeroSince = time.Time{}
-		case zeroSince.IsZero():
-			zeroSince = now
+			d.zeroSince = time.Time{}
+			if !said {
+				said = true
+				d.logger.Info("Holding the stop until nothing is left",
+					zap.String("left", left), zap.Error(err), zap.Duration("at_most", time.Until(d.deadline)))
+			}
+		case d.zeroSince.IsZero():
+			d.zeroSince = now
 		}
-		if !zeroSince.IsZero() && now.Sub(zeroSince) >= d.config.For {
+		if !d.zeroSince.IsZero() && now.Sub(d.zeroSince) >= d.config.For {
 			if said {
 				d.logger.Info("What was left is delivered", zap.Duration("waited", now.Sub(began)))
 			}
 			return
 		}
-		if !said {
-			said = true
-			d.logger.Info("Holding the stop until nothing is left",
-				zap.String("left", left), zap.Error(err), zap.Duration("at_most", time.Until(d.deadline)))
-		}
 		select {
 		case <-ctx.Done():
-			d.logger.Warn("Something is left, and the time for it is over: on disk it stays, in memory it gets one more try",
+			d.logger.Warn("Something is left, and the time for it is over",
 				zap.String("left", left), zap.Error(err), zap.Duration("waited", time.Since(began)))
-			return
 		case <-time.After(poll):
 		}
 	}

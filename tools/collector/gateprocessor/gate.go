@@ -30,8 +30,8 @@ func (g *gate) pass() error {
 	return errStarting
 }
 
-// shutdown holds the stop. The Collector stops a component only when everything in front of it has stopped: nothing more
-// comes, and what is behind goes on working until this returns.
+// shutdown holds the stop. The Collector stops a component only when everything in front of it has stopped: nothing
+// more comes, and what is behind goes on working until this returns.
 func (g *gate) shutdown(ctx context.Context) error {
 	// One that never started has nothing behind it to wait for.
 	if g.open.Load() {

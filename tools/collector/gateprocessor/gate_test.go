@@ -250,20 +250,26 @@ func TestAStopIsHeldWhileNothingIsKnown(t *testing.T) {
 	}
 }
 
-func TestAStopIsHeldNoLongerThanItMay(t *testing.T) {
-	q := newQueues(t)
-	q.traces.Store(1)
-	f, config := NewFactory(), q.config(5*poll)
+// stopThree stops the gates of three pipelines, one after the other, as the Collector does.
+func stopThree(t *testing.T, config *Config) (took time.Duration) {
+	t.Helper()
+	f := NewFactory()
 	var gates []processor.Traces
 	for range 3 {
 		gate := newGate(t, f, config, &consumertest.TracesSink{})
 		check(t, gate.Start(t.Context(), componenttest.NewNopHost()))
 		gates = append(gates, gate)
 	}
-	var took time.Duration
 	for _, gate := range gates {
 		took += <-stop(t, gate)
 	}
+	return took
+}
+
+func TestAStopIsHeldNoLongerThanItMay(t *testing.T) {
+	q := newQueues(t)
+	q.traces.Store(1)
+	took := stopThree(t, q.config(5*poll))
 	// Three gates share one time.
 	if took < 5*poll || took > 10*poll {
 		t.Errorf("three gates took %v", took)
@@ -290,6 +296,12 @@ func TestZeroHasToLast(t *testing.T) {
 	holds(t, ended, "it is no longer empty")
 	q.traces.Store(0)
 	<-ended
+
+	// What the first of three gates has seen, the others believe.
+	config.Drain.For = 10 * poll
+	if took := stopThree(t, config); took < 10*poll || took > 20*poll {
+		t.Errorf("three gates took %v", took)
+	}
 }
 
 func TestAnUnusableConfigurationIsRefusedWithAdvice(t *testing.T) {
@@ -299,7 +311,7 @@ func TestAnUnusableConfigurationIsRefusedWithAdvice(t *testing.T) {
 	}{
 		"timeout":    {func(c *DrainConfig) { c.Timeout = -1 }, "timeout is -1ns: it has to be 0s"},
 		"for":        {func(c *DrainConfig) { c.Timeout, c.For = 1, 2 }, "for is 2ns: it has to be between 0s and timeout"},
-		"metrics":    {func(c *DrainConfig) { c.Metrics = "127.0.0.1:8888" }, "metrics is \"127.0.0.1:8888\": it has to be a URL"},
+		"metrics":    {func(c *DrainConfig) { c.Metrics = "127.0.0.1:8888" }, `metrics is "127.0.0.1:8888": it has to be`},
 		"until_zero": {func(c *DrainConfig) { c.UntilZero = nil }, "until_zero is empty"},
 	} {
 		config := defaultConfig()
