@@ -1,7 +1,8 @@
 # The contents page of everything a person can do here: `make` prints it.
 #
-# Variables: OTELCOL and JAEGER name programs to use instead of building them; SIGHTLINE_CACHE is where built Go
-# programs are kept for the next checkout; ARGS goes to `sightline up`; CARGO_TARGET_DIR is Cargo's own.
+# Variables: OTELCOL, JAEGER, KIND, HELM and HELM_DOCS name programs to use instead of building them, KUBECTL the one to
+# use; SIGHTLINE_CACHE is where built Go programs are kept for the next checkout; ARGS goes to `sightline up`, and to
+# helm; CARGO_TARGET_DIR is Cargo's own. Those of the cluster stand at its group.
 
 .DEFAULT_GOAL := help
 # Cargo and Go use every core by themselves; two of them at once only get in each other's way.
@@ -11,10 +12,17 @@ programs := $(or $(CARGO_TARGET_DIR),target)/release
 # A make started by this one is given them as absolute paths and still has to see that they are ours to build.
 collector := $(patsubst $(CURDIR)/%,%,$(or $(OTELCOL),bin/otelcol))
 jaeger := $(patsubst $(CURDIR)/%,%,$(or $(JAEGER),bin/jaeger))
+# One that a variable names is not ours to build; whoever runs it says if it is not there.
+pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger))
 # Absolute, as tests run in another directory.
 override OTELCOL := $(abspath $(collector))
 override JAEGER := $(abspath $(jaeger))
-export OTELCOL JAEGER
+# These may be names to be found on the PATH.
+KIND ?= bin/kind
+HELM ?= bin/helm
+HELM_DOCS ?= bin/helm-docs
+KUBECTL ?= kubectl
+export OTELCOL JAEGER KIND HELM KUBECTL
 
 .PHONY: help
 help:
@@ -23,11 +31,11 @@ help:
 ##@ Run
 
 .PHONY: up
-up: build tools ## run everything here and show three traces; Ctrl-C stops it
+up: build $(pipeline) ## run everything here and show three traces; Ctrl-C stops it
 	@exec $(programs)/sightline up $(ARGS)
 
 .PHONY: demo
-demo: build tools ## the same, and exit by itself: 0 when all three traces were complete
+demo: build $(pipeline) ## the same, and exit by itself: 0 when all three traces were complete
 	@exec $(programs)/sightline up --demo $(ARGS)
 
 .PHONY: certs
@@ -41,9 +49,8 @@ certs: need-cargo ## make or renew the certificates in .sightline/certs
 build: need-cargo ## the three services and sightline
 	cargo build --release --package user-service --package order-service --package inventory-service --package sightline
 
-# One that a variable names is not ours to build; whoever runs it says if it is not there.
 .PHONY: tools
-tools: $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger)) ## bin/otelcol and bin/jaeger, once
+tools: $(pipeline) $(filter bin/%,$(KIND) $(HELM) $(HELM_DOCS)) ## otelcol, jaeger, kind, helm and helm-docs in bin/, once
 
 bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/collector/go.mod tools/collector/go.sum
 	@tools/build-go.sh otelcol tools/collector . 2
@@ -52,10 +59,61 @@ bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
 	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 6 \
 		"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0"
 
+bin/kind: tools/kind/go.mod tools/kind/go.sum
+	@tools/build-go.sh kind tools/kind sigs.k8s.io/kind 1
+
+bin/helm: tools/helm/go.mod tools/helm/go.sum
+	@tools/build-go.sh helm tools/helm helm.sh/helm/v4/cmd/helm 3 "-X helm.sh/helm/v4/internal/version.version=v4.3.1"
+
+bin/helm-docs: tools/helm-docs/go.mod tools/helm-docs/go.sum
+	@tools/build-go.sh helm-docs tools/helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs 1 "-X main.version=1.14.2"
+
 .PHONY: clean
 clean: ## remove what was built and kept here, stored traces too; not the cache of Go programs
 	rm -rf bin .sightline
 	cargo clean
+
+##@ Cluster
+
+# The kind cluster: its name, its nodes' image (that is the version of Kubernetes) and how many.
+KIND_CLUSTER ?= sightline
+KIND_IMAGE ?= kindest/node:v1.34.4
+KIND_NODES ?= 2
+# What is installed, and where. Not kubectl's current context: that may be a cluster that matters.
+KUBE_CONTEXT ?= kind-$(KIND_CLUSTER)
+NAMESPACE ?=
+RELEASE ?= sightline
+# On this machine.
+ORDER_PORT ?= 8081
+JAEGER_PORT ?= 16686
+export KIND_CLUSTER KIND_IMAGE KIND_NODES KUBE_CONTEXT NAMESPACE RELEASE ORDER_PORT JAEGER_PORT
+
+.PHONY: images
+images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images, and see that Jaeger's is there
+	@MAKE="$(MAKE)" deploy/images/build.sh
+
+.PHONY: kind-up
+kind-up: need-docker need-kubectl need-kind images ## make a kind cluster that has the images
+	@deploy/kind/up.sh
+
+.PHONY: helm-install
+helm-install: need-helm ## install Sightline there, or upgrade it; ARGS go to helm
+	$(HELM) upgrade --install $(RELEASE) helm/sightline --kube-context $(KUBE_CONTEXT) \
+		$(if $(NAMESPACE),--namespace $(NAMESPACE) --create-namespace) --wait --timeout 5m $(ARGS)
+
+.PHONY: port-forward
+port-forward: need-kubectl ## order-service and Jaeger on this machine's loopback; Ctrl-C ends it
+	@exec deploy/kind/port-forward.sh
+
+.PHONY: kind-down
+kind-down: need-docker need-kind ## remove the kind cluster
+	@"$(KIND)" delete cluster --name "$(KIND_CLUSTER)"
+
+need-kind: $(filter bin/kind,$(KIND))
+need-helm: $(filter bin/helm,$(HELM))
+.PHONY: need-docker need-kubectl need-kind need-helm
+need-docker need-kubectl need-kind need-helm:
+	@tools/need.sh $(@:need-%=%)
 
 ##@ Check
 
@@ -87,11 +145,11 @@ unit-go: need-go ## unit tests of what is ours in the Collector
 	cd tools/collector && go vet -trimpath ./gateprocessor && go test -trimpath -timeout 3m ./gateprocessor
 
 .PHONY: validate
-validate: tools ## each combination of pipeline files; a warning fails
+validate: $(pipeline) ## each combination of pipeline files; a warning fails
 	@tools/validate-pipeline.sh
 
 .PHONY: e2e
-e2e: build tools ## end-to-end tests: real services, Collector and Jaeger, on free ports
+e2e: build $(pipeline) ## end-to-end tests: real services, Collector and Jaeger, on free ports
 	cargo test --release --package sightline-tests
 
 .PHONY: need-cargo

@@ -27,7 +27,7 @@ if [ -x "$cached" ]; then
     exit 0
 fi
 if ! command -v go >/dev/null; then
-    variable=$(echo "$name" | tr '[:lower:]' '[:upper:]')
+    variable=$(echo "$name" | tr '[:lower:]-' '[:upper:]_')
     echo "go is missing, and bin/$name is built with it: install it from https://go.dev/dl, or name a program you have: make $variable=/path/to/$name" >&2
     exit 1
 fi

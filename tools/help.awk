@@ -4,5 +4,5 @@
     target = $0
     sub(/:.*/, "", target)
     sub(/^.* ## /, "")
-    printf "  make %-10s %s\n", target, $0
+    printf "  make %-13s %s\n", target, $0
 }
