@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
+use service_common::settings::USER_SERVICE_URL;
 use telemetry::http::Client;
 
 use crate::error::UpstreamError;
@@ -32,8 +34,8 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    /// Makes no connection yet. Fails only where reqwest cannot be set up.
-    pub(crate) fn new(base: Url, deadline: Duration) -> Result<Self, reqwest::Error> {
+    /// Makes no connection yet. Fails where the address is `https` and this machine has no authorities to check it by.
+    pub(crate) fn new(base: Url, deadline: Duration) -> anyhow::Result<Self> {
         // reqwest is built without a choice of cryptography. An error says that one was made before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -42,8 +44,12 @@ impl Users {
             .pool_idle_timeout(IDLE)
             .redirect(reqwest::redirect::Policy::none())
             // A proxy is for the world outside; these two are neighbours.
-            .no_proxy()
-            .build()?;
+            .no_proxy();
+        // An image from scratch has no authorities, and reqwest looks for them even where nothing is encrypted.
+        let client = if base.scheme() == "https" { client } else { client.tls_certs_only([]) };
+        let client = client.build().with_context(|| {
+            format!("{USER_SERVICE_URL} cannot be used: name a file with its authorities in SSL_CERT_FILE")
+        })?;
         Ok(Self { client: Client::new(client), base })
     }
 

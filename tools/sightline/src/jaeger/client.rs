@@ -38,7 +38,9 @@ pub struct Search {
 #[derive(Debug, Error)]
 pub enum JaegerError {
     /// The HTTP client could not be set up.
-    #[error("cannot set up an HTTP client")]
+    #[error(
+        "cannot set up an HTTP client; for https, SSL_CERT_FILE names a file with the authorities to trust"
+    )]
     Client(#[source] reqwest::Error),
     /// An address that is none.
     #[error("not an address")]
