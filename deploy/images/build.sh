@@ -27,7 +27,8 @@ if [ "${1-}" = list ]; then
 fi
 
 # An image holds a Linux program, and one that needs no library: there is none in there.
-target=${IMAGE_TARGET:-$(rustc -vV | sed -n 's/^host: //p')}
+host=$(rustc -vV | sed -n 's/^host: //p')
+target=${IMAGE_TARGET:-$host}
 case $target in
     *-linux-gnu | *-linux-musl) ;;
     *)
@@ -45,6 +46,12 @@ packages=$(table | awk '$2 != "otelcol" { print "--package", $2 }')
 RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" \
     cargo build --profile image --target "$target" $packages
 built=${CARGO_TARGET_DIR:-target}/$target/image
+# The operator's program is of use here as well.
+if [ "$target" = "$host" ]; then
+    mkdir -p bin
+    cp "$built/sightline" "bin/.sightline.$$"
+    mv "bin/.sightline.$$" bin/sightline
+fi
 
 revision=$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
 work=$(mktemp -d)
