@@ -10,19 +10,23 @@
 
 programs := $(or $(CARGO_TARGET_DIR),target)/release
 # A make started by this one is given them as absolute paths and still has to see that they are ours to build.
-collector := $(patsubst $(CURDIR)/%,%,$(or $(OTELCOL),bin/otelcol))
-jaeger := $(patsubst $(CURDIR)/%,%,$(or $(JAEGER),bin/jaeger))
+ours = $(patsubst $(CURDIR)/%,%,$1)
+collector := $(call ours,$(or $(OTELCOL),bin/otelcol))
+jaeger := $(call ours,$(or $(JAEGER),bin/jaeger))
+kind := $(call ours,$(or $(KIND),bin/kind))
+helm := $(call ours,$(or $(HELM),bin/helm))
+helm_docs := $(call ours,$(or $(HELM_DOCS),bin/helm-docs))
 # One that a variable names is not ours to build; whoever runs it says if it is not there.
 pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger))
-# Absolute, as tests run in another directory.
+# Absolute, as tests run in another directory; a name alone is looked for on the PATH.
+program = $(if $(findstring /,$1),$(abspath $1),$1)
 override OTELCOL := $(abspath $(collector))
 override JAEGER := $(abspath $(jaeger))
-# These may be names to be found on the PATH.
-KIND ?= bin/kind
-HELM ?= bin/helm
-HELM_DOCS ?= bin/helm-docs
+override KIND := $(call program,$(kind))
+override HELM := $(call program,$(helm))
+override HELM_DOCS := $(call program,$(helm_docs))
 KUBECTL ?= kubectl
-export OTELCOL JAEGER KIND HELM KUBECTL
+export OTELCOL JAEGER KIND HELM HELM_DOCS KUBECTL
 
 .PHONY: help
 help:
@@ -50,7 +54,7 @@ build: need-cargo ## the three services and sightline
 	cargo build --release --package user-service --package order-service --package inventory-service --package sightline
 
 .PHONY: tools
-tools: $(pipeline) $(filter bin/%,$(KIND) $(HELM) $(HELM_DOCS)) ## otelcol, jaeger, kind, helm and helm-docs in bin/, once
+tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## otelcol, jaeger, kind, helm and helm-docs in bin/, once
 
 bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/collector/go.mod tools/collector/go.sum
 	@tools/build-go.sh otelcol tools/collector . 2
@@ -90,7 +94,7 @@ export KIND_CLUSTER KIND_IMAGE KIND_NODES KUBE_CONTEXT NAMESPACE RELEASE ORDER_P
 
 .PHONY: images
 images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images, and see that Jaeger's is there
-	@MAKE="$(MAKE)" deploy/images/build.sh
+	@deploy/images/build.sh
 
 .PHONY: kind-up
 kind-up: need-docker need-kubectl need-kind images ## make a kind cluster that has the images
@@ -98,7 +102,7 @@ kind-up: need-docker need-kubectl need-kind images ## make a kind cluster that h
 
 .PHONY: helm-install
 helm-install: need-helm ## install Sightline there, or upgrade it; ARGS go to helm
-	$(HELM) upgrade --install $(RELEASE) helm/sightline --kube-context $(KUBE_CONTEXT) \
+	$(helm) upgrade --install $(RELEASE) helm/sightline --kube-context $(KUBE_CONTEXT) \
 		$(if $(NAMESPACE),--namespace $(NAMESPACE) --create-namespace) --wait --timeout 5m $(ARGS)
 
 .PHONY: port-forward
@@ -109,8 +113,8 @@ port-forward: need-kubectl ## order-service and Jaeger on this machine's loopbac
 kind-down: need-docker need-kind ## remove the kind cluster
 	@"$(KIND)" delete cluster --name "$(KIND_CLUSTER)"
 
-need-kind: $(filter bin/kind,$(KIND))
-need-helm: $(filter bin/helm,$(HELM))
+need-kind: $(filter bin/kind,$(kind))
+need-helm: $(filter bin/helm,$(helm))
 .PHONY: need-docker need-kubectl need-kind need-helm
 need-docker need-kubectl need-kind need-helm:
 	@tools/need.sh $(@:need-%=%)

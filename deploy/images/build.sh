@@ -103,7 +103,8 @@ else
     echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger: port 16686 will have its API and no UI"
     echo "  ($(tail -n 1 "$work/log"))"
     jaeger=${JAEGER:-bin/jaeger}
-    [ -x "$jaeger" ] || "${MAKE:-make}" --no-print-directory bin/jaeger
+    [ -x "$jaeger" ] || make --no-print-directory bin/jaeger
+    [ -x "$jaeger" ] || stop "JAEGER is $jaeger, which is not there: without it make builds one"
     image "$jaeger_image" jaeger "$jaeger" "${jaeger_image##*:}" "$substitute"
     note="built here, no UI"
 fi
