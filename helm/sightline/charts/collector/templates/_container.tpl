@@ -1,0 +1,122 @@
+{{/*
+The container of both. Takes context, component, args, env and ports (as YAML), mounts (as YAML).
+*/}}
+{{- define "collector.container" -}}
+{{- $values := get .context.Values .component -}}
+{{- $where := printf "collector.%s" .component -}}
+- name: otelcol
+  image: {{ include "sightline.image" (dict "context" .context "image" .context.Values.image) }}
+  imagePullPolicy: {{ include "sightline.imagePullPolicy" (dict "context" .context "image" .context.Values.image) }}
+  args:
+    {{- include "collector.args" . | trim | nindent 4 }}
+    {{- with .args }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  env:
+    {{- include "sightline.env" (dict
+      "context" .context "own" (include "collector.env" .) "env" $values.env "where" $where
+      "advice" "Use the value of its own under collector or global.") | nindent 4 }}
+  ports:
+    {{- .ports | nindent 4 }}
+    - name: health
+      containerPort: 13133
+    - name: metrics
+      containerPort: 8888
+  startupProbe:
+    httpGet:
+      path: /
+      port: health
+    periodSeconds: 1
+    failureThreshold: 60
+  readinessProbe:
+    httpGet:
+      path: /
+      port: health
+    periodSeconds: 5
+    failureThreshold: 2
+  livenessProbe:
+    httpGet:
+      path: /
+      port: health
+    periodSeconds: 10
+    timeoutSeconds: 5
+    failureThreshold: 3
+  {{- if gt (int $values.preStopSeconds) 0 }}
+  lifecycle:
+    preStop:
+      # Until nobody sends here any more.
+      sleep:
+        seconds: {{ $values.preStopSeconds }}
+  {{- end }}
+  resources:
+    {{- toYaml $values.resources | nindent 4 }}
+  securityContext:
+    {{- include "sightline.containerSecurityContext" . | nindent 4 }}
+  volumeMounts:
+    - name: config
+      mountPath: /etc/otelcol
+      readOnly: true
+    {{- if include "collector.tlsSecret" . }}
+    - name: tls
+      mountPath: {{ include "sightline.tlsDirectory" . }}
+      readOnly: true
+    {{- end }}
+    {{- with .mounts }}
+    {{- . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{- define "collector.env" -}}
+{{- $values := get .context.Values .component -}}
+- name: GOMEMLIMIT
+  value: {{ include "sightline.goMemoryLimit" (dict "resources" $values.resources "where" (printf "collector.%s" .component)) }}
+- name: SIGHTLINE_BIND
+  value: {{ ternary (printf "[%s]" .context.Values.global.bindAddress) .context.Values.global.bindAddress (contains ":" .context.Values.global.bindAddress) | quote }}
+{{- if include "collector.tlsSecret" . }}
+- name: SIGHTLINE_TLS_DIR
+  value: {{ include "sightline.tlsDirectory" . }}
+{{- end }}
+- name: SIGHTLINE_DRAIN_TIMEOUT
+  value: {{ include "collector.drainSeconds" $values }}s
+{{ .env }}
+{{- end -}}
+
+{{- define "collector.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "collector.fullname" . }}
+{{- with include "collector.tlsSecret" . }}
+{{ include "sightline.tlsVolume" . }}
+{{- end }}
+{{- end -}}
+
+{{/* What both pods say before their containers. Takes context, component. */}}
+{{- define "collector.podTemplateMetadata" -}}
+{{- $values := get .context.Values .component -}}
+labels:
+  {{- include "collector.podLabels" . | nindent 2 }}
+annotations:
+  # The Collector reads its files once. Certificates it follows: they are not counted here.
+  checksum/config: {{ include "collector.configData" . | sha256sum }}
+  {{- with $values.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "collector.scheduling" -}}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

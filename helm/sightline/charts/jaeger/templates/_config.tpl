@@ -1,0 +1,96 @@
+{{/*
+The pipeline's files, those of collector-config/ as they are, and the environment they read.
+*/}}
+
+{{- define "jaeger.files" -}}
+{{- $files := list "jaeger.yaml" (printf "jaeger-%s.yaml" .Values.storage.type) -}}
+{{- if eq .Values.global.tls.mode "disabled" -}}
+{{- $files = append $files "jaeger-insecure.yaml" -}}
+{{- end -}}
+{{- toJson $files -}}
+{{- end -}}
+
+{{/* The last layer: what the values say. */}}
+{{- define "jaeger.layer" -}}
+{{- $layer := dict -}}
+{{- with .Values.basePath -}}
+{{- $layer = dict "extensions" (dict "jaeger_query" (dict "base_path" .)) -}}
+{{- end -}}
+{{- with mergeOverwrite $layer (deepCopy .Values.config) }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{- define "jaeger.configData" -}}
+{{- range include "jaeger.files" . | fromJsonArray -}}
+{{- $text := $.Files.Get (printf "config/%s" .) -}}
+{{- if not $text -}}
+{{- fail (printf "\n\njaeger: config/%s is not in the chart. It is a symbolic link to collector-config/: copy the chart with the files it points to (cp -L), or use helm package." .) -}}
+{{- end }}
+{{ . }}: |
+  {{- $text | trimSuffix "\n" | nindent 2 }}
+{{- end }}
+{{- with include "jaeger.layer" . }}
+values.yaml: |
+  # From jaeger.config and jaeger.basePath of the chart's values.
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "jaeger.args" -}}
+{{- range include "jaeger.files" . | fromJsonArray }}
+- --config=/etc/jaeger/{{ . }}
+{{- end }}
+{{- if include "jaeger.layer" . }}
+- --config=/etc/jaeger/values.yaml
+{{- end }}
+{{- end -}}
+
+{{- define "jaeger.env" -}}
+{{- $storage := .Values.storage -}}
+{{- $bind := .Values.global.bindAddress -}}
+- name: GOMEMLIMIT
+  value: {{ include "sightline.goMemoryLimit" (dict "resources" .Values.resources "where" "jaeger") }}
+- name: SIGHTLINE_BIND
+  value: {{ ternary (printf "[%s]" $bind) $bind (contains ":" $bind) | quote }}
+{{- if include "jaeger.tlsSecret" . }}
+- name: SIGHTLINE_TLS_DIR
+  value: {{ include "sightline.tlsDirectory" . }}
+{{- end }}
+{{- if eq $storage.type "badger" }}
+- name: SIGHTLINE_BADGER_DIR
+  value: /var/lib/jaeger/badger
+{{- end }}
+{{- if include "jaeger.sharedStorage" . }}
+- name: SIGHTLINE_STORE_ADDRESSES
+  value: {{ join "," $storage.addresses | quote }}
+- name: SIGHTLINE_STORE_USERNAME
+  valueFrom:
+    secretKeyRef:
+      name: {{ $storage.existingSecret }}
+      key: {{ $storage.usernameKey }}
+- name: SIGHTLINE_STORE_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ $storage.existingSecret }}
+      key: {{ $storage.passwordKey }}
+{{- if $storage.caSecret }}
+- name: SIGHTLINE_STORE_CA_FILE
+  value: /etc/sightline/store/ca.crt
+{{- end }}
+{{- if and (ne $storage.type "clickhouse") (not (kindIs "invalid" $storage.replicas)) }}
+- name: SIGHTLINE_STORE_REPLICAS
+  value: {{ $storage.replicas | quote }}
+{{- end }}
+{{- end }}
+{{- if eq $storage.type "opensearch" }}
+- name: SIGHTLINE_STORE_INDEX_PREFIX
+  value: {{ $storage.indexPrefix | quote }}
+{{- else if eq $storage.type "cassandra" }}
+- name: SIGHTLINE_STORE_KEYSPACE
+  value: {{ $storage.keyspace | quote }}
+- name: SIGHTLINE_STORE_DATACENTER
+  value: {{ $storage.datacenter | quote }}
+{{- else if eq $storage.type "clickhouse" }}
+- name: SIGHTLINE_STORE_DATABASE
+  value: {{ $storage.database | quote }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,53 @@
+{{/* What the templates of this part share. */}}
+
+{{- define "service.selectorLabels" -}}
+{{ include "sightline.selectorLabels" (dict "context" . "name" (include "sightline.name" .) "component" "") }}
+{{- end -}}
+
+{{- define "service.labelArguments" -}}
+{{- $version := .Values.image.tag | default .Chart.AppVersion -}}
+{{- dict "name" (include "sightline.name" .) "component" "service" "partOf" .Values.partOf "version" $version | toJson -}}
+{{- end -}}
+
+{{- define "service.labels" -}}
+{{ include "sightline.labels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "service.podLabels" -}}
+{{ include "sightline.podLabels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- with .Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "service.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "sightline.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "service.clusterRoleName" -}}
+{{- include "sightline.clusterName" (dict "context" . "fullname" (include "sightline.fullname" .)) -}}
+{{- end -}}
+
+{{- define "service.tlsSecret" -}}
+{{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "sightline.fullname" .) "own" .Values.tls.existingSecret "where" (include "sightline.name" .)) -}}
+{{- end -}}
+
+{{/* Whether its database is a file of its own. */}}
+{{- define "service.sqlite" -}}
+{{- if hasPrefix "sqlite:" .Values.database.url }}true{{ end -}}
+{{- end -}}
+
+{{/* The least number of pods there are. */}}
+{{- define "service.leastReplicas" -}}
+{{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
+{{- end -}}

@@ -1,0 +1,42 @@
+{{/*
+Certificates, the directory of SQLite, files of the values, and what a user adds.
+*/}}
+{{- define "service.volumes" -}}
+{{- with include "service.tlsSecret" . }}
+{{ include "sightline.tlsVolume" . }}
+{{- end }}
+{{- if include "service.sqlite" . }}
+- name: data
+  # As long as the pod: a rollout begins with an empty database.
+  emptyDir:
+    sizeLimit: {{ .Values.database.sizeLimit }}
+{{- end }}
+{{- if .Values.configFiles }}
+- name: config
+  configMap:
+    name: {{ include "sightline.fullname" . }}
+{{- end }}
+{{- with .Values.volumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "service.volumeMounts" -}}
+{{- if include "service.tlsSecret" . }}
+- name: tls
+  mountPath: {{ include "sightline.tlsDirectory" . }}
+  readOnly: true
+{{- end }}
+{{- if include "service.sqlite" . }}
+- name: data
+  mountPath: /data
+{{- end }}
+{{- if .Values.configFiles }}
+- name: config
+  mountPath: {{ .Values.configPath }}
+  readOnly: true
+{{- end }}
+{{- with .Values.volumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

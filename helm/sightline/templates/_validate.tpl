@@ -1,0 +1,61 @@
+{{/*
+What no part can see alone: what one says of another.
+*/}}
+{{- define "umbrella.validate" -}}
+{{- $collector := .Subcharts.collector -}}
+{{- $jaeger := .Subcharts.jaeger -}}
+{{- $services := omit .Subcharts "collector" "jaeger" -}}
+{{- if and $services (not $collector) (not .Values.global.agent.name) -}}
+{{- fail (printf "\n\ncollector.enabled is false, so %s would send telemetry to nobody. Name the Service of another release's agent in global.agent.name (and its namespace in global.agent.namespace), or set collector.enabled to true." (keys $services | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- if and $collector .Values.global.agent.name -}}
+{{- $agent := include "collector.fullname" (dict "context" $collector "component" "agent") -}}
+{{- if or (ne $agent .Values.global.agent.name) (not (has .Values.global.agent.namespace (list "" .Release.Namespace))) -}}
+{{- fail (printf "\n\nglobal.agent names %q, but this release has an agent of its own, %q. Leave global.agent.name and .namespace empty, or set collector.enabled to false." .Values.global.agent.name $agent) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $collector $collector.Values.fullnameOverride (not .Values.global.agent.name) $services -}}
+{{- fail (printf "\n\ncollector.fullnameOverride is %q, and services do not see it. Set global.agent.name to %q too." $collector.Values.fullnameOverride (include "collector.fullname" (dict "context" $collector "component" "agent"))) -}}
+{{- end -}}
+{{- if and $collector (not $collector.Values.gateway.jaeger.endpoint) -}}
+{{- if not $jaeger -}}
+{{- fail "\n\njaeger.enabled is false, so gateways would send spans to nobody. Say where they go in collector.gateway.jaeger.endpoint (host:port of OTLP over gRPC), or set jaeger.enabled to true." -}}
+{{- end -}}
+{{- if ne (include "jaeger.fullname" $jaeger) (printf "%s-jaeger" .Release.Name) -}}
+{{- fail (printf "\n\njaeger.fullnameOverride is %q, and gateways do not see it. Set collector.gateway.jaeger.endpoint to \"%s:4317\" too." $jaeger.Values.fullnameOverride (include "jaeger.fullname" $jaeger)) -}}
+{{- end -}}
+{{- end -}}
+{{- include "umbrella.validateTLS" . -}}
+{{- include "umbrella.validateArrows" . -}}
+{{- end -}}
+
+{{- define "umbrella.validateTLS" -}}
+{{- $tls := .Values.global.tls -}}
+{{- if and $tls.existingSecret (ne $tls.mode "existingSecret") -}}
+{{- fail (printf "\n\nglobal.tls.existingSecret is %q, but global.tls.mode is %q, so nobody would read it. Set the mode to existingSecret, or leave the name out." $tls.existingSecret $tls.mode) -}}
+{{- end -}}
+{{- if and $tls.certManager.issuerRef.name (ne $tls.mode "certManager") -}}
+{{- fail (printf "\n\nglobal.tls.certManager.issuerRef.name is %q, but global.tls.mode is %q, so nobody would use it. Set the mode to certManager, or leave the name out." $tls.certManager.issuerRef.name $tls.mode) -}}
+{{- end -}}
+{{- if and $tls.generated.clients (ne $tls.mode "generated") -}}
+{{- fail (printf "\n\nglobal.tls.generated.clients is %q, but global.tls.mode is %q, so nobody would make their certificates. Leave them out." (join "," $tls.generated.clients) $tls.mode) -}}
+{{- end -}}
+{{- if and (not .Subcharts.collector) (eq $tls.mode "generated") -}}
+{{- fail "\n\ncollector.enabled is false and global.tls.mode is generated: the agent is in another release, and does not trust an authority made here. Use mode existingSecret with certificates of the agent's authority, certManager with its issuer, or disabled." -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A caller that is no part of the release is a spelling mistake, which would only show as a timeout. */}}
+{{- define "umbrella.validateArrows" -}}
+{{- $names := list -}}
+{{- range $alias, $part := omit .Subcharts "collector" "jaeger" -}}
+{{- $names = append $names (include "sightline.name" $part) -}}
+{{- end -}}
+{{- range $alias, $part := omit .Subcharts "collector" "jaeger" -}}
+{{- range $part.Values.networkPolicy.callees -}}
+{{- if not (has .name $names) -}}
+{{- fail (printf "\n\n%s.networkPolicy.callees names %q, which is no service of this release (%s). Correct the name, enable that service, or take it out." $alias .name (sortAlpha $names | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
