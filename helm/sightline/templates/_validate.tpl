@@ -21,8 +21,9 @@ What no part can see alone: what one says of another.
 {{- if not $jaeger -}}
 {{- fail "\n\njaeger.enabled is false, so gateways would send spans to nobody. Say where they go in collector.gateway.jaeger.endpoint (host:port of OTLP over gRPC), or set jaeger.enabled to true." -}}
 {{- end -}}
-{{- if ne (include "jaeger.fullname" $jaeger) (printf "%s-jaeger" .Release.Name) -}}
-{{- fail (printf "\n\njaeger.fullnameOverride is %q, and gateways do not see it. Set collector.gateway.jaeger.endpoint to \"%s:4317\" too." $jaeger.Values.fullnameOverride (include "jaeger.fullname" $jaeger)) -}}
+{{- $name := include "jaeger.fullname" $jaeger -}}
+{{- if ne $name ($collector.Values.gateway.jaeger.name | default (printf "%s-jaeger" .Release.Name)) -}}
+{{- fail (printf "\n\nJaeger's Service is %q, and gateways do not see that. Set collector.gateway.jaeger.name to %q too." $name $name) -}}
 {{- end -}}
 {{- end -}}
 {{- include "umbrella.validateTLS" . -}}

@@ -51,7 +51,8 @@ What the templates of this part share. `component` is agent or gateway everywher
 
 {{/* host:port of Jaeger, and the name in its certificate. */}}
 {{- define "collector.jaegerEndpoint" -}}
-{{- .Values.gateway.jaeger.endpoint | default (printf "%s-jaeger:4317" .Release.Name) -}}
+{{- $name := .Values.gateway.jaeger.name | default (printf "%s-jaeger" .Release.Name) -}}
+{{- .Values.gateway.jaeger.endpoint | default (printf "%s:4317" $name) -}}
 {{- end -}}
 {{- define "collector.jaegerName" -}}
 {{- .Values.gateway.jaeger.serverName | default (regexReplaceAll ":[0-9]+$" (include "collector.jaegerEndpoint" .) "") -}}

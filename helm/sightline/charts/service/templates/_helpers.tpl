@@ -44,7 +44,7 @@
 
 {{/* Whether its database is a file of its own. */}}
 {{- define "service.sqlite" -}}
-{{- if hasPrefix "sqlite:" .Values.database.url }}true{{ end -}}
+{{- if hasPrefix "sqlite:" (.Values.database.url | default "") }}true{{ end -}}
 {{- end -}}
 
 {{/* The least number of pods there are. */}}
