@@ -38,6 +38,11 @@ The environment of the container. The order matters: $(NAME) is replaced only by
   value: {{ .Values.global.bindAddress | quote }}
 - name: OTEL_EXPORTER_PROMETHEUS_PORT
   value: {{ .Values.admin.port | quote }}
+{{- if not .Values.rbac.create }}
+# It has no token to ask with.
+- name: SIGHTLINE_KUBERNETES_API
+  value: "false"
+{{- end }}
 - name: {{ ternary "SIGHTLINE_GRPC_ADDRESS" "SIGHTLINE_HTTP_ADDRESS" (eq .Values.protocol "grpc") }}
   value: {{ include "sightline.listen" (dict "bind" .Values.global.bindAddress "port" .Values.service.port) | quote }}
 {{- with .Values.database.url }}
