@@ -58,8 +58,7 @@ async fn killed() -> Result<()> {
 
 /// As when a pod is replaced, whose disk goes with it. Its queue is full of what the gateway, just back, has not taken.
 async fn moved() -> Result<()> {
-    let mut lab =
-        Lab::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
+    let mut lab = Lab::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
     let mut traffic = Traffic::start(&lab)?;
     traffic.passes(&lab, "before").await?;
     traffic.enter("the gateway stops");
@@ -76,8 +75,8 @@ async fn moved() -> Result<()> {
     traffic.arrives(lab).await
 }
 
-/// Restarts of each under traffic. Without the gate about every third start crashes.
-const RESTARTS: usize = 8;
+/// Restarts of each: a part that lets data in before it is ready crashes in some of its starts only.
+const RESTARTS: usize = 5;
 
 async fn restarted() -> Result<()> {
     let mut lab = Lab::start(|config| config).await?;
@@ -89,8 +88,9 @@ async fn restarted() -> Result<()> {
             lab.stop_process(part).await?;
             lab.start_processes(&[part]).await?;
         }
+        // What services kept meanwhile has left them: their queues last for seconds only.
+        lab.settle().await?;
     }
-    traffic.passes(&lab, "after").await?;
     traffic.arrives(lab).await
 }
 

@@ -139,6 +139,7 @@ impl Plan {
         self.port("SIGHTLINE_OTLP_HTTP_PORT", ports.agent_otlp_http);
         self.set("SIGHTLINE_QUEUE_DIR", dir.join("agent/queue"));
         self.set("SIGHTLINE_GATEWAYS", format!("[\"{HOST}:{}\"]", ports.gateway_otlp));
+        self.set("SIGHTLINE_GATEWAY_ENDPOINT", format!("{HOST}:{}", ports.gateway_otlp));
     }
 
     fn service(&mut self, config: &StackConfig, process: Process, dir: &Path) {
