@@ -46,16 +46,48 @@ What no part can see alone: what one says of another.
 {{- end -}}
 {{- end -}}
 
-{{/* A caller that is no part of the release is a spelling mistake, which would only show as a timeout. */}}
+{{/*
+Who calls whom is written at both ends and in an address. A mistake in one of them would only show as a timeout.
+*/}}
 {{- define "umbrella.validateArrows" -}}
-{{- $names := list -}}
+{{- $parts := dict -}}
 {{- range $alias, $part := omit .Subcharts "collector" "jaeger" -}}
-{{- $names = append $names (include "sightline.name" $part) -}}
+{{- $_ := set $parts (include "sightline.name" $part) (dict "alias" $alias "part" $part) -}}
 {{- end -}}
-{{- range $alias, $part := omit .Subcharts "collector" "jaeger" -}}
-{{- range $part.Values.networkPolicy.callees -}}
-{{- if not (has .name $names) -}}
-{{- fail (printf "\n\n%s.networkPolicy.callees names %q, which is no service of this release (%s). Correct the name, enable that service, or take it out." $alias .name (sortAlpha $names | join ", ")) -}}
+{{- $off := list -}}
+{{- range $alias := keys (omit .Values "global" "check" "collector" "jaeger") -}}
+{{- if not (hasKey $.Subcharts $alias) -}}{{- $off = append $off $alias -}}{{- end -}}
+{{- end -}}
+{{- $known := keys $parts | sortAlpha | join ", " -}}
+{{- range $name, $one := $parts -}}
+{{- range $one.part.Values.networkPolicy.callers -}}
+{{- if not (or (hasKey $parts .) (has . $off)) -}}
+{{- fail (printf "\n\n%s.networkPolicy.callers names %q, which is no service of this release (%s). Correct the name; it is the nameOverride, where there is one." $one.alias . $known) -}}
+{{- end -}}
+{{- end -}}
+{{- range $one.part.Values.networkPolicy.callees -}}
+{{- if not (hasKey $parts .name) -}}
+{{- fail (printf "\n\n%s.networkPolicy.callees names %q, which is no service of this release (%s). Correct the name, enable that service, or take it out." $one.alias .name $known) -}}
+{{- end -}}
+{{- $callee := get $parts .name -}}
+{{- $port := $callee.part.Values.service.port -}}
+{{- if ne (int .port) (int $port) -}}
+{{- fail (printf "\n\n%s.networkPolicy.callees says that %s is on port %d, and it is on %d (%s.service.port). Make them the same, here and in %s.env." $one.alias .name (int .port) (int $port) $callee.alias $one.alias) -}}
+{{- end -}}
+{{- include "umbrella.validateAddress" (dict "root" $ "caller" $one "callee" $callee) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* An address in a caller's environment, of a callee that has another name or another port. */}}
+{{- define "umbrella.validateAddress" -}}
+{{- $usual := printf "%s-%s" .root.Release.Name .callee.alias -}}
+{{- $now := printf "%s:%d" (include "sightline.fullname" .callee.part) (int .callee.part.Values.service.port) -}}
+{{- range $variable, $value := .caller.part.Values.env -}}
+{{- if kindIs "string" $value -}}
+{{- $address := tpl $value $.caller.part | regexFind (printf "//%s:[0-9]+" $usual) | trimPrefix "//" -}}
+{{- if and $address (ne $address $now) -}}
+{{- fail (printf "\n\n%s.env.%s is for %s, and %s is at %s. Write that there." $.caller.alias $variable $address $.callee.alias $now) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

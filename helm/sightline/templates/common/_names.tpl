@@ -61,6 +61,18 @@ app.kubernetes.io/managed-by: {{ .context.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
+{{/* Labels from the values. Takes labels, where. Those of the chart select pods, and a second one would be refused. */}}
+{{- define "sightline.userLabels" -}}
+{{- range $key, $value := .labels -}}
+{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|part-of|version|managed-by)|helm[.]sh/chart)$" $key -}}
+{{- fail (printf "\n\n%s: the label %s is the chart's own, and Services, policies and upgrades find pods by it. Take it out; nameOverride sets app.kubernetes.io/name, and a service's partOf sets app.kubernetes.io/part-of." $.where $key) -}}
+{{- end -}}
+{{- end -}}
+{{- with .labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{/* Where the agent is: the name of its Service, and its namespace. */}}
 {{- define "sightline.agentName" -}}
 {{- .Values.global.agent.name | default (printf "%s-agent" .Release.Name) -}}

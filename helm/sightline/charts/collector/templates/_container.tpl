@@ -27,15 +27,15 @@ The container of both. Takes context, component, args, env and ports (as YAML), 
       path: /
       port: health
     periodSeconds: 1
-    timeoutSeconds: 3
+    timeoutSeconds: 5
     failureThreshold: 60
   readinessProbe:
     httpGet:
       path: /
       port: health
     periodSeconds: 5
-    timeoutSeconds: 3
-    failureThreshold: 2
+    timeoutSeconds: 5
+    failureThreshold: 3
   livenessProbe:
     httpGet:
       path: /

@@ -20,20 +20,14 @@ What the templates of this part share. `component` is agent or gateway everywher
 
 {{- define "collector.labels" -}}
 {{ include "sightline.labels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
-{{- with .context.Values.labels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "where" "collector.labels") }}
 {{- end -}}
 
 {{- define "collector.podLabels" -}}
 {{- $values := get .context.Values .component -}}
 {{ include "sightline.podLabels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
-{{- with .context.Values.labels }}
-{{ toYaml . }}
-{{- end }}
-{{- with $values.podLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "where" "collector.labels") }}
+{{- include "sightline.userLabels" (dict "labels" $values.podLabels "where" (printf "collector.%s.podLabels" .component)) }}
 {{- end -}}
 
 {{- define "collector.tlsSecret" -}}

@@ -14,19 +14,13 @@
 
 {{- define "jaeger.labels" -}}
 {{ include "sightline.labels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- with .Values.labels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print "jaeger" ".labels")) }}
 {{- end -}}
 
 {{- define "jaeger.podLabels" -}}
 {{ include "sightline.podLabels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- with .Values.labels }}
-{{ toYaml . }}
-{{- end }}
-{{- with .Values.podLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print "jaeger" ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "where" (print "jaeger" ".podLabels")) }}
 {{- end -}}
 
 {{- define "jaeger.tlsSecret" -}}

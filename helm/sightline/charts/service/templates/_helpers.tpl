@@ -11,19 +11,13 @@
 
 {{- define "service.labels" -}}
 {{ include "sightline.labels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- with .Values.labels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print (include "sightline.name" .) ".labels")) }}
 {{- end -}}
 
 {{- define "service.podLabels" -}}
 {{ include "sightline.podLabels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- with .Values.labels }}
-{{ toYaml . }}
-{{- end }}
-{{- with .Values.podLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print (include "sightline.name" .) ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "where" (print (include "sightline.name" .) ".podLabels")) }}
 {{- end -}}
 
 {{- define "service.serviceAccountName" -}}
