@@ -1,7 +1,7 @@
 #!/bin/sh
-# Stops at the first of these that is missing, and says what would do: docker kubectl kind helm.
+# Stops at the first of these that is missing, and says what would do: docker kubectl kind helm cluster.
 #
-# KUBECTL, KIND and HELM name the programs to use.
+# KUBECTL, KIND and HELM name the programs to use, KUBE_CONTEXT the cluster.
 set -eu
 
 stop() {
@@ -25,6 +25,11 @@ for program in "$@"; do
             ;;
         kind) have "$KIND" || stop "$KIND is missing: make builds a kind into bin/ when KIND is not set" ;;
         helm) have "$HELM" || stop "$HELM is missing: make builds a helm into bin/ when HELM is not set" ;;
+        cluster)
+            said=$("${KUBECTL:-kubectl}" --context "$KUBE_CONTEXT" --request-timeout 10s get --raw /readyz 2>&1) ||
+                stop "the cluster of context $KUBE_CONTEXT does not answer ($(echo "$said" | tail -n 1)):" \
+                    "make kind-up makes one, and KUBE_CONTEXT names another"
+            ;;
         *) stop "tools/need.sh: it does not know $program" ;;
     esac
 done

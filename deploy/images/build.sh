@@ -69,7 +69,7 @@ image() {
     rm -f "$work/context/"*
     # Not every builder knows COPY --chmod.
     install -m 0755 "$3" "$work/context/$2"
-    sed "s/PROGRAM/$2/" "$here/Dockerfile" | docker build --quiet --file - --tag "$1" \
+    sed "s/PROGRAM/$2/g" "$here/Dockerfile" | docker build --quiet --file - --tag "$1" \
         --build-arg TITLE="$2" --build-arg DESCRIPTION="$5" --build-arg VERSION="$4" --build-arg REVISION="$revision" \
         "$work/context" >"$work/log" 2>&1 || { cat "$work/log" >&2; stop "$1 could not be built: Docker's words are above"; }
 }

@@ -7,7 +7,7 @@
 set -eu
 
 # Each is one word.
-flags="--context=$KUBE_CONTEXT ${NAMESPACE:+--namespace=$NAMESPACE}"
+flags="--context=$KUBE_CONTEXT${NAMESPACE:+ --namespace=$NAMESPACE}"
 work=$(mktemp -d)
 # shellcheck disable=SC2046
 trap 'kill $(cat "$work"/*.pid 2>/dev/null) 2>/dev/null || :; rm -rf "$work"' EXIT
@@ -32,7 +32,7 @@ is it installed (make helm-install), and how far are its pods: $KUBECTL $flags g
     echo $! >"$work/$1.pid"
     until grep -q '^Forwarding from' "$log"; do
         if grep -q 'address already in use' "$log"; then
-            stop "port $2 is taken on this machine: end what listens there, or use another: make port-forward $4=1$2"
+            stop "port $2 is taken on this machine: end what listens there, or use another: make port-forward $4=$(($2 % 50000 + 10000))"
         fi
         kill -0 $! 2>/dev/null || stop "port $2 could not be forwarded to $1 (kubectl says: $(tail -n 1 "$log"))"
         sleep 0.1

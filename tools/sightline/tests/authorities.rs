@@ -4,7 +4,7 @@ use std::process::Command;
 
 fn traces(jaeger: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_sightline"))
-        .args(["traces", "--jaeger", jaeger])
+        .args(["traces", "--service", "order-service", "--jaeger", jaeger])
         .env("SSL_CERT_FILE", "/dev/null")
         .env_remove("SSL_CERT_DIR")
         .output()
