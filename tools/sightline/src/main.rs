@@ -19,6 +19,7 @@ struct Arguments {
 enum Command {
     Up(commands::up::Args),
     Certs(commands::certs::Args),
+    Check(commands::check::Args),
     Trace(commands::trace::Args),
     Traces(commands::traces::Args),
     #[command(name = stack::lifeline::COMMAND, hide = true)]
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Up(args) => commands::up::run(args),
         Command::Certs(args) => commands::certs::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => commands::check::run(args),
         Command::Trace(args) => commands::trace::run(args),
         Command::Traces(args) => commands::traces::run(args),
         Command::WithParent(args) => Err(commands::with_parent::run(&args)),

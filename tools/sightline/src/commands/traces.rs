@@ -9,7 +9,7 @@ use sightline::waterfall::text::{duration, escape, fit};
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
-use super::{Backend, NO_ANSWER, block_on};
+use super::{Backend, NO_ANSWER, block_on, span_of_time};
 
 /// List the traces in which a service took part, newest first
 ///
@@ -95,40 +95,4 @@ async fn none(jaeger: &Jaeger, service: &str) -> anyhow::Result<String> {
         let names: Vec<_> = services.iter().map(|name| escape(name)).collect();
         format!("Jaeger at {address} has no service {service}. It has: {}.", names.join(", "))
     })
-}
-
-/// A number and a unit.
-fn span_of_time(text: &str) -> Result<Duration, String> {
-    let unusable = || format!("{text:?} is no span of time: a number and s, m, h or d, as in 15m");
-    let unit = text.chars().last().ok_or_else(unusable)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(unusable()),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| unusable())?;
-    // Further back than this no clock was.
-    let days = i64::from(number) * seconds / 86_400;
-    if number == 0 || days > 36_500 {
-        Err(unusable())
-    } else {
-        Ok(Duration::seconds(i64::from(number) * seconds))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_of_time_are_read() {
-        assert_eq!(span_of_time("90s"), Ok(Duration::seconds(90)));
-        assert_eq!(span_of_time("15m"), Ok(Duration::minutes(15)));
-        assert_eq!(span_of_time("7d"), Ok(Duration::days(7)));
-        for text in ["", "m", "0s", "15", "1w", "-1h", "1.5h", "4294967295d", "1ü"] {
-            span_of_time(text).unwrap_err();
-        }
-    }
 }

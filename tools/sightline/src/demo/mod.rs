@@ -12,6 +12,7 @@ use rustls::crypto::SecureRandom;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use url::Url;
 
 use crate::http;
 use crate::jaeger::{Jaeger, JaegerError, Trace, TraceId};
@@ -49,13 +50,13 @@ impl Demo {
     }
 
     /// `unique` is different at each call: no two users share an address.
-    fn request(self, stack: &Stack, unique: &str) -> (Method, String, Option<Json>) {
+    fn request(self, orders: &str, users: &str, unique: &str) -> Request {
         match self {
-            Self::Order => (Method::GET, format!("{}/orders/7", stack.order_url()), None),
-            Self::FailingOrder => (Method::GET, format!("{}/orders/999", stack.order_url()), None),
+            Self::Order => order_request(orders),
+            Self::FailingOrder => (Method::GET, format!("{orders}/orders/999"), None),
             Self::NewUser => {
                 let user = json!({"name": "Ada Lovelace", "email": format!("ada.{unique}@example.org")});
-                (Method::POST, format!("{}/users", stack.user_url()), Some(user))
+                (Method::POST, format!("{users}/users"), Some(user))
             }
         }
     }
@@ -142,19 +143,52 @@ pub enum DemoError {
     },
 }
 
-/// Sends one request. Fails when it is not answered as the demonstration expects.
+/// Sends one request to the services of a stack. Fails when it is not answered as the demonstration expects.
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
-    let trace_id = format!("{:032x}", u128::from_be_bytes(random()?));
-    // All zero is no id, and nothing random either.
-    let trace_id: TraceId = trace_id.parse().map_err(|_| DemoError::Random)?;
-    let caller = format!("{:016x}", u64::from_be_bytes(random()?));
-    let (method, url, body) = demo.request(stack, &caller);
+    let caller = Caller::new()?;
+    let request = demo.request(&stack.order_url(), &stack.user_url(), &caller.span_id);
+    deliver(&client, demo, request, caller).await
+}
+
+/// Sends an order to the order-service at this address, on whatever machine. Fails when it is not served.
+pub async fn order(orders: &Url) -> Result<Sent, DemoError> {
+    let client = http::client(orders).map_err(DemoError::Client)?;
+    let request = order_request(orders.as_str().trim_end_matches('/'));
+    deliver(&client, Demo::Order, request, Caller::new()?).await
+}
+
+type Request = (Method, String, Option<Json>);
+
+fn order_request(orders: &str) -> Request {
+    (Method::GET, format!("{orders}/orders/7"), None)
+}
+
+/// Who asks: a trace and a span that exist nowhere yet.
+struct Caller {
+    trace_id: TraceId,
+    span_id: String,
+}
+
+impl Caller {
+    fn new() -> Result<Self, DemoError> {
+        let trace_id = format!("{:032x}", u128::from_be_bytes(random()?));
+        // All zero is no id, and nothing random either.
+        let trace_id = trace_id.parse().map_err(|_| DemoError::Random)?;
+        Ok(Self { trace_id, span_id: format!("{:016x}", u64::from_be_bytes(random()?)) })
+    }
+}
+
+async fn deliver(
+    client: &Client,
+    demo: Demo,
+    (method, url, body): Request,
+    Caller { trace_id, span_id: caller }: Caller,
+) -> Result<Sent, DemoError> {
     let request = format!("{method} {url}");
-    let (status, body) =
-        exchange(&client, method, &url, body, &format!("00-{trace_id}-{caller}-01")).await.map_err(
-            |source| DemoError::Unanswered { request: request.clone(), source: source.without_url() },
-        )?;
+    let (status, body) = exchange(client, method, &url, body, &format!("00-{trace_id}-{caller}-01"))
+        .await
+        .map_err(|source| DemoError::Unanswered { request: request.clone(), source: source.without_url() })?;
     if demo.is_answer(status) {
         Ok(Sent { demo, request, status, trace_id, caller })
     } else {

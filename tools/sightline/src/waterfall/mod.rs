@@ -4,6 +4,7 @@
 //! draws whatever it is given (see `tree`) and its output is bounded.
 
 mod details;
+mod places;
 mod row;
 mod style;
 pub mod text;
@@ -59,6 +60,7 @@ pub fn render(trace: &Trace, options: &Options<'_>) -> String {
         }
     }
     lines.extend(rest(hidden, shown.len(), &layout, style));
+    lines.extend(places::lines(trace, style));
     if options.attributes {
         lines.extend(details::resources(trace, style));
     }

@@ -9,7 +9,7 @@ const MIN_WIDTH: usize = 60;
 const KIND: usize = 8;
 const TIME: usize = 8;
 /// A longer service name is shortened.
-const MAX_SERVICE: usize = 22;
+pub(super) const MAX_SERVICE: usize = 22;
 const MAX_BAR: usize = 48;
 
 /// Widths of the columns, and the time that the bars share.

@@ -180,6 +180,37 @@ fn attributes_follow_their_span() {
     }
 }
 
+fn in_a_pod(mut span: Span, pod: &str, more: &[(&str, &str)]) -> Span {
+    let place = [("k8s.pod.name", pod), ("k8s.node.name", "worker"), ("k8s.namespace.name", "default")];
+    let attributes = place.iter().chain(more).map(|(key, value)| ((*key).to_owned(), text(value)));
+    span.resource = Arc::new(attributes.collect());
+    span
+}
+
+#[test]
+fn a_service_in_a_cluster_is_placed_once() {
+    let users = |id, start| {
+        let served = named(span(id, Some("1"), start, 10), "user-service", Kind::Server, "GET /users/{id}");
+        let made_by = [("k8s.replicaset.name", "users-6f9c"), ("k8s.deployment.name", "users")];
+        in_a_pod(served, "users-6f9c-x2x4z", &[&made_by[..], &[("k8s.cluster.uid", "0f1e")]].concat())
+    };
+    let job = [("k8s.job.name", "report-1"), ("k8s.cronjob.name", "re\x1bport")];
+    let root = named(span("1", None, 0, 100), "report", Kind::Internal, "run");
+    let outside = named(span("4", Some("1"), 40, 10), "shop", Kind::Server, "GET /");
+    let spans = vec![users("2", 10), users("3", 20), in_a_pod(root, "report-1-abcde", &job), outside];
+    let drawn = render(&trace(spans), &Options::default());
+    let (_, places) = drawn.rsplit_once("\n\n").unwrap();
+    assert_picture(
+        places,
+        "\
+report       pod report-1-abcde on node worker
+             cronjob re\\u{1b}port, namespace default
+user-service pod users-6f9c-x2x4z on node worker
+             deployment users, namespace default, cluster 0f1e
+",
+    );
+}
+
 #[test]
 fn colour_is_only_added() {
     let plain = render(&order(), &Options::default());
