@@ -2,7 +2,7 @@
 #
 # Variables: OTELCOL, JAEGER, KIND, HELM and HELM_DOCS name programs to use instead of building them, KUBECTL the one to
 # use; SIGHTLINE_CACHE is where built Go programs are kept for the next checkout; ARGS goes to `sightline up`, and to
-# helm; CARGO_TARGET_DIR is Cargo's own. Those of the cluster stand at its group.
+# helm, and to the tests of the chart; CARGO_TARGET_DIR is Cargo's own. Those of the cluster stand at its group.
 
 .DEFAULT_GOAL := help
 # Cargo and Go use every core by themselves; two of them at once only get in each other's way.
@@ -101,13 +101,17 @@ kind-up: need-docker need-kubectl need-kind images ## make a kind cluster that h
 	@deploy/kind/up.sh
 
 .PHONY: helm-install
-helm-install: need-helm ## install Sightline there, or upgrade it; ARGS go to helm
+helm-install: need-helm need-kubectl need-cluster ## install Sightline there, or upgrade it; ARGS go to helm
 	$(helm) upgrade --install $(RELEASE) helm/sightline --kube-context $(KUBE_CONTEXT) \
 		$(if $(NAMESPACE),--namespace $(NAMESPACE) --create-namespace) --wait --timeout 5m $(ARGS)
 
 .PHONY: port-forward
-port-forward: need-kubectl ## order-service and Jaeger on this machine's loopback; Ctrl-C ends it
+port-forward: need-kubectl need-cluster ## order-service and Jaeger on this machine's loopback; Ctrl-C ends it
 	@exec deploy/kind/port-forward.sh
+
+.PHONY: kind-e2e
+kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm $(filter bin/helm-docs,$(helm_docs)) ## the chart on a kind cluster of its own, which goes again unless KEEP=1
+	cargo test --release --package sightline-tests --test kubernetes -- --ignored $(ARGS)
 
 .PHONY: kind-down
 kind-down: need-docker need-kind ## remove the kind cluster
@@ -115,15 +119,15 @@ kind-down: need-docker need-kind ## remove the kind cluster
 
 need-kind: $(filter bin/kind,$(kind))
 need-helm: $(filter bin/helm,$(helm))
-.PHONY: need-docker need-kubectl need-kind need-helm
-need-docker need-kubectl need-kind need-helm:
+.PHONY: need-docker need-kubectl need-kind need-helm need-cluster
+need-docker need-kubectl need-kind need-helm need-cluster:
 	@tools/need.sh $(@:need-%=%)
 
 ##@ Check
 
 .PHONY: test
 test: ## everything below, with the time of each: the test command
-	@MAKE="$(MAKE)" tools/test.sh fmt-check lint unit unit-go validate e2e
+	@MAKE="$(MAKE)" tools/test.sh fmt-check lint unit unit-go validate chart e2e
 
 .PHONY: fmt
 fmt: need-cargo ## format the code
@@ -152,9 +156,15 @@ unit-go: need-go ## unit tests of what is ours in the Collector
 validate: $(pipeline) ## each combination of pipeline files; a warning fails
 	@tools/validate-pipeline.sh
 
+# ARGS names a check or a set of values. UPDATE_RENDERED=1 writes what the chart renders to now; CHART_CONTEXT
+# names one of kubectl's contexts, whose API server is then asked too.
+.PHONY: chart
+chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## the Helm chart: renderings, refusals, network policies, values; no cluster
+	cargo test --release --package sightline-tests --test chart -- $(ARGS)
+
 .PHONY: e2e
 e2e: build $(pipeline) ## end-to-end tests: real services, Collector and Jaeger, on free ports
-	cargo test --release --package sightline-tests
+	cargo test --release --package sightline-tests --test e2e --test volume
 
 .PHONY: need-cargo
 need-cargo:

@@ -4,6 +4,7 @@
 //! ([`caller`]), and readers of what came out at the other end. Tests never sleep: they look until a deadline ([`poll`]).
 
 pub mod caller;
+pub mod doors;
 pub mod lab;
 pub mod log_records;
 pub mod memory;
@@ -12,3 +13,4 @@ pub mod outline;
 pub mod poll;
 pub mod prometheus;
 pub mod suite;
+pub mod traffic;

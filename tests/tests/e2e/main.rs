@@ -1,6 +1,7 @@
 //! The whole stack at work, asked from outside.
 
 mod certificates;
+mod check;
 mod context;
 mod docs;
 mod edges;
@@ -27,6 +28,7 @@ fn main() -> anyhow::Result<ExitCode> {
     matrix::add(&mut suite);
     edges::add(&mut suite);
     context::add(&mut suite);
+    check::add(&mut suite);
     docs::add(&mut suite);
     logs::add(&mut suite);
     errors::add(&mut suite);
