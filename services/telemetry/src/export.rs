@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
@@ -98,12 +98,19 @@ impl Delivery {
 pub(crate) struct Exporter<E> {
     inner: E,
     handle: Handle,
+    budget: Duration,
     delivery: Arc<Delivery>,
 }
 
 impl<E> Exporter<E> {
-    pub(crate) fn new(inner: E, thread: &ExportThread, delivery: Arc<Delivery>) -> Self {
-        Self { inner, handle: thread.handle().clone(), delivery }
+    /// `budget` is how long one batch may meet connections that break.
+    pub(crate) fn new(inner: E, thread: &ExportThread, budget: Duration, delivery: Arc<Delivery>) -> Self {
+        Self { inner, handle: thread.handle().clone(), budget, delivery }
+    }
+
+    /// Waits for the export, which happens on the other thread.
+    fn run<F: Future<Output = OTelSdkResult>>(&self, attempt: impl Fn() -> F) -> OTelSdkResult {
+        self.handle.block_on(over_broken_connections(attempt, self.budget))
     }
 }
 
@@ -113,25 +120,36 @@ impl<E> fmt::Debug for Exporter<E> {
     }
 }
 
-/// How often one batch may meet a connection that breaks under it.
-const CONNECTIONS: usize = 3;
+/// Between two connections that break, at first and at most. What breaks all of them is not to be kept busy.
+const PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
-/// Exports once more when the connection broke before the answer, as it does when an agent is killed.
+/// Exports again when the connection broke before the answer, as it does when an agent is killed, for as long as new
+/// attempts may begin.
 ///
-/// The exporter tries again after every failure but this one: tonic reports it as the status `Unknown`, which OTLP says
-/// not to repeat when a server answers it. No server has answered here. The batch may have arrived, so it may arrive
-/// twice; a store knows a span by its id.
+/// The exporter tries again after other failures, and not after these: tonic reports them as the status `Unknown` or
+/// `Internal`, which OTLP says not to repeat when a server answers it. No server has answered here. The batch may have
+/// arrived, so it may arrive twice; a store knows a span by its id.
 async fn over_broken_connections<F: Future<Output = OTelSdkResult>>(
     attempt: impl Fn() -> F,
+    budget: Duration,
 ) -> OTelSdkResult {
-    for _ in 1..CONNECTIONS {
-        match attempt().await {
-            // Its text is all there is of the error.
-            Err(OTelSdkError::InternalFailure(reason)) if reason.contains("gRPC code: Unknown") => {}
-            outcome => return outcome,
+    let begun = Instant::now();
+    let mut pause = PAUSE;
+    loop {
+        let outcome = attempt().await;
+        if !outcome.as_ref().is_err_and(is_broken_connection) || begun.elapsed() + pause >= budget {
+            return outcome;
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
     }
-    attempt().await
+}
+
+/// The error's text is all there is of it. Only a failure on this side has a cause, which stands behind the status.
+fn is_broken_connection(error: &OTelSdkError) -> bool {
+    let OTelSdkError::InternalFailure(reason) = error else { return false };
+    ["gRPC code: Unknown: ", "gRPC code: Internal: "].iter().any(|broken| reason.contains(broken))
 }
 
 // The SDK calls `export` from a thread of the batch processor and waits for it there, so that waiting for the
@@ -139,8 +157,7 @@ async fn over_broken_connections<F: Future<Output = OTelSdkResult>>(
 impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        let attempt = || self.inner.export(batch.clone());
-        self.handle.block_on(over_broken_connections(attempt)).inspect(|()| self.delivery.deliver(count))
+        self.run(|| self.inner.export(batch.clone())).inspect(|()| self.delivery.deliver(count))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -159,9 +176,7 @@ impl<E: SpanExporter> SpanExporter for Exporter<E> {
 impl<E: LogExporter> LogExporter for Exporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let records: Vec<_> = batch.iter().collect();
-        let attempt = || self.inner.export(LogBatch::new(&records));
-        self.handle
-            .block_on(over_broken_connections(attempt))
+        self.run(|| self.inner.export(LogBatch::new(&records)))
             .inspect(|()| self.delivery.deliver(records.len()))
     }
 
@@ -178,7 +193,7 @@ impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
     /// Metrics are sums: an export that fails is made good by the next, so only the last one can be lost. The
     /// guard learns of that from the provider's shutdown.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.handle.block_on(self.inner.export(metrics))
+        self.run(|| self.inner.export(metrics))
     }
 
     fn force_flush(&self) -> OTelSdkResult {

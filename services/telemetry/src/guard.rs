@@ -166,7 +166,7 @@ mod tests {
     use crate::fake_collector::{Collector, free_port};
     use crate::settings::MapEnv;
     use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
-    use std::io::Read as _;
+    use std::io::{Read as _, Write as _};
 
     const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
 
@@ -213,22 +213,36 @@ mod tests {
         assert_eq!(collector.spans(), 200);
     }
 
-    #[test]
-    fn a_collector_that_is_killed_before_it_answers_costs_nothing() {
+    /// Says `answer` to each of `connections` before it answers a request, and hangs up. Then a collector takes its place.
+    fn breaking(connections: usize, answer: &'static [u8]) -> (u16, thread::JoinHandle<Collector>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let successor = thread::spawn(move || {
-            let (mut connection, _) = listener.accept().unwrap();
-            // Longer than what a client says before its first request.
-            connection.read_exact(&mut [0; 1_000]).unwrap();
-            drop((connection, listener));
+            for _ in 0..connections {
+                let (mut connection, _) = listener.accept().unwrap();
+                // Longer than what a client says before its first request.
+                connection.read_exact(&mut [0; 1_000]).unwrap();
+                connection.write_all(answer).unwrap();
+            }
+            drop(listener);
             Collector::start_on(port)
         });
-        let signals = signals(port, [("OTEL_METRICS_EXPORTER", "none"), ("OTEL_BSP_SCHEDULE_DELAY", "10")]);
-        make_spans(&signals, 100);
-        let collector = successor.join().unwrap();
-        assert_eq!(signals.end(Duration::from_secs(8)), Vec::<String>::new());
-        assert_eq!(collector.spans(), 100);
+        (port, successor)
+    }
+
+    #[test]
+    fn connections_that_break_before_the_answer_cost_nothing() {
+        // RFC 9113, 6.5 and 6.8: the settings, and that no stream was or will be looked at.
+        let goes_away = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        for answer in [&b""[..], goes_away] {
+            let (port, successor) = breaking(4, answer);
+            let signals =
+                signals(port, [("OTEL_METRICS_EXPORTER", "none"), ("OTEL_BSP_SCHEDULE_DELAY", "10")]);
+            make_spans(&signals, 100);
+            let collector = successor.join().unwrap();
+            assert_eq!(signals.end(Duration::from_secs(8)), Vec::<String>::new(), "{answer:?}");
+            assert_eq!(collector.spans(), 100, "{answer:?}");
+        }
     }
 
     #[test]

@@ -21,13 +21,15 @@ pub(crate) fn provider(
         builder = match kind {
             MetricsExporter::Otlp => {
                 let exporter = exporters.metrics(&settings.otlp, settings.timeout, settings.temporality)?;
-                let exporter = Exporter::new(exporter, thread, Delivery::new("metrics to otlp"));
+                let delivery = Delivery::new("metrics to otlp");
+                let exporter = Exporter::new(exporter, thread, settings.timeout, delivery);
                 builder
                     .with_reader(PeriodicReader::builder(exporter).with_interval(settings.interval).build())
             }
             MetricsExporter::Console => {
                 let exporter = opentelemetry_stdout::MetricExporter::default();
-                let exporter = Exporter::new(exporter, thread, Delivery::new("metrics to the console"));
+                let delivery = Delivery::new("metrics to the console");
+                let exporter = Exporter::new(exporter, thread, settings.timeout, delivery);
                 builder
                     .with_reader(PeriodicReader::builder(exporter).with_interval(settings.interval).build())
             }

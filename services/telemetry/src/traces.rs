@@ -59,8 +59,8 @@ fn counted<E: SpanExporter + 'static>(
     thread: &ExportThread,
     delivery: Arc<Delivery>,
 ) -> Counted {
-    let exporter = Exporter::new(exporter, thread, Arc::clone(&delivery));
-    let Batch { delay, queue, size, .. } = settings.batch;
+    let Batch { delay, queue, size, timeout } = settings.batch;
+    let exporter = Exporter::new(exporter, thread, timeout, Arc::clone(&delivery));
     let config = BatchConfigBuilder::default()
         .with_scheduled_delay(delay)
         .with_max_queue_size(queue)

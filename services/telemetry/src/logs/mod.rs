@@ -37,10 +37,9 @@ pub(crate) fn provider(
     let Some(otlp) = &settings.otlp else {
         return Ok(None);
     };
-    let exporter = exporters.logs(otlp, settings.batch.timeout)?;
+    let Batch { delay, queue, size, timeout } = settings.batch;
     let delivery = Delivery::new("log records to otlp");
-    let exporter = Exporter::new(exporter, thread, Arc::clone(&delivery));
-    let Batch { delay, queue, size, .. } = settings.batch;
+    let exporter = Exporter::new(exporters.logs(otlp, timeout)?, thread, timeout, Arc::clone(&delivery));
     let config = BatchConfigBuilder::default()
         .with_scheduled_delay(delay)
         .with_max_queue_size(queue)
