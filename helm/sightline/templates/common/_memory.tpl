@@ -33,15 +33,19 @@ Memory, in Kubernetes' notation.
 {{- end -}}
 
 {{/*
-GOMEMLIMIT of a Go program: 80 % of what it may have. The rest is for what Go does not count, and it makes the garbage
-collector work before the kernel does. Takes resources, where.
+How a Go program uses memory. GOMEMLIMIT is 80 % of what it may have: the rest is for what Go does not count, and it makes
+the garbage collector work before the kernel does. GOGC lets half as much garbage lie about as Go by itself. Takes
+resources, where.
 */}}
-{{- define "sightline.goMemoryLimit" -}}
+{{- define "sightline.goMemory" -}}
 {{- include "sightline.checkMemory" . -}}
 {{- $limit := dig "limits" "memory" "" (default dict .resources) -}}
 {{- if not $limit -}}
 {{- fail (printf "\n\n%s.resources.limits.memory is not set, and the memory limiter and GOMEMLIMIT are shares of it. Set it, for example to 256Mi." .where) -}}
 {{- end -}}
 {{- $bytes := include "sightline.bytes" (dict "value" $limit "where" (printf "%s.resources.limits.memory" .where)) | float64 -}}
-{{- printf "%dMiB" (divf (mulf $bytes 0.8) 1048576 | int64) -}}
+- name: GOGC
+  value: "50"
+- name: GOMEMLIMIT
+  value: {{ printf "%dMiB" (divf (mulf $bytes 0.8) 1048576 | int64) }}
 {{- end -}}

@@ -70,8 +70,7 @@ The container of both. Takes context, component, args, env and ports (as YAML), 
 
 {{- define "collector.env" -}}
 {{- $values := get .context.Values .component -}}
-- name: GOMEMLIMIT
-  value: {{ include "sightline.goMemoryLimit" (dict "resources" $values.resources "where" (printf "collector.%s" .component)) }}
+{{ include "sightline.goMemory" (dict "resources" $values.resources "where" (printf "collector.%s" .component)) }}
 - name: SIGHTLINE_BIND
   value: {{ ternary (printf "[%s]" .context.Values.global.bindAddress) .context.Values.global.bindAddress (contains ":" .context.Values.global.bindAddress) | quote }}
 {{- if include "collector.tlsSecret" . }}

@@ -47,8 +47,7 @@ values.yaml: |
 {{- define "jaeger.env" -}}
 {{- $storage := .Values.storage -}}
 {{- $bind := .Values.global.bindAddress -}}
-- name: GOMEMLIMIT
-  value: {{ include "sightline.goMemoryLimit" (dict "resources" .Values.resources "where" "jaeger") }}
+{{ include "sightline.goMemory" (dict "resources" .Values.resources "where" "jaeger") }}
 - name: SIGHTLINE_BIND
   value: {{ ternary (printf "[%s]" $bind) $bind (contains ":" $bind) | quote }}
 {{- if include "jaeger.tlsSecret" . }}
