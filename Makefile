@@ -110,7 +110,7 @@ port-forward: need-kubectl need-cluster ## order-service and Jaeger on this mach
 	@exec deploy/kind/port-forward.sh
 
 .PHONY: kind-e2e
-kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm $(filter bin/helm-docs,$(helm_docs)) ## the chart on a kind cluster of its own, which goes again unless KEEP=1
+kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm ## the chart on a kind cluster of its own, which goes again unless KEEP=1
 	cargo test --release --package sightline-tests --test kubernetes -- --ignored $(ARGS)
 
 .PHONY: kind-down

@@ -23,10 +23,6 @@ pub(crate) fn chart() -> PathBuf {
     env::var_os("CHART").map_or_else(|| repository().join("helm/sightline"), PathBuf::from)
 }
 
-/// What these tests run, and the variables that name them.
-pub(crate) const PROGRAMS: [(&str, &str); 4] =
-    [("HELM", "helm"), ("HELM_DOCS", "helm-docs"), ("OTELCOL", "otelcol"), ("JAEGER", "jaeger")];
-
 /// A program that `make tools` builds, or that `variable` names: a path from the repository's root, or a name on the PATH.
 pub(crate) fn program(variable: &str, name: &str) -> Result<PathBuf> {
     let said = env::var_os(variable).filter(|value| !value.is_empty());

@@ -9,7 +9,7 @@ use sightline_tests::poll::eventually;
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;
-use crate::install::{Install, SOON, chart, helm_install, make_namespace};
+use crate::install::{Install, SOON, helm, make_namespace, settled};
 use crate::inventory::Inventory;
 use crate::{progress, uninstall};
 
@@ -26,11 +26,18 @@ impl<'a> Beside<'a> {
         Ok(Self { cluster, namespace, before: Inventory::take(cluster, namespace).await? })
     }
 
-    /// Installs a chart there, or upgrades to it.
-    pub(crate) async fn install(&self, chart: &str, values: &[&str]) -> Result<()> {
-        progress(format!("installs {chart} in {} {}", self.namespace, values.join(" ")));
-        let values: Vec<_> = values.iter().map(|value| (*value).to_owned()).collect();
-        helm_install(self.cluster, self.namespace, chart, &values).await
+    /// `helm install` or `helm upgrade` of a chart there, as it comes.
+    pub(crate) async fn helm(&self, verb: &str, chart: &str) -> Result<()> {
+        progress(format!("helm {verb} of {chart} in {}", self.namespace));
+        helm(verb, self.cluster, self.namespace, chart, &[]).await
+    }
+
+    /// `make helm-install`, with these arguments of Helm.
+    async fn make_helm_install(&self, args: &str) -> Result<()> {
+        progress(format!("make helm-install in {} with {args}", self.namespace));
+        let variables = [format!("NAMESPACE={}", self.namespace), format!("ARGS={args}")];
+        let outcome = self.cluster.make("helm-install", &variables).await;
+        settled(outcome, self.cluster, self.namespace).await
     }
 
     /// An order is served there and leaves its whole trace.
@@ -40,13 +47,9 @@ impl<'a> Beside<'a> {
         let jaeger = Forward::start(self.cluster, self.namespace, "svc/sightline-jaeger", 16686).await?;
         let (http, jaeger) = (reqwest::Client::builder().no_proxy().build()?, Jaeger::local(jaeger.port())?);
         let url = orders.url()?;
-        // A service is ready before every node has its address.
-        let ask = async || {
-            let answer = Caller::new().get(&http, &url, "orders/7").await?;
-            ensure!(answer.status == 200, "{answer:?}");
-            Ok(answer.trace)
-        };
-        let id = eventually(format!("an order is served in {}", self.namespace), SOON, ask).await?;
+        let answer = Caller::new().get(&http, &url, "orders/7").await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        let id = answer.trace;
         let look = async || {
             let trace = jaeger.trace(&id).await?.context("nothing of it is stored")?;
             let seen = outline(&trace);
@@ -56,8 +59,22 @@ impl<'a> Beside<'a> {
         eventually(format!("the trace of an order in {} is whole", self.namespace), SOON, look).await
     }
 
+    /// What the service says that people ask, which has every request pass it.
+    async fn last_words(&self) -> String {
+        let args =
+            ["logs", "deployment/sightline-order-service", "--tail", "8", "--namespace", self.namespace];
+        match self.cluster.kubectl(args).await {
+            Ok(log) => format!("the last lines of order-service:\n{log}"),
+            Err(error) => format!("order-service has no log: {error:#}"),
+        }
+    }
+
     /// Uninstalls it, and the namespace is as it was before. Also after a failure, which is then what is told.
     pub(crate) async fn remove(self, outcome: Result<()>) -> Result<()> {
+        let outcome = match outcome {
+            Err(error) => Err(error.context(self.last_words().await)),
+            served => served,
+        };
         let removed = uninstall::nothing_is_left(self.cluster, self.namespace, &self.before).await;
         self.cluster.kubectl(["delete", "namespace", self.namespace, "--wait=false"]).await?;
         outcome.and(removed)
@@ -67,9 +84,8 @@ impl<'a> Beside<'a> {
 /// Without TLS and with nothing on disk: what someone tries first on a laptop.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
     let beside = Beside::make(&install.cluster, "sightline-e2e-plaintext").await?;
-    let values = ["--set", "global.tls.mode=disabled,jaeger.storage.type=memory"];
     let outcome = async {
-        beside.install(&chart().display().to_string(), &values).await?;
+        beside.make_helm_install("--set global.tls.mode=disabled,jaeger.storage.type=memory").await?;
         beside.order().await
     };
     let outcome = outcome.await;

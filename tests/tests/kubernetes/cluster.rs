@@ -44,23 +44,7 @@ impl Cluster {
     pub(crate) async fn up() -> Result<Self> {
         let cluster = Self::of_environment();
         progress(format!("make kind-up, cluster {}", cluster.name));
-        let make = variable("MAKE").unwrap_or_else(|| "make".to_owned());
-        let mut command = cluster.command(&make);
-        // What Cargo tells a test of itself would have another Cargo, which builds the images, build all of it anew.
-        for (name, _) in std::env::vars_os() {
-            let said = name.to_string_lossy();
-            if said.starts_with("CARGO_PKG_") || said.starts_with("CARGO_MANIFEST_") {
-                command.env_remove(name);
-            }
-        }
-        let status = command
-            .current_dir(root())
-            .args(["--no-print-directory", "kind-up", &format!("KIND_CLUSTER={}", cluster.name)])
-            .stdin(Stdio::null())
-            .status()
-            .await
-            .with_context(|| format!("{make} does not run"))?;
-        ensure!(status.success(), "make kind-up: {status}");
+        cluster.make("kind-up", &[]).await?;
         Ok(cluster)
     }
 
@@ -71,13 +55,36 @@ impl Cluster {
             return Ok(());
         }
         progress(format!("deletes cluster {}", self.name));
-        let kind = program("KIND");
-        self.run(&kind, ["delete", "cluster", "--name", &self.name], None).await?;
+        self.make("kind-down", &[]).await?;
         // kind leaves an empty one.
         std::fs::remove_file(&self.kubeconfig).or_else(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Ok(()),
             _ => Err(error.into()),
         })
+    }
+
+    /// `make TARGET VARIABLE=VALUE …` for this cluster; what it prints is seen as it comes.
+    pub(crate) async fn make(&self, target: &str, variables: &[String]) -> Result<()> {
+        let status = self.make_command(target, variables).status().await.context("make does not run")?;
+        ensure!(status.success(), "make {target}: {status}");
+        Ok(())
+    }
+
+    /// The same, to be started.
+    pub(crate) fn make_command(&self, target: &str, variables: &[String]) -> Command {
+        let mut command = self.command(&program("MAKE"));
+        // What Cargo tells a test of itself would have another Cargo, which builds the images, build all of it anew.
+        for (name, _) in std::env::vars_os() {
+            let said = name.to_string_lossy();
+            if said.starts_with("CARGO_PKG_") || said.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(name);
+            }
+        }
+        // Another make, which runs these tests, may have given its own to the environment.
+        let cluster = [format!("KIND_CLUSTER={}", self.name), format!("KUBE_CONTEXT={}", self.context())];
+        command.current_dir(root()).args(["--no-print-directory", target]).args(cluster).args(variables);
+        command.stdin(Stdio::null());
+        command
     }
 
     /// `kubectl …`, and what it prints. Fails with what it says when it fails.
@@ -104,6 +111,11 @@ impl Cluster {
     /// `helm …`, and what it prints. Fails with what it says when it fails.
     pub(crate) async fn helm<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String> {
         self.run(&program("HELM"), args, None).await
+    }
+
+    /// `docker …`, and what it prints. Fails with what it says when it fails.
+    pub(crate) async fn docker<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        self.run("docker", args, None).await
     }
 
     /// What kind calls it in the kubeconfig.

@@ -1,12 +1,96 @@
 //! The commands that the documentation tells people to type do what they are typed for.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use sightline_tests::caller::Caller;
 use sightline_tests::lab::root;
+use sightline_tests::poll::eventually;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
 use crate::cluster::program;
-use crate::install::Install;
+use crate::install::{Install, RELEASE, SERVICES, SOON, text};
+
+/// Ctrl-C has ended everything by then.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+/// What the README says after the installation: `make port-forward`, an order by HTTP, `sightline trace`.
+pub(crate) async fn readme(install: &Install) -> Result<()> {
+    let (order_port, jaeger_port) = (free_port()?, free_port()?);
+    let variables = [
+        format!("NAMESPACE={}", install.namespace),
+        format!("ORDER_PORT={order_port}"),
+        format!("JAEGER_PORT={jaeger_port}"),
+    ];
+    let mut command = install.cluster.make_command("port-forward", &variables);
+    // As a terminal does, so that all of it can be interrupted at once.
+    let mut forward = command.process_group(0).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(forward.stdout.take().context("it has no output")?).lines();
+    let begins = async {
+        while let Some(line) = lines.next_line().await? {
+            if line.starts_with("Try: ") {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("make port-forward ended: {}", forward.wait().await?)
+    };
+    tokio::time::timeout(SOON, begins).await.context("make port-forward says nothing to try")??;
+
+    let orders = format!("http://127.0.0.1:{order_port}").parse()?;
+    let answer = Caller::new().get(&install.http, &orders, "orders/1").await?;
+    ensure!(answer.status == 200, "{answer:?}");
+    let jaeger = format!("http://127.0.0.1:{jaeger_port}");
+    let look = async || {
+        let id = answer.trace.to_string();
+        let mut sightline = Command::new(root().join("bin/sightline"));
+        let output = sightline.args(["trace", "--jaeger", &jaeger, &id]).output().await?;
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.success(), "{}: {said}", output.status);
+        for service in SERVICES {
+            ensure!(said.contains(&place(install, service).await?), "{service} is nowhere in:\n{said}");
+        }
+        Ok(())
+    };
+    eventually("sightline trace shows where each service ran", SOON, look).await?;
+
+    let status = interrupted(&mut forward).await?;
+    // GNU make says 130 of a recipe that was interrupted, however it ended.
+    ensure!(matches!(status.code(), Some(0 | 2 | 130) | None), "make port-forward: {status}");
+    let left = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, order_port)).await;
+    ensure!(left.is_err(), "port {order_port} is still led somewhere");
+    Ok(())
+}
+
+/// The two lines of `sightline trace` about a service.
+async fn place(install: &Install, service: &str) -> Result<String> {
+    let pods = install.pods(service).await?;
+    ensure!(pods.len() == 1, "{service} has {} pods", pods.len());
+    let system = install.cluster.get(["namespace", "kube-system"]).await?;
+    let (pod, node) = (text(&pods[0], "/metadata/name")?, text(&pods[0], "/spec/nodeName")?);
+    // The column is as wide as the longest name.
+    let width = SERVICES.map(str::len).into_iter().max().unwrap_or_default();
+    Ok(format!(
+        "{service:width$} pod {pod} on node {node}\n{:width$} deployment {RELEASE}-{service}, namespace {}, cluster {}\n",
+        "",
+        install.namespace,
+        text(&system, "/metadata/uid")?,
+    ))
+}
+
+/// Ctrl-C.
+async fn interrupted(child: &mut Child) -> Result<std::process::ExitStatus> {
+    let group = child.id().context("it has ended already")?;
+    let status = Command::new("kill").args(["-INT", "--", &format!("-{group}")]).status().await?;
+    ensure!(status.success(), "kill: {status}");
+    Ok(tokio::time::timeout(AT_ONCE, child.wait()).await.context("it does not end at Ctrl-C")??)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
 
 pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     let page = std::fs::read_to_string(root().join("docs/troubleshoot.md"))?;
@@ -26,8 +110,7 @@ pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", programs.path().display());
     for (block, _) in blocks {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let script = block.replace("18888", &free.to_string());
+        let script = block.replace("18888", &free_port()?.to_string());
         let output = install.cluster.command("sh").args(["-euc", &script]).env("PATH", &path).output();
         let output = output.await.context("there is no sh")?;
         let said = String::from_utf8_lossy(&output.stderr);

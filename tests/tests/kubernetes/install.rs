@@ -17,7 +17,7 @@ use sightline_tests::poll::eventually;
 use crate::cluster::Cluster;
 use crate::forward::Forward;
 use crate::inventory::Inventory;
-use crate::{memory, progress};
+use crate::{memory, progress, routes};
 
 /// What a person would type in `helm install sightline helm/sightline`.
 pub(crate) const RELEASE: &str = "sightline";
@@ -64,7 +64,7 @@ impl Install {
         let before = Inventory::take(&cluster, NAMESPACE).await?;
         progress("helm install");
         let chart = chart();
-        helm_install(&cluster, NAMESPACE, &chart.display().to_string(), &values()).await?;
+        helm("install", &cluster, NAMESPACE, &chart.display().to_string(), &values()).await?;
         let installed = began.elapsed();
         let orders = Forward::start(&cluster, NAMESPACE, "svc/sightline-order-service", 8081).await?;
         let jaeger = Forward::start(&cluster, NAMESPACE, "svc/sightline-jaeger", 16686).await?;
@@ -167,23 +167,28 @@ impl Install {
     }
 }
 
-/// `helm install`, or `upgrade`, waiting until everything is ready. Says what is not when it fails.
-pub(crate) async fn helm_install(
+/// `helm VERB`, which is `install` or `upgrade`, waiting until everything is ready. Says what is not when it fails.
+pub(crate) async fn helm(
+    verb: &str,
     cluster: &Cluster,
     namespace: &str,
     chart: &str,
     values: &[String],
 ) -> Result<()> {
-    let args =
-        ["upgrade", "--install", RELEASE, chart, "--namespace", namespace, "--wait", "--timeout", READY];
-    let installed = cluster.helm(args.into_iter().chain(values.iter().map(String::as_str))).await;
-    if let Err(error) = installed {
-        let pods = cluster.kubectl(["get", "pods", "--namespace", namespace, "--output", "wide"]).await?;
-        let events = ["get", "events", "--namespace", namespace, "--field-selector", "type!=Normal"];
-        let events = cluster.kubectl(events).await?;
-        return Err(error.context(format!("the chart does not install\n{pods}\n{events}")));
-    }
-    Ok(())
+    let args = [verb, RELEASE, chart, "--namespace", namespace, "--wait", "--timeout", READY];
+    let outcome = cluster.helm(args.into_iter().chain(values.iter().map(String::as_str))).await.map(drop);
+    settled(outcome, cluster, namespace).await
+}
+
+/// Waits until what was installed is reached by its names; of a failure to install it tells what the cluster says.
+pub(crate) async fn settled(outcome: Result<()>, cluster: &Cluster, namespace: &str) -> Result<()> {
+    let Err(error) = outcome else {
+        return routes::lead_to_pods(cluster, namespace).await;
+    };
+    let pods = cluster.kubectl(["get", "pods", "--namespace", namespace, "--output", "wide"]).await?;
+    let events = ["get", "events", "--namespace", namespace, "--field-selector", "type!=Normal"];
+    let events = cluster.kubectl(events).await?;
+    Err(error.context(format!("the chart does not install\n{pods}\n{events}")))
 }
 
 /// A namespace that enforces the `restricted` Pod Security Standard, and has nothing in it.

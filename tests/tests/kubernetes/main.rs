@@ -5,7 +5,7 @@
 //! run some of them. As all of it takes minutes and a cluster, `cargo test` ignores it unless told `-- --ignored`.
 //!
 //! Environment: `KIND_E2E_CLUSTER` the cluster's name, used as it is when it is there; `KEEP=1` leaves it;
-//! `KIND`, `KUBECTL`, `HELM`, `MAKE` the programs.
+//! `KUBECTL`, `HELM`, `MAKE` the programs, and those that make knows.
 
 mod attributes;
 mod beside;
@@ -17,6 +17,7 @@ mod inventory;
 mod memory;
 mod renderings;
 mod rollouts;
+mod routes;
 mod standards;
 mod tls;
 mod uninstall;
@@ -77,6 +78,7 @@ fn main() -> Result<ExitCode> {
     let mut suite = Suite { runtime: Arc::new(Runtime::new()?), shared: Arc::default(), cases: Vec::new() };
     suite.add("standards::pods_that_are_not_restricted_are_refused", standards::enforced);
     suite.add("standards::every_node_has_an_agent", standards::agents);
+    suite.add("standards::gateways_are_on_several_nodes", standards::gateways);
     // Its first job comes within a minute, and is looked at later.
     suite.add("attributes::a_cronjob_is_accepted", attributes::begin_cronjob);
     suite.add("attributes::each_service_says_where_it_runs", attributes::services);
@@ -84,6 +86,7 @@ fn main() -> Result<ExitCode> {
     suite.add("install::helm_test_sends_an_order_and_reads_its_trace", standards::helm_test);
     suite.add("attributes::a_job_names_its_cronjob", attributes::cronjob);
     suite.add("tls::only_holders_of_a_certificate_are_let_in", tls::doors);
+    suite.add("docs::the_commands_of_the_readme_show_an_order", docs::readme);
     suite.add("docs::the_commands_of_troubleshoot_work", docs::troubleshoot);
     suite.add("renderings::the_server_accepts_each", renderings::accepted);
     suite.add("tls::certificates_are_replaced_under_load", tls::replaced);

@@ -1,9 +1,11 @@
 //! What the cluster itself says of the installation.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use crate::install::{Install, READY, RELEASE, SERVICES};
+use crate::install::{Install, READY, RELEASE, SERVICES, text};
 
 /// The namespace enforces what it says, so that pods that run there meet it.
 pub(crate) async fn enforced(install: &Install) -> Result<()> {
@@ -36,6 +38,14 @@ pub(crate) async fn agents(install: &Install) -> Result<()> {
     let nodes = nodes["items"].as_array().map_or(0, Vec::len);
     let agents = install.pods("agent").await?.len();
     ensure!(nodes >= 2 && agents == nodes, "{agents} agents on {nodes} nodes");
+    Ok(())
+}
+
+/// Where one node is lost, a gateway is left.
+pub(crate) async fn gateways(install: &Install) -> Result<()> {
+    let pods = install.pods("gateway").await?;
+    let nodes = pods.iter().map(|pod| text(pod, "/spec/nodeName")).collect::<Result<BTreeSet<_>>>()?;
+    ensure!(nodes.len() >= 2, "{} gateways are all on {nodes:?}", pods.len());
     Ok(())
 }
 

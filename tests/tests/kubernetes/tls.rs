@@ -12,7 +12,7 @@ use sightline_tests::poll::eventually;
 use sightline_tests::prometheus::Samples;
 
 use crate::forward::Forward;
-use crate::install::{Install, RELEASE, SERVICES, chart, helm_install, text, values};
+use crate::install::{Install, RELEASE, SERVICES, chart, helm, text, values};
 use crate::{progress, rollouts};
 
 /// The parts that serve OTLP, with the number of its port.
@@ -70,7 +70,7 @@ pub(crate) async fn replaced(install: &Install) -> Result<()> {
     // The chart makes one anew that does not say when it was made.
     let ours = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=tls");
     install.kubectl(["annotate", "secrets", "--selector", &ours, "sightline/issued-"]).await?;
-    helm_install(&install.cluster, install.namespace, &chart().display().to_string(), &values()).await?;
+    helm("upgrade", &install.cluster, install.namespace, &chart().display().to_string(), &values()).await?;
     for (part, old) in before {
         let new = install.tls_files(part, dir.path()).await?;
         ensure!(certificate(&new.cert)? != old, "{part} has the certificate it had");

@@ -22,9 +22,9 @@ pub(crate) async fn upgrade(install: &Install) -> Result<()> {
     let beside = Beside::make(&install.cluster, NAMESPACE).await?;
     let before = dir.path().join("helm/sightline").display().to_string();
     let outcome = async {
-        beside.install(&before, &[]).await.context("the previous commit's chart")?;
+        beside.helm("install", &before).await.context("the previous commit's chart")?;
         beside.order().await.context("with the previous commit's chart")?;
-        beside.install(&chart().display().to_string(), &[]).await.context("the upgrade")?;
+        beside.helm("upgrade", &chart().display().to_string()).await.context("the upgrade")?;
         beside.order().await.context("after the upgrade")
     };
     let outcome = outcome.await;
