@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use crate::cluster::program;
 use crate::install::{Install, RELEASE, SERVICES, SOON, text};
 
-/// Ctrl-C has ended everything by then.
+/// Whatever is told to end has ended by then.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// What the README says after the installation: `make port-forward`, an order by HTTP, `sightline trace`.
@@ -26,8 +26,26 @@ pub(crate) async fn readme(install: &Install) -> Result<()> {
         format!("JAEGER_PORT={jaeger_port}"),
     ];
     let mut command = install.cluster.make_command("port-forward", &variables);
-    // As a terminal does, so that all of it can be interrupted at once.
+    // So that all of it can be ended at once, as a terminal does.
     let mut forward = command.process_group(0).stdout(Stdio::piped()).spawn()?;
+    let shown = order_is_shown(install, &mut forward, order_port, jaeger_port).await;
+    let ended = terminated(&mut forward).await;
+    shown?;
+    ended?;
+    let look = async || {
+        let left = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, order_port)).await;
+        ensure!(left.is_err(), "it is");
+        Ok(())
+    };
+    eventually(format!("port {order_port} is no longer led anywhere"), AT_ONCE, look).await
+}
+
+async fn order_is_shown(
+    install: &Install,
+    forward: &mut Child,
+    order_port: u16,
+    jaeger_port: u16,
+) -> Result<()> {
     let mut lines = BufReader::new(forward.stdout.take().context("it has no output")?).lines();
     let begins = async {
         while let Some(line) = lines.next_line().await? {
@@ -42,9 +60,8 @@ pub(crate) async fn readme(install: &Install) -> Result<()> {
     let orders = format!("http://127.0.0.1:{order_port}").parse()?;
     let answer = Caller::new().get(&install.http, &orders, "orders/1").await?;
     ensure!(answer.status == 200, "{answer:?}");
-    let jaeger = format!("http://127.0.0.1:{jaeger_port}");
+    let (id, jaeger) = (answer.trace.to_string(), format!("http://127.0.0.1:{jaeger_port}"));
     let look = async || {
-        let id = answer.trace.to_string();
         let mut sightline = Command::new(root().join("bin/sightline"));
         let output = sightline.args(["trace", "--jaeger", &jaeger, &id]).output().await?;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -54,14 +71,7 @@ pub(crate) async fn readme(install: &Install) -> Result<()> {
         }
         Ok(())
     };
-    eventually("sightline trace shows where each service ran", SOON, look).await?;
-
-    let status = interrupted(&mut forward).await?;
-    // GNU make says 130 of a recipe that was interrupted, however it ended.
-    ensure!(matches!(status.code(), Some(0 | 2 | 130) | None), "make port-forward: {status}");
-    let left = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, order_port)).await;
-    ensure!(left.is_err(), "port {order_port} is still led somewhere");
-    Ok(())
+    eventually("sightline trace shows where each service ran", SOON, look).await
 }
 
 /// The two lines of `sightline trace` about a service.
@@ -80,12 +90,14 @@ async fn place(install: &Install, service: &str) -> Result<String> {
     ))
 }
 
-/// Ctrl-C.
-async fn interrupted(child: &mut Child) -> Result<std::process::ExitStatus> {
+/// Ends a process and all that it started. What Ctrl-C sends would be ignored where a shell runs these tests in the
+/// background; the script takes both alike.
+async fn terminated(child: &mut Child) -> Result<()> {
     let group = child.id().context("it has ended already")?;
-    let status = Command::new("kill").args(["-INT", "--", &format!("-{group}")]).status().await?;
+    let status = Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status().await?;
     ensure!(status.success(), "kill: {status}");
-    Ok(tokio::time::timeout(AT_ONCE, child.wait()).await.context("it does not end at Ctrl-C")??)
+    tokio::time::timeout(AT_ONCE, child.wait()).await.context("it does not end when it is told to")??;
+    Ok(())
 }
 
 fn free_port() -> Result<u16> {
