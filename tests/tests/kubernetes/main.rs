@@ -91,6 +91,7 @@ fn main() -> Result<ExitCode> {
     suite.add("renderings::the_server_accepts_each", renderings::accepted);
     suite.add("tls::certificates_are_replaced_under_load", tls::replaced);
     suite.add("rollouts::a_new_user_service_costs_no_request_and_no_span", rollouts::user_service);
+    suite.add("rollouts::a_new_inventory_service_costs_no_request_and_no_span", rollouts::inventory_service);
     suite.add("rollouts::a_deleted_gateway_costs_no_span", rollouts::gateway);
     suite.add("rollouts::a_deleted_agent_costs_no_span", rollouts::agent);
     suite.add("volume::ten_thousand_orders_in_so_much_memory", volume::orders);

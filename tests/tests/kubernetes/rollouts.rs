@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use sightline_tests::poll::eventually;
 use sightline_tests::traffic::Traffic;
 
-use crate::install::{Install, SOON, text};
+use crate::install::{Install, RELEASE, SOON, text};
 use crate::progress;
 
 /// Between two orders: what services send is a small part of what they can, and their queues last for half a minute.
@@ -22,13 +22,22 @@ pub(crate) const WITHIN: Duration = Duration::from_mins(1);
 const REPLACED: Duration = Duration::from_secs(90);
 
 pub(crate) async fn user_service(install: &Install) -> Result<()> {
-    let workload = "deployment/sightline-user-service";
-    let before = names(install, "user-service").await?;
+    rolled_out(install, "user-service").await
+}
+
+/// Which order-service asks over one connection that lasts.
+pub(crate) async fn inventory_service(install: &Install) -> Result<()> {
+    rolled_out(install, "inventory-service").await
+}
+
+async fn rolled_out(install: &Install, service: &str) -> Result<()> {
+    let workload = format!("deployment/{RELEASE}-{service}");
+    let before = names(install, service).await?;
     let mut traffic = begin(install).await?;
-    traffic.enter("user-service is rolled out");
-    install.kubectl(["rollout", "restart", workload]).await?;
-    install.rolled_out(workload).await?;
-    gone(install, "user-service", &before).await?;
+    traffic.enter(format!("{service} is rolled out"));
+    install.kubectl(["rollout", "restart", &workload]).await?;
+    install.rolled_out(&workload).await?;
+    gone(install, service, &before).await?;
     end(install, traffic).await
 }
 
