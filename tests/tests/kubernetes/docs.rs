@@ -1,6 +1,6 @@
 //! The commands that the documentation tells people to type do what they are typed for.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::cluster::program;
+use crate::forward::free_port;
 use crate::install::{Install, RELEASE, SERVICES, SOON, text};
 
 /// Whatever is told to end has ended by then.
@@ -61,14 +62,17 @@ async fn order_is_shown(
     let answer = Caller::new().get(&install.http, &orders, "orders/1").await?;
     ensure!(answer.status == 200, "{answer:?}");
     let (id, jaeger) = (answer.trace.to_string(), format!("http://127.0.0.1:{jaeger_port}"));
+    let mut places = Vec::new();
+    for service in SERVICES {
+        places.push(place(install, service).await?);
+    }
     let look = async || {
         let mut sightline = Command::new(root().join("bin/sightline"));
         let output = sightline.args(["trace", "--jaeger", &jaeger, &id]).output().await?;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         ensure!(output.status.success(), "{}: {said}", output.status);
-        for service in SERVICES {
-            ensure!(said.contains(&place(install, service).await?), "{service} is nowhere in:\n{said}");
-        }
+        let missing = places.iter().find(|place| !said.contains(*place));
+        ensure!(missing.is_none(), "{missing:?} is nowhere in:\n{said}");
         Ok(())
     };
     eventually("sightline trace shows where each service ran", SOON, look).await
@@ -98,10 +102,6 @@ async fn terminated(child: &mut Child) -> Result<()> {
     ensure!(status.success(), "kill: {status}");
     tokio::time::timeout(AT_ONCE, child.wait()).await.context("it does not end when it is told to")??;
     Ok(())
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {

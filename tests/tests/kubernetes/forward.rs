@@ -30,8 +30,7 @@ pub(crate) struct Forward {
 impl Forward {
     /// `target` is what kubectl takes: `svc/NAME`, `pod/NAME`. Fails when nothing is led there within a minute.
     pub(crate) async fn start(cluster: &Cluster, namespace: &str, target: &str, port: u16) -> Result<Self> {
-        // Free a moment ago; kubectl says so if it no longer is.
-        let local = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let local = free_port()?;
         let kubectl = program("KUBECTL");
         let args = ["port-forward", "--namespace", namespace, "--address", "127.0.0.1", target];
         let mut args: Vec<_> = args.map(str::to_owned).to_vec();
@@ -70,6 +69,11 @@ impl Drop for Forward {
         // With it goes the child, which is killed when dropped.
         self.task.abort();
     }
+}
+
+/// A port of loopback that was free a moment ago; kubectl says so if it no longer is.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 async fn keep(command: impl Fn() -> Command, said: Arc<Mutex<String>>) {
