@@ -51,6 +51,7 @@ const CHECKS: &[(&str, Check<Rendering>)] = &[
     ("references::of_bindings", references::of_bindings),
     ("pipeline::layers", pipeline::layers),
     ("pipeline::environment", pipeline::environment),
+    ("pipeline::memory", pipeline::memory),
     ("pipeline::validates", pipeline::validates),
     ("policy::every_pod_is_closed", policy::every_pod_is_closed),
     ("policy::both_ends_agree", policy::both_ends_agree),

@@ -166,6 +166,34 @@ pub(crate) fn environment(rendering: &Rendering) -> Result<()> {
     Ok(())
 }
 
+/// The memory limiter comes first and refuses before the kernel ends the pod, with all it holds in memory. What it counts
+/// is what Go has in use. Of the Collector the kernel counts more, up to a quarter of the limit: a case on a cluster has
+/// gateways full. Of Jaeger it counts less.
+pub(crate) fn memory(rendering: &Rendering) -> Result<()> {
+    let mut wrong = Vec::new();
+    for stage in stages(rendering)? {
+        let whole = stage.configuration()?;
+        let percent = |key: &str| whole["processors"]["memory_limiter"][key].as_u64();
+        let refuses = percent("limit_percentage").zip(percent("spike_limit_percentage"));
+        let most = if stage.role() == "jaeger" { 85 } else { 65 };
+        if refuses.is_none_or(|(limit, spike)| limit.saturating_sub(spike) > most) {
+            wrong.push(format!(
+                "{}: refuses from {refuses:?} % (less the spike) of its memory",
+                stage.workload
+            ));
+        }
+        for (name, pipeline) in whole["service"]["pipelines"].as_object().into_iter().flatten() {
+            let receivers = pipeline["receivers"].as_array();
+            let takes = receivers.is_some_and(|receivers| receivers.iter().any(|each| each == "otlp"));
+            if takes && pipeline["processors"][0] != "memory_limiter" {
+                wrong.push(format!("{}: pipeline {name} has no memory_limiter first", stage.workload));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
 /// Each program takes its configuration, without a warning: an old name only warns, and is gone two versions later.
 pub(crate) fn validates(rendering: &Rendering) -> Result<()> {
     let root = tempfile::tempdir()?;

@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::forward::Forward;
 use crate::install::{Install, SOON, helm, make_namespace, settled};
 use crate::inventory::Inventory;
-use crate::{progress, uninstall};
+use crate::{outage, progress, routes, uninstall};
 
 /// A namespace for one.
 pub(crate) struct Beside<'a> {
@@ -38,6 +38,20 @@ impl<'a> Beside<'a> {
         let variables = [format!("NAMESPACE={}", self.namespace), format!("ARGS={args}")];
         let outcome = self.cluster.make("helm-install", &variables).await;
         settled(outcome, self.cluster, self.namespace).await
+    }
+
+    /// Replaces every pod at once. Where the network answers at any address (see [`routes`]), a client that asks before
+    /// there is a rule for the Service, and without TLS, talks to that network for as long as it lives. Now there are
+    /// rules.
+    async fn start_again(&self) -> Result<()> {
+        progress(format!("new pods in {}", self.namespace));
+        let within = ["--namespace", self.namespace, "--selector", "app.kubernetes.io/instance=sightline"];
+        self.cluster.kubectl(["delete", "pods"].into_iter().chain(within)).await?;
+        let ready = ["wait", "pods", "--for=condition=Ready", "--timeout=3m"];
+        // Until the controllers have made the new ones there may be none to wait for.
+        let look = async || self.cluster.kubectl(ready.into_iter().chain(within)).await.map(drop);
+        eventually("there are new pods", SOON, look).await?;
+        routes::lead_to_pods(self.cluster, self.namespace).await
     }
 
     /// An order is served there and leaves its whole trace.
@@ -81,12 +95,15 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// Without TLS and with nothing on disk: what someone tries first on a laptop.
+/// Without TLS and with nothing on Jaeger's disk: what someone tries first on a laptop. There Jaeger goes away, too.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
     let beside = Beside::make(&install.cluster, "sightline-e2e-plaintext").await?;
+    let values = format!("--set global.tls.mode=disabled,jaeger.storage.type=memory,{}", outage::VALUES);
     let outcome = async {
-        beside.make_helm_install("--set global.tls.mode=disabled,jaeger.storage.type=memory").await?;
-        beside.order().await
+        beside.make_helm_install(&values).await?;
+        beside.start_again().await?;
+        beside.order().await?;
+        outage::of_jaeger(beside.cluster, beside.namespace).await.context("Jaeger is away")
     };
     let outcome = outcome.await;
     beside.remove(outcome).await
