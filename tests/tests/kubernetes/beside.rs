@@ -98,7 +98,8 @@ impl<'a> Beside<'a> {
 /// Without TLS and with nothing on Jaeger's disk: what someone tries first on a laptop. There Jaeger goes away, too.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
     let beside = Beside::make(&install.cluster, "sightline-e2e-plaintext").await?;
-    let values = format!("--set global.tls.mode=disabled,jaeger.storage.type=memory,{}", outage::VALUES);
+    let values =
+        format!("--set global.tls.mode=disabled,jaeger.storage.type=memory --values {}", outage::VALUES);
     let outcome = async {
         beside.make_helm_install(&values).await?;
         beside.start_again().await?;

@@ -15,10 +15,8 @@ use crate::forward::Forward;
 use crate::install::{RELEASE, SOON, selector, text};
 use crate::progress;
 
-/// A gateway has half of the default, so that it is full in half a minute. Jaeger has room for what comes at once.
-pub(crate) const VALUES: &str = "collector.gateway.resources.limits.memory=192Mi,\
-    jaeger.resources.limits.memory=2Gi,\
-    jaeger.config.extensions.jaeger_storage.backends.traces.memory.max_traces=20000";
+/// The values that the release is to have, as a file.
+pub(crate) const VALUES: &str = "tests/tests/kubernetes/outage.yaml";
 
 /// Series of orders side by side, and the time between two orders of one: as many as two processors serve.
 const SERIES: usize = 6;
