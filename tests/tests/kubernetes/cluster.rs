@@ -1,5 +1,6 @@
 //! A kind cluster, and the programs that people work on one with: what is tested is what they type.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use sightline_tests::lab::root;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::install::text;
 use crate::progress;
 
 /// The cluster's name; one that is there is used as it is.
@@ -96,6 +98,30 @@ impl Cluster {
     pub(crate) async fn get<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<Value> {
         let text = self.kubectl(["get"].into_iter().chain(args).chain(["--output", "json"])).await?;
         serde_json::from_str(&text).context("kubectl's answer is not JSON")
+    }
+
+    /// The objects of this kind and with these labels, in a namespace.
+    pub(crate) async fn list(&self, namespace: &str, kind: &str, labels: &str) -> Result<Vec<Value>> {
+        let list = self.get([kind, "--namespace", namespace, "--selector", labels]).await?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// How often the containers of each running pod with these labels were started again, by the pod's name.
+    pub(crate) async fn starts(&self, namespace: &str, labels: &str) -> Result<BTreeMap<String, u64>> {
+        let pods = self.list(namespace, "pods", labels).await?;
+        let running = pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
+        let starts = running.map(|pod| {
+            let containers = pod["status"]["containerStatuses"].as_array();
+            let restarts = containers.into_iter().flatten().filter_map(|each| each["restartCount"].as_u64());
+            Ok((text(pod, "/metadata/name")?.to_owned(), restarts.sum()))
+        });
+        starts.collect()
+    }
+
+    /// Waits until a workload of a namespace is as it was asked for: `deployment/NAME`.
+    pub(crate) async fn rolled_out(&self, namespace: &str, workload: &str) -> Result<()> {
+        let status = ["rollout", "status", workload, "--namespace", namespace, "--timeout", "3m"];
+        self.kubectl(status).await.map(drop)
     }
 
     /// `kubectl … --filename -` with this text.

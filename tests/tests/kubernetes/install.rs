@@ -126,9 +126,7 @@ impl Install {
 
     /// The objects of this kind and with these labels, in this namespace.
     pub(crate) async fn list(&self, kind: &str, labels: &str) -> Result<Vec<Value>> {
-        let args = [kind, "--namespace", self.namespace, "--selector", labels];
-        let list = self.cluster.get(args).await?;
-        Ok(list["items"].as_array().cloned().unwrap_or_default())
+        self.cluster.list(self.namespace, kind, labels).await
     }
 
     /// The running pods of a part of the release: `user-service`, `agent`, `gateway`, `jaeger`.
@@ -137,21 +135,14 @@ impl Install {
         Ok(pods.into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect())
     }
 
-    /// How often the containers of each pod were started again, by the pod's id: equal while nothing restarts.
+    /// How often the containers of each pod were started again: equal while nothing restarts.
     pub(crate) async fn starts(&self) -> Result<BTreeMap<String, u64>> {
-        let pods = self.list("pods", &format!("app.kubernetes.io/instance={RELEASE}")).await?;
-        let running = pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
-        let starts = running.map(|pod| {
-            let containers = pod["status"]["containerStatuses"].as_array();
-            let restarts = containers.into_iter().flatten().filter_map(|each| each["restartCount"].as_u64());
-            Ok((text(pod, "/metadata/name")?.to_owned(), restarts.sum()))
-        });
-        starts.collect()
+        self.cluster.starts(self.namespace, &format!("app.kubernetes.io/instance={RELEASE}")).await
     }
 
     /// Waits until a workload is as it was asked for: `deployment/NAME`.
     pub(crate) async fn rolled_out(&self, workload: &str) -> Result<()> {
-        self.kubectl(["rollout", "status", workload, "--timeout", "3m"]).await.map(drop)
+        self.cluster.rolled_out(self.namespace, workload).await
     }
 
     /// The certificate of a part, as three files in `dir`.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 use sightline::jaeger::Jaeger;
 use sightline_tests::poll::eventually;
@@ -69,11 +69,9 @@ struct Outage<'a> {
 impl Outage<'_> {
     async fn scale(&self, replicas: usize) -> Result<()> {
         let jaeger = format!("deployment/{RELEASE}-jaeger");
-        let within = ["--namespace", self.namespace];
-        let scale = ["scale", &jaeger, &format!("--replicas={replicas}")];
-        self.cluster.kubectl(within.into_iter().chain(scale)).await?;
-        let status = ["rollout", "status", &jaeger, "--timeout", "3m"];
-        self.cluster.kubectl(within.into_iter().chain(status)).await?;
+        let count = format!("--replicas={replicas}");
+        self.cluster.kubectl(["scale", &jaeger, &count, "--namespace", self.namespace]).await?;
+        self.cluster.rolled_out(self.namespace, &jaeger).await?;
         let look = async || {
             let there = self.pods("jaeger").await?.len();
             ensure!(there == replicas, "there are {there}");
@@ -95,19 +93,15 @@ impl Outage<'_> {
 
     async fn nothing_restarted(&self) -> Result<()> {
         for part in ["agent", "gateway", "jaeger"] {
-            for pod in self.pods(part).await? {
-                let container =
-                    pod.pointer("/status/containerStatuses/0").context("a pod has no container")?;
-                let name = text(&pod, "/metadata/name")?;
-                ensure!(container["restartCount"] == 0, "{name} was restarted: {}", container["lastState"]);
-            }
+            let starts = self.cluster.starts(self.namespace, &selector(part)).await?;
+            ensure!(!starts.is_empty(), "no {part} runs");
+            ensure!(starts.values().all(|again| *again == 0), "restarted: {starts:?}");
         }
         Ok(())
     }
 
+    /// Also those that are about to end.
     async fn pods(&self, part: &str) -> Result<Vec<Value>> {
-        let args = ["pods", "--namespace", self.namespace, "--selector", &selector(part)];
-        let list = self.cluster.get(args).await?;
-        Ok(list["items"].as_array().cloned().unwrap_or_default())
+        self.cluster.list(self.namespace, "pods", &selector(part)).await
     }
 }
