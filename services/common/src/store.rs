@@ -9,10 +9,10 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AnyPool, Executor as _};
+use sqlx::{AnyPool, Executor as _, SqlSafeStr as _};
 use telemetry::db::{Database, Query};
 use telemetry::settings::{Env, SettingsError};
 use tracing::Dispatch;
@@ -98,14 +98,38 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// What brings an empty or older database to the form the service wants.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Migrations {
-    /// For `SQLite`.
-    pub sqlite: Migrator,
-    /// For `PostgreSQL`.
-    pub postgres: Migrator,
     /// The table that remembers which have run. Each service has its own, so that two may share a database.
     pub table: &'static str,
+    /// In their order. What has run stays as it is: a change is a step of its own, at the end.
+    pub steps: &'static [Step],
+}
+
+/// One migration. Its number, as sqlx calls it, is its place among the steps, from 1 on.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// What it is about, in a word or two.
+    pub name: &'static str,
+    /// Statements for `SQLite`.
+    pub sqlite: &'static str,
+    /// The same for `PostgreSQL`.
+    pub postgres: &'static str,
+}
+
+impl Migrations {
+    fn migrator(self, kind: Kind) -> Migrator {
+        let migration = |(number, step): (i64, &Step)| {
+            let statements = match kind {
+                Kind::Sqlite => step.sqlite,
+                Kind::Postgres => step.postgres,
+            };
+            Migration::new(number, step.name.into(), MigrationType::Simple, statements.into_sql_str(), false)
+        };
+        let mut migrator = Migrator::with_migrations((1..).zip(self.steps).map(migration).collect());
+        migrator.dangerous_set_table_name(self.table);
+        migrator
+    }
 }
 
 /// Why a store cannot be opened.
@@ -142,13 +166,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let connected = pool_options(url.kind).connect(&url.url).await;
         let pool = connected.map_err(|source| OpenError::Connect { database: url.to_string(), source })?;
-
-        let mut migrator = match url.kind {
-            Kind::Sqlite => migrations.sqlite,
-            Kind::Postgres => migrations.postgres,
-        };
-        migrator.dangerous_set_table_name(migrations.table);
-        let migrated = migrator.run(&pool).await;
+        let migrated = migrations.migrator(url.kind).run(&pool).await;
         migrated.map_err(|source| OpenError::Migrate { database: url.to_string(), source })?;
 
         let mut database = Database::new(url.system(), url.namespace.clone());

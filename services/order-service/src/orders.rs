@@ -1,8 +1,19 @@
 //! The store of orders.
 
 use serde::Serialize;
-use service_common::store::{DatabaseUrl, Migrations, OpenError, Store};
+use service_common::store::{DatabaseUrl, Migrations, OpenError, Step, Store};
+use sqlx::any::AnyRow;
+use sqlx::{FromRow, Row as _};
 use telemetry::db::Query;
+
+const MIGRATIONS: Migrations = Migrations {
+    table: "order_service_migrations",
+    steps: &[Step {
+        name: "orders",
+        sqlite: include_str!("../migrations/sqlite/1_orders.sql"),
+        postgres: include_str!("../migrations/postgres/1_orders.sql"),
+    }],
+};
 
 const READ: Query = Query {
     operation: "SELECT",
@@ -39,11 +50,20 @@ pub struct Item {
     pub quantity: u32,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
+struct Line {
     user_id: i64,
     sku: String,
     quantity: i64,
+}
+
+impl FromRow<'_, AnyRow> for Line {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            user_id: row.try_get("user_id")?,
+            sku: row.try_get("sku")?,
+            quantity: row.try_get("quantity")?,
+        })
+    }
 }
 
 /// Why an order was not read.
@@ -72,12 +92,7 @@ impl Orders {
     /// Opens the store, with orders 1 to 100 in it when it is new. Orders 998 and 999, of the users who are slow and
     /// who fail, are in it while `faults` is on and not otherwise.
     pub async fn open(url: &DatabaseUrl, faults: bool) -> Result<Self, OpenOrdersError> {
-        let migrations = Migrations {
-            sqlite: sqlx::migrate!("migrations/sqlite"),
-            postgres: sqlx::migrate!("migrations/postgres"),
-            table: "order_service_migrations",
-        };
-        let store = Store::open(url, migrations).await?;
+        let store = Store::open(url, MIGRATIONS).await?;
         for statement in if faults { &ADD_FAULTS[..] } else { &REMOVE_FAULTS } {
             sqlx::query(*statement).execute(store.pool()).await?;
         }
@@ -87,17 +102,17 @@ impl Orders {
     /// The order of this id, if there is one.
     #[tracing::instrument(name = "read_order", skip_all, fields(order.id = id))]
     pub async fn read(&self, id: i64) -> Result<Option<Order>, OrdersError> {
-        let rows = sqlx::query_as(READ.text).bind(id).fetch_all(self.store.pool());
-        let rows: Vec<Row> = self
+        let lines = sqlx::query_as(READ.text).bind(id).fetch_all(self.store.pool());
+        let lines: Vec<Line> = self
             .store
-            .call(&READ, rows)
+            .call(&READ, lines)
             .await
             .map_err(OrdersError)
             .inspect_err(telemetry::span::record_error)?;
-        let Some(user_id) = rows.first().map(|row| row.user_id) else { return Ok(None) };
-        let items = rows.into_iter().filter_map(|row| {
+        let Some(user_id) = lines.first().map(|line| line.user_id) else { return Ok(None) };
+        let items = lines.into_iter().filter_map(|line| {
             // The column's check lets no negative number in.
-            Some(Item { sku: row.sku, quantity: u32::try_from(row.quantity).ok()? })
+            Some(Item { sku: line.sku, quantity: u32::try_from(line.quantity).ok()? })
         });
         Ok(Some(Order { id, user_id, items: items.collect() }))
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use service_common::store::{DatabaseUrl, Migrations, OpenError, Store};
+use service_common::store::{DatabaseUrl, Migrations, OpenError, Step, Store};
+use sqlx::any::AnyRow;
 use sqlx::error::ErrorKind;
+use sqlx::{FromRow, Row as _};
 use telemetry::db::Query;
 
 use crate::input::NewUser;
@@ -14,6 +16,15 @@ const SLOW: i64 = 998;
 
 /// With faults on, reading this user fails.
 const BROKEN: i64 = 999;
+
+const MIGRATIONS: Migrations = Migrations {
+    table: "user_service_migrations",
+    steps: &[Step {
+        name: "users",
+        sqlite: include_str!("../migrations/sqlite/1_users.sql"),
+        postgres: include_str!("../migrations/postgres/1_users.sql"),
+    }],
+};
 
 const READ: Query = Query {
     operation: "SELECT",
@@ -33,7 +44,7 @@ const ADD_FAULTS: &str = "INSERT INTO users (id, name, email) VALUES (998, 'Slow
 const REMOVE_FAULTS: &str = "DELETE FROM users WHERE id IN (998, 999)";
 
 /// A user as stored and as sent.
-#[derive(Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct User {
     /// Given by the store.
     pub id: i64,
@@ -41,6 +52,12 @@ pub struct User {
     pub name: String,
     /// The user's address. It names a person: never logged, never in a span.
     pub email: String,
+}
+
+impl FromRow<'_, AnyRow> for User {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { id: row.try_get("id")?, name: row.try_get("name")?, email: row.try_get("email")? })
+    }
 }
 
 /// Why a user was not read or stored.
@@ -68,12 +85,7 @@ impl Users {
     /// Opens the store, with users 1 to 100 in it when it is new. Users 998 and 999 are in it while `faults` is on
     /// and not otherwise; their ids are never given to another.
     pub async fn open(url: &DatabaseUrl, faults: bool) -> Result<Self, OpenUsersError> {
-        let migrations = Migrations {
-            sqlite: sqlx::migrate!("migrations/sqlite"),
-            postgres: sqlx::migrate!("migrations/postgres"),
-            table: "user_service_migrations",
-        };
-        let store = Store::open(url, migrations).await?;
+        let store = Store::open(url, MIGRATIONS).await?;
         sqlx::query(if faults { ADD_FAULTS } else { REMOVE_FAULTS }).execute(store.pool()).await?;
         Ok(Self { store, faults })
     }

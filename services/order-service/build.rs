@@ -1,5 +1,0 @@
-//! `sqlx::migrate!` reads the migrations into the program; a new file among them is a reason to build again.
-
-fn main() {
-    println!("cargo::rerun-if-changed=migrations");
-}
