@@ -111,7 +111,7 @@ port-forward: need-kubectl need-cluster ## order-service and Jaeger on this mach
 
 .PHONY: kind-e2e
 kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm ## the chart on a kind cluster of its own, which goes again unless KEEP=1
-	cargo test --release --package sightline-tests --test kubernetes -- --ignored $(ARGS)
+	cargo test --package sightline-tests --test kubernetes -- --ignored $(ARGS)
 
 .PHONY: kind-down
 kind-down: need-docker need-kind ## remove the kind cluster
@@ -160,11 +160,11 @@ validate: $(pipeline) ## each combination of pipeline files; a warning fails
 # names one of kubectl's contexts, whose API server is then asked too.
 .PHONY: chart
 chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## the Helm chart: renderings, refusals, network policies, values; no cluster
-	cargo test --release --package sightline-tests --test chart -- $(ARGS)
+	cargo test --package sightline-tests --test chart -- $(ARGS)
 
 .PHONY: e2e
 e2e: build $(pipeline) ## end-to-end tests: real services, Collector and Jaeger, on free ports
-	cargo test --release --package sightline-tests --test e2e --test volume
+	SIGHTLINE_SERVICES="$(abspath $(programs))" cargo test --package sightline-tests --test e2e --test volume
 
 .PHONY: need-cargo
 need-cargo:

@@ -10,13 +10,11 @@ use crate::install::Install;
 /// The chart's own tests have the renderings, and ask a cluster where they are told of one.
 pub(crate) async fn accepted(install: &Install) -> Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
     let output = install
         .cluster
         .command(&cargo)
         .current_dir(root())
         .args(["test", "--quiet", "--package", "sightline-tests", "--test", "chart"])
-        .args(profile)
         .args(["--", "server::"])
         .env("CHART_CONTEXT", install.cluster.context())
         .stdin(Stdio::null())
