@@ -47,10 +47,11 @@ impl<'a> Beside<'a> {
         progress(format!("new pods in {}", self.namespace));
         let within = ["--namespace", self.namespace, "--selector", "app.kubernetes.io/instance=sightline"];
         self.cluster.kubectl(["delete", "pods"].into_iter().chain(within)).await?;
-        let ready = ["wait", "pods", "--for=condition=Ready", "--timeout=3m"];
-        // Until the controllers have made the new ones there may be none to wait for.
-        let look = async || self.cluster.kubectl(ready.into_iter().chain(within)).await.map(drop);
-        eventually("there are new pods", SOON, look).await?;
+        let workloads = ["get", "deployments,statefulsets,daemonsets", "--output", "name"];
+        let workloads = self.cluster.kubectl(workloads.into_iter().chain(within)).await?;
+        for workload in workloads.lines() {
+            self.cluster.rolled_out(self.namespace, workload).await?;
+        }
         routes::lead_to_pods(self.cluster, self.namespace).await
     }
 
