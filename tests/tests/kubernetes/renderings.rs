@@ -1,26 +1,15 @@
 //! The API server accepts every object of every rendering, and would admit its pods.
 
-use std::process::Stdio;
-
 use anyhow::{Context as _, Result, ensure};
-use sightline_tests::lab::root;
 
 use crate::install::Install;
 
 /// The chart's own tests have the renderings, and ask a cluster where they are told of one.
 pub(crate) async fn accepted(install: &Install) -> Result<()> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = install
-        .cluster
-        .command(&cargo)
-        .current_dir(root())
-        .args(["test", "--quiet", "--package", "sightline-tests", "--test", "chart"])
-        .args(["--", "server::"])
-        .env("CHART_CONTEXT", install.cluster.context())
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .with_context(|| format!("{cargo} does not run"))?;
+    let context = format!("CHART_CONTEXT={}", install.cluster.context());
+    // `make` passes on what is on its command line.
+    let mut chart = install.cluster.make_command("chart", &[context, "ARGS=server::".to_owned()]);
+    let output = chart.output().await.context("make does not run")?;
     let said = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}\n{said}\n{complaints}", output.status);
