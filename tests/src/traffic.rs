@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Failures that are told; the rest is a number.
 const TOLD: usize = 8;
 
-/// Orders under way, one after the other, until it is stopped.
+/// Orders under way, one after the other, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Traffic {
     stop: Arc<AtomicBool>,
@@ -97,9 +97,9 @@ impl Traffic {
     }
 
     /// Ends it. Fails if an order was not served, and says in which phase.
-    pub async fn stop(self) -> Result<Served> {
+    pub async fn stop(mut self) -> Result<Served> {
         self.stop.store(true, Ordering::Relaxed);
-        let sent = self.task.await.context("the orders' task ended early")?;
+        let sent = (&mut self.task).await.context("the orders' task ended early")?;
         let phase = |order: usize| {
             let phase = self.phases.iter().rev().find(|(_, before)| *before <= order);
             phase.map(|(phase, _)| phase.clone()).unwrap_or_default()
@@ -114,6 +114,13 @@ impl Traffic {
         let all = served.len() + failures.len();
         ensure!(failures.is_empty(), "{} of {all} orders failed:\n{}", failures.len(), told(&failures));
         Ok(Served(served))
+    }
+}
+
+/// A case that fails leaves no orders to the next.
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
