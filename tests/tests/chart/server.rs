@@ -9,6 +9,7 @@ use std::{env, process};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Completion, Failed};
+use serde_json::json;
 
 use crate::case::Case;
 use crate::helm::{self, Install, Manifest};
@@ -25,9 +26,13 @@ struct Namespace {
 impl Namespace {
     fn create(context: String, case: &str) -> Result<Self> {
         let namespace = Self { context, name: format!("chart-{case}-{}", process::id()) };
-        kubectl(&namespace.context, &["create", "namespace", &namespace.name], "")?;
-        let labels = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
-        kubectl(&namespace.context, &["label", "namespace", &namespace.name, &labels[0], &labels[1]], "")?;
+        let labels = json!({
+            "pod-security.kubernetes.io/enforce": "restricted",
+            "pod-security.kubernetes.io/warn": "restricted",
+        });
+        let metadata = json!({"name": namespace.name, "labels": labels});
+        let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        kubectl(&namespace.context, &["create", "--filename=-"], &manifest.to_string())?;
         Ok(namespace)
     }
 }
