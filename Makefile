@@ -57,10 +57,10 @@ build: need-cargo ## the three services and sightline
 tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## otelcol, jaeger, kind, helm and helm-docs in bin/, once
 
 bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/collector/go.mod tools/collector/go.sum
-	@tools/build-go.sh otelcol tools/collector . 2
+	@tools/build-go.sh otelcol tools/collector . 4
 
 bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
-	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 6 \
+	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 4 \
 		"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0"
 
 bin/kind: tools/kind/go.mod tools/kind/go.sum

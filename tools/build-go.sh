@@ -35,7 +35,7 @@ fi
 log=$(mktemp)
 partial=$cached.$$
 started=$(date +%s)
-echo "bin/$name: building with Go, once; about $minutes minutes on two cores (kept in $cache)"
+echo "bin/$name: building with Go, once; about $minutes min on two cores (kept in $cache)"
 (cd "$module" && CGO_ENABLED=0 exec go build -trimpath -ldflags "$ldflags" -o "$partial" "$package") >"$log" 2>&1 &
 build=$!
 trap 'kill "$build" 2>/dev/null || :; rm -f "$log" "$partial"' EXIT
