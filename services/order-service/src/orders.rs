@@ -122,3 +122,17 @@ impl Orders {
         self.store.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use service_common::testing::every_file_is_a_step;
+
+    use super::*;
+
+    #[test]
+    fn every_migration_is_listed() {
+        every_file_is_a_step(Path::new(env!("CARGO_MANIFEST_DIR")), &MIGRATIONS);
+    }
+}

@@ -147,3 +147,17 @@ pub enum OpenUsersError {
     #[error("the users of the built-in faults cannot be set up")]
     Faults(#[from] sqlx::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use service_common::testing::every_file_is_a_step;
+
+    use super::*;
+
+    #[test]
+    fn every_migration_is_listed() {
+        every_file_is_a_step(Path::new(env!("CARGO_MANIFEST_DIR")), &MIGRATIONS);
+    }
+}

@@ -9,6 +9,8 @@
 
 mod postgres;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::{Limits, serve};
 use crate::settings::DATABASE_URL;
-use crate::store::DatabaseUrl;
+use crate::store::{DatabaseUrl, Migrations, Step};
 
 pub use postgres::Postgres;
 
@@ -51,6 +53,25 @@ pub async fn spawn(app: Router) -> SocketAddr {
 /// An address that nobody listens on.
 pub async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// Fails unless each file of `migrations/sqlite` and `migrations/postgres` in `package` is a step, and each step a file
+/// `NUMBER_NAME.sql`.
+pub fn every_file_is_a_step(package: &Path, migrations: &Migrations) {
+    type Text = fn(&Step) -> &'static str;
+    let kinds: [(&str, Text); 2] = [("sqlite", |step| step.sqlite), ("postgres", |step| step.postgres)];
+    for (kind, text) in kinds {
+        let directory = package.join("migrations").join(kind);
+        let files = fs::read_dir(&directory).unwrap().map(|file| {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), fs::read_to_string(file.path()).unwrap())
+        });
+        let steps = (1..).zip(migrations.steps);
+        let steps =
+            steps.map(|(number, step)| (format!("{number}_{}.sql", step.name), text(step).to_owned()));
+        let (files, steps): (BTreeMap<_, _>, BTreeMap<_, _>) = (files.collect(), steps.collect());
+        assert_eq!(files, steps, "the files in {}, and the steps listed in code", directory.display());
+    }
 }
 
 /// A `SQLite` file in `directory`.
