@@ -42,7 +42,7 @@ pub struct DatabaseUrl {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Sqlite,
     Postgres,
 }
@@ -118,7 +118,8 @@ pub struct Step {
 }
 
 impl Migrations {
-    fn migrator(self, kind: Kind) -> Migrator {
+    /// What sqlx is given to run.
+    pub(crate) fn migrator(self, kind: Kind) -> Migrator {
         let migration = |(number, step): (i64, &Step)| {
             let statements = match kind {
                 Kind::Sqlite => step.sqlite,

@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::{Limits, serve};
 use crate::settings::DATABASE_URL;
-use crate::store::{DatabaseUrl, Migrations, Step};
+use crate::store::{DatabaseUrl, Kind, Migrations};
 
 pub use postgres::Postgres;
 
@@ -58,17 +58,16 @@ pub async fn closed_port() -> SocketAddr {
 /// Fails unless each file of `migrations/sqlite` and `migrations/postgres` in `package` is a step, and each step a file
 /// `NUMBER_NAME.sql`.
 pub fn every_file_is_a_step(package: &Path, migrations: &Migrations) {
-    type Text = fn(&Step) -> &'static str;
-    let kinds: [(&str, Text); 2] = [("sqlite", |step| step.sqlite), ("postgres", |step| step.postgres)];
-    for (kind, text) in kinds {
-        let directory = package.join("migrations").join(kind);
+    for (name, kind) in [("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)] {
+        let directory = package.join("migrations").join(name);
         let files = fs::read_dir(&directory).unwrap().map(|file| {
             let file = file.unwrap();
             (file.file_name().into_string().unwrap(), fs::read_to_string(file.path()).unwrap())
         });
-        let steps = (1..).zip(migrations.steps);
-        let steps =
-            steps.map(|(number, step)| (format!("{number}_{}.sql", step.name), text(step).to_owned()));
+        let migrator = migrations.migrator(kind);
+        let steps = migrator
+            .iter()
+            .map(|step| (format!("{}_{}.sql", step.version, step.description), step.sql.as_str().to_owned()));
         let (files, steps): (BTreeMap<_, _>, BTreeMap<_, _>) = (files.collect(), steps.collect());
         assert_eq!(files, steps, "the files in {}, and the steps listed in code", directory.display());
     }
