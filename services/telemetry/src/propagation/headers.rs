@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
+use percent_encoding::percent_decode_str;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -121,23 +122,9 @@ fn is_baggage(member: &str) -> bool {
     pair.split_once('=').is_some_and(|(key, value)| !key.trim().is_empty() && decodes(key) && decodes(value))
 }
 
-/// Whether `text`, freed of its percent-encoding, is UTF-8.
+/// Whether `text` is UTF-8 after percent-decoding. A malformed escape such as `%zz` stays as it is, as in the SDK.
 fn decodes(text: &str) -> bool {
-    if !text.contains('%') {
-        return true;
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let hex = |at: usize| u8::try_from(char::from(*behind.get(at)?).to_digit(16)?).ok();
-        let (byte, length) = match (first, hex(0), hex(1)) {
-            (b'%', Some(high), Some(low)) => (high * 16 + low, 2),
-            _ => (first, 0),
-        };
-        decoded.push(byte);
-        rest = &behind[length..];
-    }
-    str::from_utf8(&decoded).is_ok()
+    percent_decode_str(text).decode_utf8().is_ok()
 }
 
 /// Writes the current context into the headers of a request.
@@ -279,7 +266,7 @@ mod tests {
         for (sent, kept) in [
             ("a=1,nonsense,b=2;property", Some("a=1,b=2;property")),
             ("a=%C3%A9", Some("a=%C3%A9")),
-            ("a=100%,b=%zz", Some("a=100%,b=%zz")),
+            ("a=100%,b=%zz,c=%2", Some("a=100%,b=%zz,c=%2")),
             ("a=%ff,%C3=b,c=3", Some("c=3")),
             ("nonsense", None),
             ("=1", None),

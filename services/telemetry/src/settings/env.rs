@@ -1,8 +1,11 @@
 //! Where settings are read from, and what is said when one cannot be used.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
 
 /// A source of settings: the process's environment, or a map in a test.
 pub trait Env {
@@ -148,22 +151,14 @@ pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
+/// Decodes `text`, or returns `None` if an escape is malformed or the bytes are not UTF-8.
 fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first == b'%' {
-            let (digits, tail) = tail.split_at_checked(2)?;
-            let digits =
-                std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = tail;
-        } else {
-            bytes.push(first);
-            rest = tail;
-        }
+    // The decoder leaves malformed escapes as they are; here they are an error.
+    let mut escapes = text.split('%').skip(1);
+    if !escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -206,7 +201,7 @@ mod tests {
             pairs("a=1, b = two%20words ,,c=%C3%A9=x"),
             Ok(vec![("a".into(), "1".into()), ("b".into(), "two words".into()), ("c".into(), "é=x".into())])
         );
-        for bad in ["a", "=1", "a=%", "a=%4", "a=%zz", "a=%+1", "a=%ff"] {
+        for bad in ["a", "=1", "a=%", "a=%2", "a=%2x", "a=%zz", "a=%+1", "a=%%20", "%zz=1", "a=%ff"] {
             assert!(pairs(bad).is_err(), "{bad}");
         }
     }
