@@ -69,7 +69,7 @@ impl Delivery {
         })
     }
 
-    pub(crate) fn give(&self) {
+    pub(crate) fn record_submitted(&self) {
         self.given.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -104,7 +104,7 @@ mod tests {
     use std::{fmt, io};
 
     use super::*;
-    use crate::testing::{Recorder, attributes, expected, said};
+    use crate::testing::{Recorder, attributes, attributes_and_failed, expected};
     use crate::text;
 
     #[derive(Debug)]
@@ -135,7 +135,7 @@ mod tests {
         let span = recorded(&Unreadable(io::Error::other("disk on fire")));
         let class = "telemetry::span::tests::Unreadable";
         let message = "cannot read the order: disk on fire";
-        assert_eq!(said(&span), (expected([("error.type", class)]), true));
+        assert_eq!(attributes_and_failed(&span), (expected([("error.type", class)]), true));
         assert_eq!(span.status, Status::error(message));
         assert_eq!(span.events[0].name, "exception");
         assert_eq!(

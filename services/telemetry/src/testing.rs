@@ -93,7 +93,7 @@ impl Recorder {
     }
 
     /// The series of a histogram: attributes, and how often something was recorded.
-    pub(crate) fn durations(&self, name: &str) -> Vec<(Attributes, u64)> {
+    pub(crate) fn histogram_counts(&self, name: &str) -> Vec<(Attributes, u64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram
                 .data_points()
@@ -104,7 +104,7 @@ impl Recorder {
     }
 
     /// The bucket boundaries of a histogram.
-    pub(crate) fn buckets(&self, name: &str) -> Vec<f64> {
+    pub(crate) fn bucket_boundaries(&self, name: &str) -> Vec<f64> {
         self.metric(name, |data| match data {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
                 histogram.data_points().next().unwrap().bounds().collect()
@@ -149,7 +149,7 @@ pub(crate) fn attributes(pairs: impl IntoIterator<Item = KeyValue>) -> Attribute
 
 /// The attributes of `span`, and whether its status says it failed.
 #[track_caller]
-pub(crate) fn said(span: &SpanData) -> (Attributes, bool) {
+pub(crate) fn attributes_and_failed(span: &SpanData) -> (Attributes, bool) {
     (attributes(span.attributes.clone()), matches!(span.status, Status::Error { .. }))
 }
 
@@ -160,12 +160,12 @@ pub(crate) fn expected<const N: usize>(pairs: [(&str, &str); N]) -> Attributes {
 
 /// A body of these frames. It ends behind them, or hangs.
 #[derive(Debug)]
-pub(crate) struct Script {
+pub(crate) struct ScriptedBody {
     frames: VecDeque<Result<Frame<Bytes>, io::Error>>,
     hangs: bool,
 }
 
-impl Script {
+impl ScriptedBody {
     pub(crate) fn data(chunks: &[&'static str]) -> Self {
         let frames =
             chunks.iter().map(|chunk| Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))).collect();
@@ -189,7 +189,7 @@ impl Script {
     }
 }
 
-impl Body for Script {
+impl Body for ScriptedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -227,7 +227,7 @@ pub(crate) async fn serve(app: axum::Router) -> SocketAddr {
 }
 
 /// An address where nobody listens.
-pub(crate) fn nobody() -> SocketAddr {
+pub(crate) fn unused_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -238,6 +238,6 @@ pub(crate) fn reqwest_client() -> reqwest::Client {
 }
 
 /// Never answers.
-pub(crate) async fn never<T>() -> T {
+pub(crate) async fn never_completes<T>() -> T {
     pending().await
 }

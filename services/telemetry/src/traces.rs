@@ -84,7 +84,7 @@ impl SpanProcessor for Counted {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            self.delivery.give();
+            self.delivery.record_submitted();
         }
         self.inner.on_end(span);
     }

@@ -4,7 +4,7 @@ use opentelemetry::trace::{SpanKind, Status};
 
 use super::*;
 use crate::span::{record_error, trace_id};
-use crate::testing::{Recorder, cancel, expected, never, said};
+use crate::testing::{Recorder, attributes_and_failed, cancel, expected, never_completes};
 
 const READ_USER: Query =
     Query { operation: "SELECT", collection: "users", text: "SELECT name FROM users WHERE id = ?" };
@@ -46,9 +46,9 @@ async fn a_call_is_a_span_and_a_measurement() {
     assert_eq!(inside, Some(span.span_context.trace_id().to_string()));
     let mut all = expected(ALWAYS);
     all.insert("db.query.text".into(), READ_USER.text.into());
-    assert_eq!(said(&span), (all, false));
-    assert_eq!(recorder.durations(DB_CLIENT_OPERATION_DURATION), [(expected(ALWAYS), 1)]);
-    assert_eq!(recorder.buckets(DB_CLIENT_OPERATION_DURATION), DATABASE_BUCKETS);
+    assert_eq!(attributes_and_failed(&span), (all, false));
+    assert_eq!(recorder.histogram_counts(DB_CLIENT_OPERATION_DURATION), [(expected(ALWAYS), 1)]);
+    assert_eq!(recorder.bucket_boundaries(DB_CLIENT_OPERATION_DURATION), DATABASE_BUCKETS);
 }
 
 #[tokio::test]
@@ -58,9 +58,9 @@ async fn a_failure_is_known_by_its_class_only() {
     database(&recorder).call(&READ_USER, failing).await.unwrap_err();
     let span = recorder.span();
     let class = "telemetry::db::tests::Failure::Database";
-    assert_eq!(said(&span).0["error.type"], class);
+    assert_eq!(attributes_and_failed(&span).0["error.type"], class);
     assert_eq!(span.status, Status::error(""));
-    assert_eq!(recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"], class);
+    assert_eq!(recorder.histogram_counts(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"], class);
     assert!(!format!("{span:?}").contains("ada@"));
 }
 
@@ -74,15 +74,15 @@ async fn an_error_recorded_inside_is_not_said_twice() {
     };
     database(&recorder).call(&READ_USER, failing).await.unwrap_err();
     let span = recorder.span();
-    assert_eq!(said(&span).0["error.type"], "telemetry::db::tests::Failure::Database");
+    assert_eq!(attributes_and_failed(&span).0["error.type"], "telemetry::db::tests::Failure::Database");
     assert_eq!(span.events.len(), 1);
 }
 
 #[tokio::test]
 async fn a_cancelled_call_is_an_error() {
     let recorder = Recorder::new();
-    cancel(database(&recorder).call(&READ_USER, never::<Result<(), Failure>>())).await;
-    let (attributes, failed) = said(&recorder.span());
+    cancel(database(&recorder).call(&READ_USER, never_completes::<Result<(), Failure>>())).await;
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!((attributes["error.type"].as_str(), failed), ("cancelled", true));
-    assert_eq!(recorder.durations(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"], "cancelled");
+    assert_eq!(recorder.histogram_counts(DB_CLIENT_OPERATION_DURATION)[0].0["error.type"], "cancelled");
 }

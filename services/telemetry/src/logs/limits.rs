@@ -90,7 +90,7 @@ impl<P: LogProcessor> LogProcessor for Limited<P> {
         if self.exceeds(record) {
             *record = self.rebuild(record);
         }
-        self.delivery.give();
+        self.delivery.record_submitted();
         self.inner.emit(record, scope);
     }
 

@@ -12,7 +12,10 @@ use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::*;
 use crate::grpc::ServerLayer;
-use crate::testing::{Attributes, Recorder, Script, cancel, expected, never, nobody, said};
+use crate::testing::{
+    Attributes, Recorder, ScriptedBody, attributes_and_failed, cancel, expected, never_completes,
+    unused_address,
+};
 use opentelemetry_semantic_conventions::metric::RPC_SERVER_CALL_DURATION;
 
 const CHECK: &str = "grpc.health.v1.Health/Check";
@@ -68,8 +71,8 @@ async fn both_sides_of_a_call() {
             ("server.address", "127.0.0.1"),
         ]);
         all.extend(failed.then(|| ("error.type".to_owned(), code.to_owned())));
-        assert_eq!(without_ports(said(&client)), (all.clone(), failed));
-        let measured = here.durations(RPC_CLIENT_CALL_DURATION).remove(0);
+        assert_eq!(without_ports(attributes_and_failed(&client)), (all.clone(), failed));
+        let measured = here.histogram_counts(RPC_CLIENT_CALL_DURATION).remove(0);
         assert_eq!((without_ports((measured.0, failed)).0, measured.1), (all, 1));
 
         let server = there.wait_for_spans(1).await.remove(0);
@@ -85,13 +88,13 @@ async fn both_sides_of_a_call() {
             ("rpc.system.name", "grpc"),
             ("server.address", "127.0.0.1"),
         ]);
-        assert_eq!(without_ports(said(&server)), (all, false));
+        assert_eq!(without_ports(attributes_and_failed(&server)), (all, false));
         let all = expected([
             ("rpc.method", CHECK),
             ("rpc.response.status_code", code),
             ("rpc.system.name", "grpc"),
         ]);
-        assert_eq!(there.durations(RPC_SERVER_CALL_DURATION), [(all, 1)]);
+        assert_eq!(there.histogram_counts(RPC_SERVER_CALL_DURATION), [(all, 1)]);
     }
 }
 
@@ -106,12 +109,12 @@ async fn a_method_the_server_does_not_know_has_no_name() {
         endpoint.connect_lazy().oneshot(request).await.unwrap();
         let span = there.wait_for_spans(already + 1).await.remove(already);
         assert_eq!(span.name, "grpc");
-        let (attributes, failed) = said(&span);
+        let (attributes, failed) = attributes_and_failed(&span);
         assert_eq!(attributes["rpc.method"], "_OTHER");
         assert_eq!(attributes["rpc.method_original"].trim_start_matches('/'), path.trim_start_matches('/'));
         assert_eq!((attributes["error.type"].as_str(), failed), ("UNIMPLEMENTED", true));
     }
-    let series = there.durations(RPC_SERVER_CALL_DURATION);
+    let series = there.histogram_counts(RPC_SERVER_CALL_DURATION);
     assert_eq!(series.len(), 1, "one series for them all: {series:?}");
 }
 
@@ -127,17 +130,18 @@ async fn a_stream_ends_with_its_last_message() {
     assert!(here.spans().is_empty() && there.spans().is_empty());
     drop(stream);
 
-    let (attributes, failed) = said(&here.span());
+    let (attributes, failed) = attributes_and_failed(&here.span());
     assert_eq!((attributes["rpc.response.status_code"].as_str(), failed), ("CANCELLED", true));
-    let (attributes, failed) = said(&there.wait_for_spans(1).await[0]);
+    let (attributes, failed) = attributes_and_failed(&there.wait_for_spans(1).await[0]);
     assert_eq!((attributes["rpc.response.status_code"].as_str(), failed), ("CANCELLED", false));
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable() {
     let recorder = Recorder::new();
-    let status = HealthClient::new(channel(&recorder, &endpoint(nobody()))).check(ask("")).await.unwrap_err();
-    let (attributes, failed) = said(&recorder.span());
+    let status =
+        HealthClient::new(channel(&recorder, &endpoint(unused_address()))).check(ask("")).await.unwrap_err();
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!(attributes["rpc.response.status_code"], status::code_name(status.code()));
     assert_eq!(attributes["rpc.response.status_code"], "UNAVAILABLE");
     assert_eq!((attributes["error.type"].as_str(), failed), ("connect", true));
@@ -149,7 +153,7 @@ async fn a_deadline_of_the_channel_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts, and says nothing
     let endpoint = endpoint(listener.local_addr().unwrap()).timeout(Duration::from_millis(50));
     let status = HealthClient::new(channel(&here, &endpoint)).check(ask("")).await.unwrap_err();
-    let (attributes, failed) = said(&here.span());
+    let (attributes, failed) = attributes_and_failed(&here.span());
     assert_eq!(attributes["rpc.response.status_code"], status::code_name(status.code()));
     assert_eq!((attributes["error.type"].as_str(), failed), ("timeout", true));
 }
@@ -157,12 +161,13 @@ async fn a_deadline_of_the_channel_is_a_timeout() {
 #[tokio::test]
 async fn a_cancelled_call_says_so() {
     let recorder = Recorder::new();
-    let service = ClientLayer::of(recorder.scope())
-        .layer(tower::service_fn(|_: Request<()>| never::<Result<Response<Script>, Infallible>>()));
+    let service = ClientLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<()>| {
+        never_completes::<Result<Response<ScriptedBody>, Infallible>>()
+    }));
     cancel(service.oneshot(Request::post("/Echo/Say").body(()).unwrap())).await;
-    let (attributes, failed) = said(&recorder.span());
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!((attributes["error.type"].as_str(), failed), ("CANCELLED", true));
-    assert_eq!(recorder.durations(RPC_CLIENT_CALL_DURATION)[0].0["error.type"], "CANCELLED");
+    assert_eq!(recorder.histogram_counts(RPC_CLIENT_CALL_DURATION)[0].0["error.type"], "CANCELLED");
 }
 
 #[tokio::test]
@@ -171,10 +176,12 @@ async fn a_response_that_is_not_grpc_has_the_status_of_its_http() {
         let recorder = Recorder::new();
         let service =
             ClientLayer::of(recorder.scope()).layer(tower::service_fn(move |_: Request<()>| async move {
-                Ok::<_, Infallible>(Response::builder().status(http).body(Script::data(&["<html>"])).unwrap())
+                Ok::<_, Infallible>(
+                    Response::builder().status(http).body(ScriptedBody::data(&["<html>"])).unwrap(),
+                )
             }));
         let response = service.oneshot(Request::post("/Echo/Say").body(()).unwrap()).await.unwrap();
         response.into_body().collect().await.unwrap();
-        assert_eq!(said(&recorder.span()).0["rpc.response.status_code"], code);
+        assert_eq!(attributes_and_failed(&recorder.span()).0["rpc.response.status_code"], code);
     }
 }

@@ -5,11 +5,13 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::testing::{Attributes, PARENT, Recorder, Script, cancel, never, said};
+use crate::testing::{
+    Attributes, PARENT, Recorder, ScriptedBody, attributes_and_failed, cancel, never_completes,
+};
 
 /// Calls `Echo/Say` of a service that answers with `response`, reads the body to its end, and returns what the span
 /// says.
-async fn call(response: Response<Script>) -> (Attributes, bool) {
+async fn call(response: Response<ScriptedBody>) -> (Attributes, bool) {
     let recorder = Recorder::new();
     let mut response = Some(response);
     let service = ServerLayer::of(recorder.scope()).layer(tower::service_fn(move |_: Request<()>| {
@@ -18,8 +20,8 @@ async fn call(response: Response<Script>) -> (Attributes, bool) {
     }));
     let answer = service.oneshot(Request::post("/Echo/Say").body(()).unwrap()).await.unwrap();
     let _ = answer.into_body().collect().await;
-    let (attributes, failed) = said(&recorder.span());
-    let series = recorder.durations(RPC_SERVER_CALL_DURATION).remove(0).0;
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
+    let series = recorder.histogram_counts(RPC_SERVER_CALL_DURATION).remove(0).0;
     for name in ["rpc.method", "rpc.response.status_code", "error.type"] {
         assert_eq!(series.get(name), attributes.get(name), "span and metric differ");
     }
@@ -44,11 +46,11 @@ async fn only_what_the_server_is_to_blame_for_is_an_error() {
         ("16", "UNAUTHENTICATED", false),
         ("99", "UNKNOWN", true),
     ] {
-        let in_trailers = Response::new(Script::data(&["message"]).then_trailer("grpc-status", code));
+        let in_trailers = Response::new(ScriptedBody::data(&["message"]).then_trailer("grpc-status", code));
         let in_headers = Response::builder()
             .header("grpc-status", code)
             .header("grpc-message", "why")
-            .body(Script::data(&[]))
+            .body(ScriptedBody::data(&[]))
             .unwrap();
         for response in [in_trailers, in_headers] {
             let (attributes, span_failed) = call(response).await;
@@ -62,7 +64,7 @@ async fn only_what_the_server_is_to_blame_for_is_an_error() {
 #[tokio::test]
 async fn a_body_that_fails_is_an_error() {
     let (attributes, failed) =
-        call(Response::new(Script::data(&["message"]).then_fails(ErrorKind::BrokenPipe))).await;
+        call(Response::new(ScriptedBody::data(&["message"]).then_fails(ErrorKind::BrokenPipe))).await;
     assert_eq!(attributes["rpc.response.status_code"], "UNKNOWN");
     assert_eq!((attributes["error.type"].as_str(), failed), ("broken_pipe", true));
 }
@@ -75,8 +77,9 @@ async fn a_cancelled_call_is_over_and_an_elapsed_deadline_an_error() {
         (Some("0n"), "DEADLINE_EXCEEDED", true),
     ] {
         let recorder = Recorder::new();
-        let service = ServerLayer::of(recorder.scope())
-            .layer(tower::service_fn(|_: Request<()>| never::<Result<Response<Script>, Infallible>>()));
+        let service = ServerLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<()>| {
+            never_completes::<Result<Response<ScriptedBody>, Infallible>>()
+        }));
         let mut request = Request::post("/Echo/Say").header("traceparent", PARENT);
         if let Some(timeout) = timeout {
             request = request.header("grpc-timeout", timeout);
@@ -84,8 +87,8 @@ async fn a_cancelled_call_is_over_and_an_elapsed_deadline_an_error() {
         cancel(service.oneshot(request.body(()).unwrap())).await;
         let span = recorder.span();
         assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
-        let (attributes, span_failed) = said(&span);
+        let (attributes, span_failed) = attributes_and_failed(&span);
         assert_eq!((attributes["rpc.response.status_code"].as_str(), span_failed), (code, failed));
-        assert_eq!(recorder.durations(RPC_SERVER_CALL_DURATION)[0].1, 1);
+        assert_eq!(recorder.histogram_counts(RPC_SERVER_CALL_DURATION)[0].1, 1);
     }
 }

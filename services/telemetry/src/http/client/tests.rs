@@ -12,7 +12,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower::{BoxError, ServiceExt as _};
 
 use super::*;
-use crate::testing::{Recorder, Script, cancel, expected, never, nobody, reqwest_client, said, serve};
+use crate::testing::{
+    Recorder, ScriptedBody, attributes_and_failed, cancel, expected, never_completes, reqwest_client, serve,
+    unused_address,
+};
 
 type Body = Empty<bytes::Bytes>;
 
@@ -77,12 +80,12 @@ async fn spans_say_what_was_asked_and_answered() {
         let mut all = expected(always);
         all.extend(rest.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         let failed = all.contains_key("error.type");
-        assert_eq!(said(&span), (all.clone(), failed));
+        assert_eq!(attributes_and_failed(&span), (all.clone(), failed));
 
         for not_measured in ["url.full", "http.request.method_original"] {
             all.remove(not_measured);
         }
-        assert_eq!(recorder.durations(HTTP_CLIENT_REQUEST_DURATION), [(all, 1)]);
+        assert_eq!(recorder.histogram_counts(HTTP_CLIENT_REQUEST_DURATION), [(all, 1)]);
     }
 }
 
@@ -101,7 +104,7 @@ async fn a_failure_is_known_by_its_kind() {
             async move {
                 match outcome {
                     Some(error) => Err::<Response<Body>, BoxError>(error),
-                    None => never().await,
+                    None => never_completes().await,
                 }
             }
         }));
@@ -111,9 +114,9 @@ async fn a_failure_is_known_by_its_kind() {
         } else {
             answer.await.unwrap_err();
         }
-        let (attributes, failed) = said(&recorder.span());
+        let (attributes, failed) = attributes_and_failed(&recorder.span());
         assert_eq!((attributes["error.type"].as_str(), failed), (kind, true));
-        assert_eq!(recorder.durations(HTTP_CLIENT_REQUEST_DURATION)[0].0["error.type"], kind);
+        assert_eq!(recorder.histogram_counts(HTTP_CLIENT_REQUEST_DURATION)[0].0["error.type"], kind);
     }
 }
 
@@ -128,9 +131,10 @@ async fn reqwest_failures_are_known_by_their_kind() {
         assert!(stream.read(&mut request).await.unwrap() > 0);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
     });
-    let hangs = serve(Router::new().route("/", get(never::<()>))).await;
+    let hangs = serve(Router::new().route("/", get(never_completes::<()>))).await;
 
-    for (address, kind) in [(nobody(), "connect"), (hangs, "timeout"), (cut_short, "unexpected_eof")] {
+    for (address, kind) in [(unused_address(), "connect"), (hangs, "timeout"), (cut_short, "unexpected_eof")]
+    {
         let recorder = Recorder::new();
         let client = Client::of(reqwest_client(), recorder.scope());
         let timeout = Duration::from_millis(if kind == "timeout" { 50 } else { 10_000 });
@@ -139,7 +143,7 @@ async fn reqwest_failures_are_known_by_their_kind() {
             Ok(response) => assert!(response.bytes().await.is_err()),
             Err(error) => assert!(error.is_connect() || error.is_timeout()),
         }
-        let (attributes, failed) = said(&recorder.span());
+        let (attributes, failed) = attributes_and_failed(&recorder.span());
         assert_eq!((attributes["error.type"].as_str(), failed), (kind, true));
         assert_eq!(attributes.contains_key("http.response.status_code"), kind == "unexpected_eof");
     }
@@ -170,13 +174,13 @@ async fn the_context_goes_with_the_request() {
 async fn a_body_nobody_reads_is_no_error() {
     let recorder = Recorder::new();
     let service = ClientLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<Body>| async {
-        Ok::<_, Infallible>(Response::new(Script::data(&["a"]).then_hangs()))
+        Ok::<_, Infallible>(Response::new(ScriptedBody::data(&["a"]).then_hangs()))
     }));
     let mut body = service.oneshot(request("GET", "http://users/")).await.unwrap().into_body();
     body.frame().await.unwrap().unwrap();
     assert!(recorder.spans().is_empty());
     drop(body);
-    let (attributes, failed) = said(&recorder.span());
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!((attributes.get("error.type"), failed), (None, false));
 }
 
@@ -191,5 +195,5 @@ async fn an_exporter_is_not_observed() {
     let suppressed = Context::new().with_telemetry_suppressed();
     service.oneshot(request("GET", "http://collector/")).with_context(suppressed).await.unwrap();
     assert!(recorder.spans().is_empty());
-    assert!(recorder.durations(HTTP_CLIENT_REQUEST_DURATION).is_empty());
+    assert!(recorder.histogram_counts(HTTP_CLIENT_REQUEST_DURATION).is_empty());
 }

@@ -13,13 +13,16 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::span::{record_error, trace_id};
-use crate::testing::{PARENT, Recorder, Script, cancel, expected, never, reqwest_client, said, serve};
+use crate::testing::{
+    PARENT, Recorder, ScriptedBody, attributes_and_failed, cancel, expected, never_completes, reqwest_client,
+    serve,
+};
 
 fn app(recorder: &Recorder) -> Router {
     Router::new()
         .route("/users/{id}", get(|| async { "Ada" }))
         .route("/fails", get(|| async { StatusCode::BAD_GATEWAY }))
-        .route("/hangs", get(never::<()>))
+        .route("/hangs", get(never_completes::<()>))
         .layer(ServerLayer::of(recorder.scope()))
 }
 
@@ -117,7 +120,7 @@ async fn spans_say_what_was_asked_and_answered() {
         assert_eq!(span.span_kind, SpanKind::Server);
         let mut all = expected(always);
         all.extend(rest.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        assert_eq!(said(&span), (all, failed), "{name}");
+        assert_eq!(attributes_and_failed(&span), (all, failed), "{name}");
         assert_eq!(span.instrumentation_scope.name(), "telemetry");
         assert!(span.instrumentation_scope.schema_url().unwrap().ends_with("/1.42.0"));
     }
@@ -137,8 +140,8 @@ async fn a_request_is_measured() {
         ("network.protocol.version", "1.1"),
         ("url.scheme", "http"),
     ]);
-    assert_eq!(recorder.durations(HTTP_SERVER_REQUEST_DURATION), [(series, 1)]);
-    assert_eq!(recorder.buckets(HTTP_SERVER_REQUEST_DURATION), CALL_BUCKETS);
+    assert_eq!(recorder.histogram_counts(HTTP_SERVER_REQUEST_DURATION), [(series, 1)]);
+    assert_eq!(recorder.bucket_boundaries(HTTP_SERVER_REQUEST_DURATION), CALL_BUCKETS);
 }
 
 fn active(recorder: &Recorder) -> Vec<i64> {
@@ -177,11 +180,11 @@ async fn a_cancelled_request_is_counted_and_over() {
     let recorder = Recorder::new();
     cancel(app(&recorder).oneshot(get_request("/hangs"))).await;
 
-    let (attributes, failed) = said(&recorder.span());
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!((attributes["error.type"].as_str(), failed), ("cancelled", true));
     assert!(!attributes.contains_key("http.response.status_code"));
     assert_eq!(active(&recorder), [0]);
-    let durations = recorder.durations(HTTP_SERVER_REQUEST_DURATION);
+    let durations = recorder.histogram_counts(HTTP_SERVER_REQUEST_DURATION);
     assert_eq!((durations[0].0["error.type"].as_str(), durations[0].1), ("cancelled", 1));
 }
 
@@ -194,13 +197,16 @@ async fn a_panic_is_an_error() {
     let app = Router::new().route("/", get(panics)).layer(ServerLayer::of(recorder.scope()));
     let outcome = tokio::spawn(app.oneshot(get_request("/"))).await;
     assert!(outcome.is_err_and(|error| error.is_panic()));
-    let (attributes, failed) = said(&recorder.span());
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!((attributes["error.type"].as_str(), failed), ("panic", true));
     assert_eq!(active(&recorder), [0]);
 }
 
 /// The response of a service whose body is `script`.
-async fn answer(recorder: &Recorder, script: Script) -> Response<ResponseBody<Script, ServerCall>> {
+async fn answer(
+    recorder: &Recorder,
+    script: ScriptedBody,
+) -> Response<ResponseBody<ScriptedBody, ServerCall>> {
     let mut script = Some(script);
     let service = tower::service_fn(move |_: Request<()>| {
         let response = Response::new(script.take().unwrap());
@@ -212,14 +218,14 @@ async fn answer(recorder: &Recorder, script: Script) -> Response<ResponseBody<Sc
 #[tokio::test]
 async fn a_streamed_body_counts_until_its_end() {
     let recorder = Recorder::new();
-    let mut body = answer(&recorder, Script::data(&["a", "b"])).await.into_body();
+    let mut body = answer(&recorder, ScriptedBody::data(&["a", "b"])).await.into_body();
     for _ in 0..2 {
         body.frame().await.unwrap().unwrap();
         assert!(recorder.spans().is_empty(), "ended too early");
         assert_eq!(active(&recorder), [1]);
     }
     assert!(body.frame().await.is_none());
-    let (attributes, failed) = said(&recorder.span());
+    let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!((attributes.get("error.type"), failed), (None, false));
     assert_eq!(active(&recorder), [0]);
 }
@@ -227,8 +233,8 @@ async fn a_streamed_body_counts_until_its_end() {
 #[tokio::test]
 async fn a_body_cut_short_is_an_error() {
     for (script, error) in [
-        (Script::data(&["a"]).then_hangs(), "cancelled"),
-        (Script::data(&["a"]).then_fails(ErrorKind::ConnectionReset), "connection_reset"),
+        (ScriptedBody::data(&["a"]).then_hangs(), "cancelled"),
+        (ScriptedBody::data(&["a"]).then_fails(ErrorKind::ConnectionReset), "connection_reset"),
     ] {
         let recorder = Recorder::new();
         let mut body = answer(&recorder, script).await.into_body();
@@ -238,7 +244,7 @@ async fn a_body_cut_short_is_an_error() {
         } else {
             body.frame().await.unwrap().unwrap_err();
         }
-        let (attributes, failed) = said(&recorder.span());
+        let (attributes, failed) = attributes_and_failed(&recorder.span());
         assert_eq!((attributes["error.type"].as_str(), failed), (error, true));
         assert_eq!(attributes["http.response.status_code"], "200");
         assert_eq!(active(&recorder), [0]);
@@ -253,7 +259,7 @@ async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
         .route(
             "/announced",
             get(|| async {
-                let body = Body::new(Script::data(&["12", "345"]).then_hangs());
+                let body = Body::new(ScriptedBody::data(&["12", "345"]).then_hangs());
                 Response::builder().header("content-length", 5).body(body).unwrap()
             }),
         )
@@ -270,7 +276,7 @@ async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
         response.bytes().await.unwrap();
     }
     for span in recorder.wait_for_spans(4).await {
-        let (attributes, failed) = said(&span);
+        let (attributes, failed) = attributes_and_failed(&span);
         assert_eq!((attributes.get("error.type"), failed), (None, false), "{}", span.name);
     }
 }
@@ -282,7 +288,7 @@ async fn a_caller_who_hangs_up_cancels() {
     let response =
         reqwest_client().get(format!("http://{address}/hangs")).timeout(Duration::from_millis(50)).send();
     assert!(response.await.unwrap_err().is_timeout());
-    let (attributes, _) = said(&recorder.wait_for_spans(1).await[0]);
+    let (attributes, _) = attributes_and_failed(&recorder.wait_for_spans(1).await[0]);
     assert_eq!(attributes["error.type"], "cancelled");
     assert_eq!(active(&recorder), [0]);
 }
@@ -298,11 +304,11 @@ async fn a_recorded_error_is_the_one_error_type() {
     app.oneshot(get_request("/")).await.unwrap();
     let span = recorder.span();
     // `said` refuses an attribute that comes twice.
-    assert_eq!(said(&span).0["error.type"], "std::io::error::Error::Custom");
+    assert_eq!(attributes_and_failed(&span).0["error.type"], "std::io::error::Error::Custom");
     assert_eq!(span.status, opentelemetry::trace::Status::error("disk on fire"));
     assert_eq!(span.events.len(), 1);
     // A metric must not depend on what was sampled.
-    assert_eq!(recorder.durations(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"], "500");
+    assert_eq!(recorder.histogram_counts(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"], "500");
 }
 
 #[tokio::test]
@@ -315,7 +321,7 @@ async fn an_unsampled_request_is_measured_all_the_same() {
     let body = app.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(body.to_bytes(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert!(recorder.spans().is_empty());
-    assert_eq!(recorder.durations(HTTP_SERVER_REQUEST_DURATION)[0].1, 1);
+    assert_eq!(recorder.histogram_counts(HTTP_SERVER_REQUEST_DURATION)[0].1, 1);
 }
 
 #[tokio::test]
@@ -365,7 +371,7 @@ async fn what_a_caller_makes_up_is_kept_short() {
         .unwrap();
     let recorder = Recorder::new();
     app(&recorder).oneshot(request).await.unwrap();
-    let (attributes, _) = said(&recorder.span());
+    let (attributes, _) = attributes_and_failed(&recorder.span());
     for name in ["http.request.method_original", "url.path", "url.query", "user_agent.original"] {
         assert_eq!(attributes[name].len(), 1024, "{name}");
     }

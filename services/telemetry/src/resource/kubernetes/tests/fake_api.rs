@@ -185,7 +185,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             ([(header::CONTENT_TYPE, "application/json")], axum::body::Body::from_stream(half))
                 .into_response()
         }
-        Answer::Silence => crate::testing::never().await,
+        Answer::Silence => crate::testing::never_completes().await,
     }
 }
 
