@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Config is what the processor's section of a configuration says.
+// Config is the processor's configuration.
 type Config struct {
-	// Drain is how a stop is held.
+	// Drain configures how long a stop waits for queued data.
 	Drain DrainConfig `mapstructure:"drain"`
 }
 
-// DrainConfig says what a stop waits for.
+// DrainConfig configures what a stop waits for, and for how long.
 type DrainConfig struct {
-	// Timeout is the longest that a stop is held, over all pipelines. 0 holds it not at all.
+	// Timeout is the longest time that a stop waits, for all pipelines together. With 0, a stop does not wait.
 	Timeout time.Duration `mapstructure:"timeout"`
-	// Metrics is where this process tells its own metrics, in Prometheus' text format. There is no other way to ask an
-	// exporter for the size of its queue.
+	// Metrics is the URL of this process's own metrics in the Prometheus text format. There is no other way to read
+	// the size of an exporter's queue.
 	Metrics string `mapstructure:"metrics"`
-	// UntilZero names the metrics of which every series has to be 0. A queue counts what is on its way until it is
-	// delivered.
+	// UntilZero names the gauges to wait for: every series of each gauge must be 0. The size of a queue includes the
+	// batches that are being sent, until they are delivered.
 	UntilZero []string `mapstructure:"until_zero"`
-	// For is how long they have to stay 0: longer than the interval at which the slowest of them is brought up to date.
+	// For is how long the gauges must stay at 0. It must be longer than the slowest gauge's update interval.
 	For time.Duration `mapstructure:"for"`
 }
 
@@ -34,20 +34,20 @@ func defaultConfig() *Config {
 	}}
 }
 
-// Validate says what cannot be used, and what would do.
+// Validate returns an error for each unusable value. The error says which values are valid.
 func (c *DrainConfig) Validate() error {
 	var errs []error
 	if c.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("timeout is %v: it has to be 0s, which holds no stop, or more", c.Timeout))
+		errs = append(errs, fmt.Errorf("timeout is %v: use 0s, which disables the wait, or a positive duration", c.Timeout))
 	}
 	if c.For < 0 || c.For > c.Timeout && c.Timeout > 0 {
-		errs = append(errs, fmt.Errorf("for is %v: it has to be between 0s and timeout, which is %v", c.For, c.Timeout))
+		errs = append(errs, fmt.Errorf("for is %v: use a duration from 0s to timeout, which is %v", c.For, c.Timeout))
 	}
-	if at, err := url.Parse(c.Metrics); err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https" {
-		errs = append(errs, fmt.Errorf("metrics is %q: it has to be a URL, such as http://127.0.0.1:8888/metrics", c.Metrics))
+	if u, err := url.Parse(c.Metrics); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		errs = append(errs, fmt.Errorf("metrics is %q: use a URL such as http://127.0.0.1:8888/metrics", c.Metrics))
 	}
 	if len(c.UntilZero) == 0 {
-		errs = append(errs, errors.New("until_zero is empty: it has to name a metric, such as otelcol_exporter_queue_size"))
+		errs = append(errs, errors.New("until_zero is empty: name at least one gauge, such as otelcol_exporter_queue_size"))
 	}
 	return errors.Join(errs...)
 }

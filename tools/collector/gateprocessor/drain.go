@@ -15,16 +15,17 @@ import (
 )
 
 const (
-	// poll is how often metrics are looked at. It is what a stop with empty queues costs at most.
-	poll = 100 * time.Millisecond
-	// answerWithin is how long one look may take.
-	answerWithin = 2 * time.Second
-	// maxBody bounds what is read of an answer.
+	// pollInterval is the time between two reads of the metrics.
+	pollInterval = 100 * time.Millisecond
+	// requestTimeout limits one read of the metrics.
+	requestTimeout = 2 * time.Second
+	// maxBody limits the number of bytes that are read from a response.
 	maxBody = 16 << 20
 )
 
-// drain waits until there is nothing left. Gates that share one use it one after the other, as the Collector stops
-// them: the first starts the time, and what it has seen the others need not wait for again.
+// drain waits until no data is left in the queues. The Collector stops the gates that share a drain one after the
+// other. The first gate starts the timeout for all of them. If it has seen the gauges at 0 for long enough, the others
+// do not wait for that time again.
 type drain struct {
 	config    DrainConfig
 	logger    *zap.Logger
@@ -34,12 +35,13 @@ type drain struct {
 }
 
 func newDrain(config DrainConfig, logger *zap.Logger) *drain {
-	// A process asks itself: never through a proxy.
-	client := &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: answerWithin}
+	// The process reads its own metrics, so the request must not go through a proxy.
+	client := &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: requestTimeout}
 	return &drain{config: config, logger: logger, client: client}
 }
 
-// wait returns when everything has been 0 for long enough, or when the time is over; it says which.
+// wait returns when all gauges have been 0 for long enough, or when the timeout is over. If it had to wait, it logs the
+// result.
 func (d *drain) wait(ctx context.Context) {
 	if d.config.Timeout == 0 {
 		return
@@ -51,39 +53,39 @@ func (d *drain) wait(ctx context.Context) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, d.deadline)
 	defer cancel()
-	said := false
+	logged := false
 	for ctx.Err() == nil {
-		left, err := d.left(ctx)
+		remaining, err := d.remaining(ctx)
 		now := time.Now()
 		switch {
-		// Not knowing is no reason to think that nothing is left.
-		case err != nil || left != "":
+		// If the metrics cannot be read, the queues may still hold data.
+		case err != nil || remaining != "":
 			d.zeroSince = time.Time{}
-			if !said {
-				said = true
-				d.logger.Info("Holding the stop until nothing is left",
-					zap.String("left", left), zap.Error(err), zap.Duration("at_most", time.Until(d.deadline)))
+			if !logged {
+				logged = true
+				d.logger.Info("Waiting for the queues to drain before stopping",
+					zap.String("remaining", remaining), zap.Error(err), zap.Duration("timeout", time.Until(d.deadline)))
 			}
 		case d.zeroSince.IsZero():
 			d.zeroSince = now
 		}
 		if !d.zeroSince.IsZero() && now.Sub(d.zeroSince) >= d.config.For {
-			if said {
-				d.logger.Info("What was left is delivered", zap.Duration("waited", now.Sub(began)))
+			if logged {
+				d.logger.Info("The queues are drained", zap.Duration("waited", now.Sub(began)))
 			}
 			return
 		}
 		select {
 		case <-ctx.Done():
-			d.logger.Warn("Something is left, and the time for it is over",
-				zap.String("left", left), zap.Error(err), zap.Duration("waited", time.Since(began)))
-		case <-time.After(poll):
+			d.logger.Warn("Drain timeout exceeded, stopping with data left in the queues",
+				zap.String("remaining", remaining), zap.Error(err), zap.Duration("waited", time.Since(began)))
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
-// left names a series that is not 0 with its value; empty if all are.
-func (d *drain) left(ctx context.Context) (string, error) {
+// remaining returns the first series that is not 0, with its value. It returns an empty string if all series are 0.
+func (d *drain) remaining(ctx context.Context) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.config.Metrics, nil)
 	if err != nil {
 		return "", err
@@ -94,21 +96,21 @@ func (d *drain) left(ctx context.Context) (string, error) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answered %s", d.config.Metrics, response.Status)
+		return "", fmt.Errorf("%s returned status %s", d.config.Metrics, response.Status)
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(io.LimitReader(response.Body, maxBody))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", d.config.Metrics, err)
+		return "", fmt.Errorf("cannot parse the metrics of %s: %w", d.config.Metrics, err)
 	}
 	for _, name := range d.config.UntilZero {
-		family, there := families[name]
-		if !there {
-			return "", fmt.Errorf("%s has no %s", d.config.Metrics, name)
+		family, ok := families[name]
+		if !ok {
+			return "", fmt.Errorf("%s has no metric %s", d.config.Metrics, name)
 		}
 		for _, series := range family.GetMetric() {
 			if series.GetGauge() == nil {
-				return "", fmt.Errorf("%s of %s is no gauge: it says nothing of what is left", name, d.config.Metrics)
+				return "", fmt.Errorf("%s of %s is not a gauge, so it does not show what a queue holds", name, d.config.Metrics)
 			}
 			if value := series.GetGauge().GetValue(); value != 0 {
 				return fmt.Sprintf("%s{%s} = %v", name, labels(series.GetLabel()), value), nil
@@ -118,7 +120,7 @@ func (d *drain) left(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// labels tells the two that tell queues apart.
+// labels formats the two labels that identify a queue.
 func labels(all []*dto.LabelPair) string {
 	var text []string
 	for _, label := range all {

@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processorhelper"
 )
 
-// Type is the name in a configuration.
+// Type is the processor's name in a configuration file.
 var Type = component.MustNewType("sightline_gate")
 
 // NewFactory returns the processor's factory.
@@ -28,7 +28,8 @@ func NewFactory() processor.Factory {
 	)
 }
 
-// factory gives all gates of one configuration, which is one in each pipeline, the same drain: they share its time.
+// factory creates gates. Each pipeline has its own gate. Gates with the same configuration share one drain, and so one
+// timeout.
 type factory struct {
 	mu     sync.Mutex
 	drains map[component.Config]*drain
@@ -37,8 +38,8 @@ type factory struct {
 func (f *factory) gate(set processor.Settings, config component.Config) (*gate, []processorhelper.Option) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shared, there := f.drains[config]
-	if !there {
+	shared, ok := f.drains[config]
+	if !ok {
 		shared = newDrain(config.(*Config).Drain, set.Logger)
 		f.drains[config] = shared
 	}

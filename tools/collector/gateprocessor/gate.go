@@ -8,21 +8,22 @@ import (
 	"go.opentelemetry.io/collector/component"
 )
 
-// errStarting becomes UNAVAILABLE over gRPC and 503 over HTTP: whoever sends repeats it.
-var errStarting = errors.New("the pipeline is starting: send again")
+// errStarting becomes UNAVAILABLE over gRPC and 503 over HTTP. Senders retry after both.
+var errStarting = errors.New("the pipeline is still starting: retry")
 
-// gate is the one in a pipeline.
+// gate is the processor of one pipeline.
 type gate struct {
 	open  atomic.Bool
 	drain *drain
 }
 
-// start opens it. The Collector starts a component only when everything behind it has started.
+// start opens the gate. The Collector starts a component only when everything behind it has started.
 func (g *gate) start(context.Context, component.Host) error {
 	g.open.Store(true)
 	return nil
 }
 
+// pass returns an error while the gate is closed.
 func (g *gate) pass() error {
 	if g.open.Load() {
 		return nil
@@ -30,10 +31,10 @@ func (g *gate) pass() error {
 	return errStarting
 }
 
-// shutdown holds the stop. The Collector stops a component only when everything in front of it has stopped: nothing
-// more comes, and what is behind goes on working until this returns.
+// shutdown waits until the queues are empty. The Collector stops a component only when everything in front of it has
+// stopped, so no new data arrives. The components behind the gate keep working until shutdown returns.
 func (g *gate) shutdown(ctx context.Context) error {
-	// One that never started has nothing behind it to wait for.
+	// A gate that never started passed no data, so there is nothing to wait for.
 	if g.open.Load() {
 		g.drain.wait(ctx)
 	}

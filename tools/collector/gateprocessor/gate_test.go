@@ -26,8 +26,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A receiver, as in the Collector, in front of a gate.
-type lab struct {
+// receiverAndGate is an OTLP receiver in front of a gate, as in the Collector.
+type receiverAndGate struct {
 	gate     processor.Traces
 	receiver receiver.Traces
 	passed   *consumertest.TracesSink
@@ -63,87 +63,87 @@ func newGate(t *testing.T, f processor.Factory, config *Config, next *consumerte
 	return gate
 }
 
-func newLab(t *testing.T, config *Config) *lab {
+func newReceiverAndGate(t *testing.T, config *Config) *receiverAndGate {
 	t.Helper()
-	l := &lab{passed: &consumertest.TracesSink{}}
-	l.gate = newGate(t, NewFactory(), config, l.passed)
+	r := &receiverAndGate{passed: &consumertest.TracesSink{}}
+	r.gate = newGate(t, NewFactory(), config, r.passed)
 
 	factory := otlpreceiver.NewFactory()
 	otlp := factory.CreateDefaultConfig().(*otlpreceiver.Config)
-	at := freePort(t)
-	l.http = "http://" + freePort(t) + "/v1/traces"
-	otlp.Protocols.GRPC.GetOrInsertDefault().NetAddr.Endpoint = at
-	otlp.Protocols.HTTP.GetOrInsertDefault().ServerConfig.NetAddr.Endpoint = strings.Split(l.http, "/")[2]
+	grpcAddress := freePort(t)
+	r.http = "http://" + freePort(t) + "/v1/traces"
+	otlp.Protocols.GRPC.GetOrInsertDefault().NetAddr.Endpoint = grpcAddress
+	otlp.Protocols.HTTP.GetOrInsertDefault().ServerConfig.NetAddr.Endpoint = strings.Split(r.http, "/")[2]
 	id, telemetry := settings(factory.Type())
 	var err error
-	l.receiver, err = factory.CreateTraces(
-		t.Context(), receiver.Settings{ID: id, TelemetrySettings: telemetry}, otlp, l.gate,
+	r.receiver, err = factory.CreateTraces(
+		t.Context(), receiver.Settings{ID: id, TelemetrySettings: telemetry}, otlp, r.gate,
 	)
 	check(t, err)
-	// Before the gate, as the Collector may do with those of another pipeline.
-	check(t, l.receiver.Start(t.Context(), componenttest.NewNopHost()))
-	t.Cleanup(func() { check(t, l.receiver.Shutdown(context.Background())) })
+	// The receiver starts before the gate, as it can in the Collector when another pipeline uses it too.
+	check(t, r.receiver.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() { check(t, r.receiver.Shutdown(context.Background())) })
 
-	connection, err := grpc.NewClient(at, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(grpcAddress, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	check(t, err)
 	t.Cleanup(func() { connection.Close() })
-	l.grpc = ptraceotlp.NewGRPCClient(connection)
-	return l
+	r.grpc = ptraceotlp.NewGRPCClient(connection)
+	return r
 }
 
-func (l *lab) sendByGRPC(t *testing.T) codes.Code {
+func (r *receiverAndGate) sendByGRPC(t *testing.T) codes.Code {
 	t.Helper()
 	data := ptrace.NewTraces()
 	data.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("one")
-	_, err := l.grpc.Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(data))
+	_, err := r.grpc.Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(data))
 	return status.Code(err)
 }
 
-func (l *lab) sendByHTTP(t *testing.T) int {
+func (r *receiverAndGate) sendByHTTP(t *testing.T) int {
 	t.Helper()
 	body := `{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"one"}]}]}]}`
-	response, err := http.Post(l.http, "application/json", strings.NewReader(body))
+	response, err := http.Post(r.http, "application/json", strings.NewReader(body))
 	check(t, err)
 	defer response.Body.Close()
 	return response.StatusCode
 }
 
-func TestDataIsRefusedForAnotherTimeUntilTheGateHasStarted(t *testing.T) {
-	l := newLab(t, defaultConfig())
-	if code := l.sendByGRPC(t); code != codes.Unavailable {
-		t.Errorf("over gRPC the answer is %v", code)
+func TestRejectsDataWithRetryableErrorUntilStarted(t *testing.T) {
+	r := newReceiverAndGate(t, defaultConfig())
+	if code := r.sendByGRPC(t); code != codes.Unavailable {
+		t.Errorf("status over gRPC: %v", code)
 	}
-	if code := l.sendByHTTP(t); code != http.StatusServiceUnavailable {
-		t.Errorf("over HTTP the answer is %v", code)
+	if code := r.sendByHTTP(t); code != http.StatusServiceUnavailable {
+		t.Errorf("status over HTTP: %v", code)
 	}
-	if count := l.passed.SpanCount(); count != 0 {
-		t.Fatalf("%d spans passed", count)
+	if count := r.passed.SpanCount(); count != 0 {
+		t.Fatalf("%d spans passed the gate", count)
 	}
 
-	check(t, l.gate.Start(t.Context(), componenttest.NewNopHost()))
-	if code := l.sendByGRPC(t); code != codes.OK {
-		t.Errorf("over gRPC the answer is %v", code)
+	check(t, r.gate.Start(t.Context(), componenttest.NewNopHost()))
+	if code := r.sendByGRPC(t); code != codes.OK {
+		t.Errorf("status over gRPC: %v", code)
 	}
-	if code := l.sendByHTTP(t); code != http.StatusOK {
-		t.Errorf("over HTTP the answer is %v", code)
+	if code := r.sendByHTTP(t); code != http.StatusOK {
+		t.Errorf("status over HTTP: %v", code)
 	}
-	if count := l.passed.SpanCount(); count != 2 {
-		t.Errorf("%d spans passed", count)
+	if count := r.passed.SpanCount(); count != 2 {
+		t.Errorf("%d spans passed the gate", count)
 	}
 }
 
-// A process that tells how much is in its queues.
+// queues serves the metrics of a process with two queues.
 type queues struct {
 	*httptest.Server
 	traces, logs atomic.Int64
-	looks        atomic.Int64
+	requests     atomic.Int64
 	broken       atomic.Bool
 }
 
 func newQueues(t *testing.T) *queues {
 	q := &queues{}
 	q.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		q.looks.Add(1)
+		q.requests.Add(1)
 		if q.broken.Load() {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
@@ -167,9 +167,10 @@ func (q *queues) config(timeout time.Duration) *Config {
 	return config
 }
 
-// Long enough never to be reached in a test that passes.
-const never = time.Minute
+// farAway is a timeout that a passing test never reaches.
+const farAway = time.Minute
 
+// stop stops the gate in the background and sends the time that this took.
 func stop(t *testing.T, gate processor.Traces) <-chan time.Duration {
 	t.Helper()
 	ended := make(chan time.Duration, 1)
@@ -183,74 +184,75 @@ func stop(t *testing.T, gate processor.Traces) <-chan time.Duration {
 	return ended
 }
 
-func started(t *testing.T, config *Config) processor.Traces {
+func startedGate(t *testing.T, config *Config) processor.Traces {
 	t.Helper()
 	gate := newGate(t, NewFactory(), config, &consumertest.TracesSink{})
 	check(t, gate.Start(t.Context(), componenttest.NewNopHost()))
 	return gate
 }
 
-func (q *queues) isLookedAt(t *testing.T, times int64) {
+// awaitRequests waits until the metrics have been read that many times.
+func (q *queues) awaitRequests(t *testing.T, times int64) {
 	t.Helper()
-	for until := q.looks.Load() + times; q.looks.Load() < until; time.Sleep(time.Millisecond) {
+	for until := q.requests.Load() + times; q.requests.Load() < until; time.Sleep(time.Millisecond) {
 		if t.Context().Err() != nil {
-			t.Fatal("nobody looks")
+			t.Fatal("nobody reads the metrics")
 		}
 	}
 }
 
-func holds(t *testing.T, ended <-chan time.Duration, why string) {
+func expectWaiting(t *testing.T, ended <-chan time.Duration, why string) {
 	t.Helper()
 	select {
 	case <-ended:
-		t.Fatalf("the stop is not held: %s", why)
+		t.Fatalf("the gate stopped too early: %s", why)
 	default:
 	}
 }
 
-func TestAStopIsHeldUntilEveryQueueIsEmpty(t *testing.T) {
+func TestStopWaitsUntilEveryQueueIsEmpty(t *testing.T) {
 	q := newQueues(t)
 	q.traces.Store(1000)
 	q.logs.Store(10)
-	ended := stop(t, started(t, q.config(never)))
-	q.isLookedAt(t, 2)
-	holds(t, ended, "nothing is delivered")
+	ended := stop(t, startedGate(t, q.config(farAway)))
+	q.awaitRequests(t, 2)
+	expectWaiting(t, ended, "both queues hold data")
 	q.traces.Store(0)
-	q.isLookedAt(t, 2)
-	holds(t, ended, "logs are left")
+	q.awaitRequests(t, 2)
+	expectWaiting(t, ended, "the queue of logs holds data")
 	q.logs.Store(0)
 	<-ended
 }
 
-func TestAStopWithEmptyQueuesIsNotHeld(t *testing.T) {
+func TestStopDoesNotWaitForEmptyQueues(t *testing.T) {
 	q := newQueues(t)
-	if took := <-stop(t, started(t, q.config(never))); took > 5*time.Second {
-		t.Errorf("it took %v", took)
+	if took := <-stop(t, startedGate(t, q.config(farAway))); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
 	}
-	if looks := q.looks.Load(); looks != 1 {
-		t.Errorf("it looked %d times", looks)
+	if requests := q.requests.Load(); requests != 1 {
+		t.Errorf("%d requests for metrics", requests)
 	}
 }
 
-func TestAStopIsHeldWhileNothingIsKnown(t *testing.T) {
+func TestStopWaitsWhileMetricsAreUnavailable(t *testing.T) {
 	q := newQueues(t)
 	q.broken.Store(true)
-	ended := stop(t, started(t, q.config(never)))
-	q.isLookedAt(t, 2)
-	holds(t, ended, "no metrics")
+	ended := stop(t, startedGate(t, q.config(farAway)))
+	q.awaitRequests(t, 2)
+	expectWaiting(t, ended, "the metrics cannot be read")
 	q.broken.Store(false)
 	<-ended
 
 	for _, name := range []string{"otelcol_exporter_queue_length", "otelcol_exporter_sent_spans_total"} {
-		config := q.config(2 * poll)
+		config := q.config(2 * pollInterval)
 		config.Drain.UntilZero = append(config.Drain.UntilZero, name)
-		if took := <-stop(t, started(t, config)); took < 2*poll {
-			t.Errorf("with %s, which does not tell, it took %v", name, took)
+		if took := <-stop(t, startedGate(t, config)); took < 2*pollInterval {
+			t.Errorf("with %s, which is not a gauge of these metrics, stopping took %v", name, took)
 		}
 	}
 }
 
-// stopThree stops the gates of three pipelines, one after the other, as the Collector does.
+// stopThree stops the gates of three pipelines one after the other, as the Collector does. It returns the total time.
 func stopThree(t *testing.T, config *Config) (took time.Duration) {
 	t.Helper()
 	f := NewFactory()
@@ -266,58 +268,59 @@ func stopThree(t *testing.T, config *Config) (took time.Duration) {
 	return took
 }
 
-func TestAStopIsHeldNoLongerThanItMay(t *testing.T) {
+func TestStopWaitsNoLongerThanTimeout(t *testing.T) {
 	q := newQueues(t)
 	q.traces.Store(1)
-	took := stopThree(t, q.config(5*poll))
-	// Three gates share one time.
-	if took < 5*poll || took > 10*poll {
-		t.Errorf("three gates took %v", took)
+	took := stopThree(t, q.config(5*pollInterval))
+	// The three gates share one timeout.
+	if took < 5*pollInterval || took > 10*pollInterval {
+		t.Errorf("stopping three gates took %v", took)
 	}
 
-	q.looks.Store(0)
-	<-stop(t, started(t, q.config(0)))
-	// Nor is one held that did not come to its start.
-	<-stop(t, newGate(t, NewFactory(), q.config(never), &consumertest.TracesSink{}))
-	if looks := q.looks.Load(); looks != 0 {
-		t.Errorf("it looked %d times", looks)
+	q.requests.Store(0)
+	// With timeout 0, a gate does not wait.
+	<-stop(t, startedGate(t, q.config(0)))
+	// A gate that never started does not wait.
+	<-stop(t, newGate(t, NewFactory(), q.config(farAway), &consumertest.TracesSink{}))
+	if requests := q.requests.Load(); requests != 0 {
+		t.Errorf("%d requests for metrics", requests)
 	}
 }
 
-func TestZeroHasToLast(t *testing.T) {
+func TestQueuesMustStayEmpty(t *testing.T) {
 	q := newQueues(t)
-	config := q.config(never)
-	config.Drain.For = 5 * poll
-	ended := stop(t, started(t, config))
-	q.isLookedAt(t, 2)
-	holds(t, ended, "it was empty for too short a time")
+	config := q.config(farAway)
+	config.Drain.For = 5 * pollInterval
+	ended := stop(t, startedGate(t, config))
+	q.awaitRequests(t, 2)
+	expectWaiting(t, ended, "the queues were empty for too short a time")
 	q.traces.Store(1)
-	q.isLookedAt(t, 8)
-	holds(t, ended, "it is no longer empty")
+	q.awaitRequests(t, 8)
+	expectWaiting(t, ended, "a queue holds data again")
 	q.traces.Store(0)
 	<-ended
 
-	// What the first of three gates has seen, the others believe.
-	config.Drain.For = 10 * poll
-	if took := stopThree(t, config); took < 10*poll || took > 20*poll {
-		t.Errorf("three gates took %v", took)
+	// If the first gate has seen empty queues for long enough, the other two do not wait again.
+	config.Drain.For = 10 * pollInterval
+	if took := stopThree(t, config); took < 10*pollInterval || took > 20*pollInterval {
+		t.Errorf("stopping three gates took %v", took)
 	}
 }
 
-func TestAnUnusableConfigurationIsRefusedWithAdvice(t *testing.T) {
+func TestRejectsUnusableConfigurationWithAdvice(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*DrainConfig)
-		says   string
+		want   string
 	}{
-		"timeout":    {func(c *DrainConfig) { c.Timeout = -1 }, "timeout is -1ns: it has to be 0s"},
-		"for":        {func(c *DrainConfig) { c.Timeout, c.For = 1, 2 }, "for is 2ns: it has to be between 0s and timeout"},
-		"metrics":    {func(c *DrainConfig) { c.Metrics = "127.0.0.1:8888" }, `metrics is "127.0.0.1:8888": it has to be`},
+		"timeout":    {func(c *DrainConfig) { c.Timeout = -1 }, "timeout is -1ns: use 0s"},
+		"for":        {func(c *DrainConfig) { c.Timeout, c.For = 1, 2 }, "for is 2ns: use a duration from 0s to timeout"},
+		"metrics":    {func(c *DrainConfig) { c.Metrics = "127.0.0.1:8888" }, `metrics is "127.0.0.1:8888": use a URL`},
 		"until_zero": {func(c *DrainConfig) { c.UntilZero = nil }, "until_zero is empty"},
 	} {
 		config := defaultConfig()
 		check(t, config.Drain.Validate())
 		test.change(&config.Drain)
-		if err := config.Drain.Validate(); err == nil || !strings.Contains(err.Error(), test.says) {
+		if err := config.Drain.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
