@@ -1,18 +1,26 @@
 //! The shortest service: `cargo run -p telemetry --example minimal`, then `curl localhost:3000/hello/you`.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use axum::extract::Path;
 use axum::{Router, routing::get};
+use telemetry::settings::{Env, SettingsError, parse};
 use telemetry::{Running, run, service};
 
 fn main() -> ExitCode {
-    run(service!(), |_env| Ok(()), serve)
+    run(service!(), read_address, serve)
 }
 
-async fn serve((): (), running: Running) -> std::io::Result<()> {
+/// Reads the address to listen on. The Helm chart sets this variable.
+fn read_address(env: &dyn Env) -> Result<SocketAddr, SettingsError> {
+    let default = SocketAddr::from(([127, 0, 0, 1], 3000));
+    parse(env, "SIGHTLINE_HTTP_ADDRESS", default, "use an IP address and a port, such as 127.0.0.1:3000")
+}
+
+async fn serve(address: SocketAddr, running: Running) -> std::io::Result<()> {
     let app = Router::new().route("/hello/{name}", get(hello)).layer(telemetry::http::server_layer());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let listener = tokio::net::TcpListener::bind(address).await?;
     running.ready();
     axum::serve(listener, app).with_graceful_shutdown(async move { running.stopping().await }).await
 }

@@ -1,5 +1,6 @@
-//! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet. It is a port of its own, so that
-//! nobody outside reaches it by way of the service, and its requests are not traced.
+//! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet's probes.
+//!
+//! It is not the service's port, so clients of the service cannot reach it. Its requests are not traced.
 
 use std::io;
 use std::sync::Arc;
@@ -15,11 +16,14 @@ use tokio::sync::watch;
 
 use crate::settings::Admin;
 
-/// Where a process is in its life.
+/// The phase of a service's life. It determines the response of `/readyz`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// The service does not accept requests yet.
     Starting,
+    /// The service accepts requests.
     Ready,
+    /// The service finishes the requests in flight and accepts no new ones.
     Stopping,
 }
 
@@ -28,33 +32,33 @@ pub(crate) async fn bind(settings: &Admin) -> io::Result<TcpListener> {
     TcpListener::bind((settings.host.as_str(), settings.port)).await
 }
 
-/// What the admin port serves.
+/// Returns the routes of the admin port. `phase` carries the current phase to `/readyz`.
 pub(crate) fn router(registry: prometheus::Registry, phase: watch::Receiver<Phase>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Arc::new(Admitted { registry, phase }))
+        .with_state(Arc::new(AdminState { registry, phase }))
 }
 
-struct Admitted {
+struct AdminState {
     registry: prometheus::Registry,
     phase: watch::Receiver<Phase>,
 }
 
-async fn metrics(State(state): State<Arc<Admitted>>) -> Response {
+async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
     match encoder.encode(&state.registry.gather(), &mut text) {
         Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
         Err(error) => {
-            tracing::error!(error = crate::error::chain(&error), "metrics cannot be written for Prometheus");
+            tracing::error!(error = crate::error::chain(&error), "metrics cannot be encoded for Prometheus");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-async fn ready(State(state): State<Arc<Admitted>>) -> (StatusCode, &'static str) {
+async fn ready(State(state): State<Arc<AdminState>>) -> (StatusCode, &'static str) {
     match *state.phase.borrow() {
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Phase::Ready => (StatusCode::OK, "ready\n"),

@@ -1,4 +1,4 @@
-//! What can go wrong at the start and at the end, and how an error is written on one line.
+//! Errors at start and at shutdown, and the formatting of an error on one line.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -7,50 +7,67 @@ use crate::settings::SettingsError;
 use crate::text;
 use crate::tls::TlsError;
 
-/// Why telemetry could not be started.
+/// The reason why telemetry could not be started.
+///
+/// [`run`](crate::run) prints it. It exits with code 64 for [`Settings`](Self::Settings) and
+/// [`Certificates`](Self::Certificates), because a restart does not help there, and with code 1 for the others.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting cannot be used.
+    /// A setting has a value that cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The files of mutual TLS cannot be used.
-    #[error(
-        "OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE and …_CLIENT_KEY must name readable PEM files that belong \
-         together"
-    )]
+    /// The TLS files of the OTLP exporters cannot be used. The source names the file.
+    #[error("OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE or …_CLIENT_KEY cannot be used")]
     Certificates(#[source] TlsError),
     /// An exporter cannot be built.
     #[error("the {signal} exporter cannot be built: {reason}")]
     Exporter {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// What the SDK says.
+        /// The SDK's error message.
         reason: String,
     },
-    /// The thread that exporters run on cannot be started.
-    #[error("the exporters' thread cannot be started")]
+    /// A thread or a Tokio runtime cannot be started.
+    #[error("a thread or runtime cannot be started")]
     Thread(#[source] std::io::Error),
-    /// Something else in this process has set up `tracing` before.
-    #[error("`tracing` is already set up in this process; start telemetry before, or instead")]
+    /// The process already has a global `tracing` subscriber.
+    #[error("this process already has a global `tracing` subscriber; remove the code that installs it")]
     Subscriber(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl StartError {
-    /// Whether a setting is to blame, the files it names included: starting again will not help.
-    pub(crate) fn is_of_settings(&self) -> bool {
+    /// Whether the cause is a setting or a file that a setting names, so that a restart does not help.
+    pub(crate) fn is_settings_error(&self) -> bool {
         matches!(self, Self::Settings(_) | Self::Certificates(_))
     }
 }
 
-/// What was not delivered when telemetry was shut down.
+/// The telemetry that was lost between start and shutdown.
+///
+/// ```
+/// let error = telemetry::ShutdownError { lost: vec!["7 of 120 spans to otlp".to_owned()] };
+/// assert_eq!(error.to_string(), "telemetry was lost: 7 of 120 spans to otlp");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("telemetry was lost: {}", lost.join("; "))]
 pub struct ShutdownError {
-    /// A line for each exporter that could not deliver all it was given.
+    /// One entry for each exporter that lost something, such as `7 of 120 spans to otlp`.
     pub lost: Vec<String>,
 }
 
-/// An error with all its sources on one line, none repeated, and no longer than an attribute may be.
+/// Formats an error and its sources on one line, separated by colons.
+///
+/// A source is left out if the line already ends with its text. The line has at most 1024 bytes, which is the limit
+/// for one attribute.
+///
+/// ```
+/// use std::io::{Error, ErrorKind};
+///
+/// use telemetry::{StartError, chain};
+///
+/// let error = StartError::Thread(Error::from(ErrorKind::OutOfMemory));
+/// assert_eq!(chain(&error), "a thread or runtime cannot be started: out of memory");
+/// ```
 pub fn chain<E: Error + ?Sized>(error: &E) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
@@ -71,25 +88,25 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("{said}")]
-    struct Told {
-        said: String,
-        source: Option<Box<Told>>,
+    #[error("{message}")]
+    struct TestError {
+        message: String,
+        source: Option<Box<TestError>>,
     }
 
-    fn told(said: &str, source: Option<Told>) -> Told {
-        Told { said: said.to_owned(), source: source.map(Box::new) }
+    fn error(message: &str, source: Option<TestError>) -> TestError {
+        TestError { message: message.to_owned(), source: source.map(Box::new) }
     }
 
     #[test]
-    fn every_source_is_told_once() {
-        let error = told("no order", Some(told("no connection: refused", Some(told("refused", None)))));
+    fn includes_each_source_once() {
+        let error = error("no order", Some(error("no connection: refused", Some(error("refused", None)))));
         assert_eq!(chain(&error), "no order: no connection: refused");
     }
 
     #[test]
-    fn a_line_is_bounded_in_whole_characters() {
-        let error = told(&"ä".repeat(2 * text::MAX), Some(told("more", None)));
+    fn truncates_a_long_line_between_characters() {
+        let error = error(&"ä".repeat(2 * text::MAX), Some(error("more", None)));
         let line = chain(&error);
         assert!(line.len() <= text::MAX && line.chars().all(|character| character == 'ä'), "{}", line.len());
     }

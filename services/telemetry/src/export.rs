@@ -1,9 +1,9 @@
-//! Exporters on a thread of their own, and the count of what they delivered.
+//! A dedicated thread for exporters, and counters of what they deliver.
 //!
-//! The SDK's batch processors have threads but no runtime. If exporters borrowed the service's runtime, a
-//! shutdown from async code on one worker thread would wait for itself and lose every span. So input and output
-//! happen on a current-thread runtime that nothing else uses, inside a suppressed scope: what happens on that
-//! thread is never itself traced.
+//! The SDK's batch processors have threads but no Tokio runtime. If exporters used the service's runtime, a shutdown
+//! from async code on the only worker thread would wait for itself and lose every span. Exporters therefore do their
+//! input and output on a current-thread runtime that nothing else uses. Its thread suppresses telemetry, so exports
+//! are not traced.
 
 use std::fmt;
 use std::io;
@@ -23,7 +23,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The thread that exporters do their input and output on. It ends when this is dropped.
+/// The thread for the input and output of exporters. Dropping this value ends the thread.
 #[derive(Debug)]
 pub(crate) struct ExportThread {
     handle: Handle,
@@ -38,7 +38,7 @@ impl ExportThread {
         let (stop, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name("telemetry-export".into()).spawn(move || {
             let _suppressed = Context::enter_telemetry_suppressed_scope();
-            // An error means that the sender is gone, which is how the thread is told to end.
+            // The result is always an error: the sender is only ever dropped.
             let _ = runtime.block_on(stopped);
         })?;
         Ok(Self { handle, _stop: stop })
@@ -49,31 +49,35 @@ impl ExportThread {
     }
 }
 
-/// How much one exporter was given and how much of it arrived.
+/// Counters for one exporter: the items submitted to it, and the items that it delivered.
+///
+/// An item is a span or a log record. It counts as submitted before it enters the queue, so the difference includes
+/// items that a full queue dropped.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    /// For example `spans to otlp`.
-    what: &'static str,
-    given: AtomicU64,
+    /// The items and their destination, for example `spans to otlp`.
+    label: &'static str,
+    submitted: AtomicU64,
     delivered: AtomicU64,
     closed: AtomicBool,
 }
 
 impl Delivery {
-    pub(crate) fn new(what: &'static str) -> Arc<Self> {
+    pub(crate) fn new(label: &'static str) -> Arc<Self> {
         Arc::new(Self {
-            what,
-            given: AtomicU64::new(0),
+            label,
+            submitted: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         })
     }
 
+    /// Counts one submitted item.
     pub(crate) fn record_submitted(&self) {
-        self.given.fetch_add(1, Ordering::Relaxed);
+        self.submitted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// From here on nothing more is to be given.
+    /// Marks the exporter as closed. Callers check [`is_closed`](Self::is_closed) and submit nothing more.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
@@ -82,35 +86,40 @@ impl Delivery {
         self.closed.load(Ordering::Relaxed)
     }
 
-    fn deliver(&self, count: usize) {
+    fn record_delivered(&self, count: usize) {
         self.delivered.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// A line about what did not arrive, if anything did not.
-    pub(crate) fn lost(&self) -> Option<String> {
-        let given = self.given.load(Ordering::Relaxed);
+    /// Describes the loss, for example `7 of 120 spans to otlp`. Returns `None` if everything was delivered.
+    pub(crate) fn describe_loss(&self) -> Option<String> {
+        let submitted = self.submitted.load(Ordering::Relaxed);
         let delivered = self.delivered.load(Ordering::Relaxed);
-        (given > delivered).then(|| format!("{} of {given} {}", given - delivered, self.what))
+        (submitted > delivered).then(|| format!("{} of {submitted} {}", submitted - delivered, self.label))
     }
 }
 
-/// An exporter whose work happens inside the export thread's runtime and is counted.
+/// Runs the exporter `inner` on the export thread's runtime and counts what it delivers.
 pub(crate) struct Exporter<E> {
     inner: E,
     handle: Handle,
-    budget: Duration,
+    batch_timeout: Duration,
     delivery: Arc<Delivery>,
 }
 
 impl<E> Exporter<E> {
-    /// `budget` is how long one batch may meet connections that break.
-    pub(crate) fn new(inner: E, thread: &ExportThread, budget: Duration, delivery: Arc<Delivery>) -> Self {
-        Self { inner, handle: thread.handle().clone(), budget, delivery }
+    /// `batch_timeout` limits how long one batch is exported again after broken connections.
+    pub(crate) fn new(
+        inner: E,
+        thread: &ExportThread,
+        batch_timeout: Duration,
+        delivery: Arc<Delivery>,
+    ) -> Self {
+        Self { inner, handle: thread.handle().clone(), batch_timeout, delivery }
     }
 
-    /// Waits for the export, which happens on the other thread.
-    fn run<F: Future<Output = OTelSdkResult>>(&self, attempt: impl Fn() -> F) -> OTelSdkResult {
-        self.handle.block_on(over_broken_connections(attempt, self.budget))
+    /// Runs one export and blocks the calling thread until it ends.
+    fn block_on<F: Future<Output = OTelSdkResult>>(&self, export: impl Fn() -> F) -> OTelSdkResult {
+        self.handle.block_on(retry_broken_connections(export, self.batch_timeout))
     }
 }
 
@@ -120,44 +129,47 @@ impl<E> fmt::Debug for Exporter<E> {
     }
 }
 
-/// Between two connections that break, at first and at most. What breaks all of them is not to be kept busy.
-const PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(3);
+/// The first pause after a broken connection. It doubles each time, up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(3);
 
-/// Exports again when the connection broke before the answer, as it does when an agent is killed, for as long as new
-/// attempts may begin.
+/// Repeats an export when its connection breaks before the response, for example because the agent was killed. It
+/// starts no new export after `batch_timeout`.
 ///
-/// The exporter tries again after other failures, and not after these: tonic reports them as the status `Unknown` or
-/// `Internal`, which OTLP says not to repeat when a server answers it. No server has answered here. The batch may have
-/// arrived, so it may arrive twice; a store knows a span by its id.
-async fn over_broken_connections<F: Future<Output = OTelSdkResult>>(
-    attempt: impl Fn() -> F,
-    budget: Duration,
+/// The SDK's exporter repeats other failures, but not this one: tonic reports a broken connection as the status
+/// `Unknown` or `Internal`, and [OTLP] forbids a retry when a server responds with one of these. In this case no server
+/// has responded. The batch may have arrived, so it can arrive twice; a store identifies a span by its ID. The SDK's
+/// own timeout starts again with each export, so a batch can take up to twice `batch_timeout`.
+///
+/// [OTLP]: https://opentelemetry.io/docs/specs/otlp/#failures
+async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
+    export: impl Fn() -> F,
+    batch_timeout: Duration,
 ) -> OTelSdkResult {
-    let begun = Instant::now();
-    let mut pause = PAUSE;
+    let started = Instant::now();
+    let mut backoff = MIN_BACKOFF;
     loop {
-        let outcome = attempt().await;
-        if !outcome.as_ref().is_err_and(is_broken_connection) || begun.elapsed() + pause >= budget {
-            return outcome;
+        let result = export().await;
+        if !result.as_ref().is_err_and(is_broken_connection) || started.elapsed() + backoff >= batch_timeout {
+            return result;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(MAX_PAUSE);
+        tokio::time::sleep(backoff).await;
+        backoff = (backoff * 2).min(MAX_BACKOFF);
     }
 }
 
-/// The error's text is all there is of it. Only a failure on this side has a cause, which stands behind the status.
+/// Recognizes a broken connection by the error's text, because the SDK passes on nothing else. The text has a cause
+/// after the status only if the failure occurred on this side.
 fn is_broken_connection(error: &OTelSdkError) -> bool {
     let OTelSdkError::InternalFailure(reason) = error else { return false };
-    ["gRPC code: Unknown: ", "gRPC code: Internal: "].iter().any(|broken| reason.contains(broken))
+    ["gRPC code: Unknown: ", "gRPC code: Internal: "].iter().any(|status| reason.contains(status))
 }
 
-// The SDK calls `export` from a thread of the batch processor and waits for it there, so that waiting for the
-// runtime here blocks nothing else.
+// The SDK calls `export` on a thread of the batch processor and waits there. Blocking that thread affects nothing else.
 impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.run(|| self.inner.export(batch.clone())).inspect(|()| self.delivery.deliver(count))
+        self.block_on(|| self.inner.export(batch.clone())).inspect(|()| self.delivery.record_delivered(count))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -176,8 +188,8 @@ impl<E: SpanExporter> SpanExporter for Exporter<E> {
 impl<E: LogExporter> LogExporter for Exporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let records: Vec<_> = batch.iter().collect();
-        self.run(|| self.inner.export(LogBatch::new(&records)))
-            .inspect(|()| self.delivery.deliver(records.len()))
+        self.block_on(|| self.inner.export(LogBatch::new(&records)))
+            .inspect(|()| self.delivery.record_delivered(records.len()))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -190,10 +202,10 @@ impl<E: LogExporter> LogExporter for Exporter<E> {
 }
 
 impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
-    /// Metrics are sums: an export that fails is made good by the next, so only the last one can be lost. The
-    /// guard learns of that from the provider's shutdown.
+    /// Does not count deliveries. Metrics are sums, so the next export makes up for a failed one and only the last
+    /// can be lost. The provider's shutdown reports that one.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.run(|| self.inner.export(metrics))
+        self.block_on(|| self.inner.export(metrics))
     }
 
     fn force_flush(&self) -> OTelSdkResult {

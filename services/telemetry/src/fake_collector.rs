@@ -1,5 +1,6 @@
-//! A collector for unit tests: it answers OTLP over gRPC and HTTP on one port and counts spans. Everything beyond
-//! the unit is tested against the real Collector, in `tests/`.
+//! A fake Collector for unit tests. It accepts OTLP over gRPC and HTTP on one port and counts spans.
+//!
+//! The end-to-end tests in `tests/` use the real Collector.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -13,21 +14,24 @@ use axum::{Router, routing::post};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
-pub(crate) struct Collector {
+/// A running fake Collector. It runs until the test process ends.
+pub(crate) struct FakeCollector {
     address: SocketAddr,
     spans: Arc<AtomicUsize>,
 }
 
+/// Returns a port on which nothing listens.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-impl Collector {
+impl FakeCollector {
+    /// Starts on a free port.
     pub(crate) fn start() -> Self {
         Self::start_on(0)
     }
 
-    /// It runs on a thread of its own, as a process of its own would.
+    /// Starts on `port`, on a separate thread: a test may block its own, and a real Collector is another process.
     pub(crate) fn start_on(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -36,8 +40,8 @@ impl Collector {
         let app = Router::new()
             .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", post(grpc_spans))
             .route("/v1/traces", post(http_spans))
-            // Whatever else comes is taken: an empty message is a full answer to all of OTLP.
-            .fallback(|headers: HeaderMap| async move { answer(&headers) })
+            // Accept every other OTLP request: an empty message is a complete response to each of them.
+            .fallback(|headers: HeaderMap| async move { response(&headers) })
             .with_state(Arc::clone(&spans));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -52,20 +56,21 @@ impl Collector {
         self.address.port()
     }
 
+    /// Returns the number of spans received so far.
     pub(crate) fn spans(&self) -> usize {
         self.spans.load(Ordering::SeqCst)
     }
 }
 
 async fn grpc_spans(State(spans): State<Arc<AtomicUsize>>, headers: HeaderMap, body: Bytes) -> Response {
-    // A flag and a length stand before a gRPC message.
+    // A gRPC message starts with a one-byte flag and a four-byte length.
     count(&spans, &body[5..]);
-    answer(&headers)
+    response(&headers)
 }
 
 async fn http_spans(State(spans): State<Arc<AtomicUsize>>, headers: HeaderMap, body: Bytes) -> Response {
     count(&spans, &body);
-    answer(&headers)
+    response(&headers)
 }
 
 fn count(spans: &AtomicUsize, message: &[u8]) {
@@ -74,18 +79,19 @@ fn count(spans: &AtomicUsize, message: &[u8]) {
     spans.fetch_add(scopes.map(|scope| scope.spans.len()).sum(), Ordering::SeqCst);
 }
 
-fn answer(headers: &HeaderMap) -> Response {
-    let grpc = headers
+/// Returns an empty success response in the protocol of the request.
+fn response(headers: &HeaderMap) -> Response {
+    let is_grpc = headers
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if grpc {
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
-        let message = futures_util::stream::iter([
+        let frames = futures_util::stream::iter([
             Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from_static(&[0; 5]))),
             Ok(http_body::Frame::trailers(trailers)),
         ]);
-        let body = axum::body::Body::new(http_body_util::StreamBody::new(message));
+        let body = axum::body::Body::new(http_body_util::StreamBody::new(frames));
         ([(header::CONTENT_TYPE, "application/grpc")], body).into_response()
     } else {
         (StatusCode::OK, [(header::CONTENT_TYPE, "application/x-protobuf")]).into_response()

@@ -1,4 +1,4 @@
-//! The one call that starts telemetry, and the guard that ends it without losing any.
+//! The function that starts telemetry, and the guard that flushes it at shutdown.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -19,10 +19,41 @@ use crate::otlp::Exporters;
 use crate::settings::Settings;
 use crate::{Service, logs, metrics, propagators, resource, traces};
 
-/// Starts traces, metrics and logs for this process, and makes them OpenTelemetry's and `tracing`'s global ones.
+/// Starts traces, metrics and logs for this process.
 ///
-/// Call it once, early, on any thread, inside or outside of a runtime. Keep the guard and end it with
-/// [`Telemetry::shutdown`]: dropping it flushes too, but has nobody to tell what was lost.
+/// It installs the global tracer provider, meter provider and propagator of OpenTelemetry, and the global subscriber of
+/// `tracing`. Call it once, before any layer of this crate is created, on any thread, inside or outside a Tokio
+/// runtime. It reads local files to detect the resource. In a Kubernetes cluster it also asks the API server, which
+/// can take two seconds.
+///
+/// Keep the returned guard and end it with [`Telemetry::shutdown`]. Dropping the guard flushes too, but cannot report
+/// what was lost.
+///
+/// # Errors
+///
+/// - [`StartError::Certificates`] if a TLS file cannot be used.
+/// - [`StartError::Exporter`] if an exporter cannot be built.
+/// - [`StartError::Thread`] if the export thread cannot be started.
+/// - [`StartError::Subscriber`] if the process already has a global `tracing` subscriber.
+///
+/// An unreachable Collector is not an error: exports are repeated later.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use telemetry::settings::{MapEnv, Settings};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Context propagation and console logs only.
+/// let settings = Settings::read(&MapEnv::from_iter([("OTEL_SDK_DISABLED", "true")]))?;
+/// let telemetry = telemetry::start(&telemetry::service!(), &settings)?;
+/// tracing::info!("started");
+/// telemetry.shutdown(Duration::from_secs(5))?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartError> {
     global::set_text_map_propagator(propagators::composite(&settings.propagators));
     let registry = prometheus::Registry::new();
@@ -34,14 +65,17 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
     let (resource, missing) = resource::detect(service, &settings.resource);
     let signals = Signals::start(settings, &resource, &registry)?;
     let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref())?;
-    // Only now is there anyone to hear it.
+    // This needs the subscriber, so it comes after it.
     missing.log();
     global::set_tracer_provider(signals.traces.clone());
     global::set_meter_provider(signals.metrics.clone());
     Ok(Telemetry { registry, console, signals: Some(signals) })
 }
 
-/// The guard of the process's telemetry.
+/// The guard of the process's telemetry, returned by [`start`].
+///
+/// Dropping it shuts telemetry down with a timeout of five seconds and discards the report of the loss. Use
+/// [`shutdown`](Self::shutdown) to get the report.
 #[derive(Debug)]
 #[must_use = "telemetry ends when its guard is dropped"]
 pub struct Telemetry {
@@ -57,39 +91,73 @@ struct Signals {
     logs: Option<SdkLoggerProvider>,
     log_delivery: Option<Arc<Delivery>>,
     deliveries: Vec<Arc<Delivery>>,
-    // Last: exporters need it until they have ended.
+    // The last field, so that it is dropped after the exporters that need it.
     thread: ExportThread,
 }
 
 impl Telemetry {
-    /// How long a shutdown that nobody gave a time may take.
-    const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(5);
+    /// The shutdown timeout if the guard is dropped.
+    const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Where Prometheus's form of the metrics is read from.
+    /// Returns the registry with the metrics for Prometheus.
+    ///
+    /// [`run`](crate::run) serves it on the admin port. A program that calls [`start`] can serve it itself, with the
+    /// crate `prometheus`. The registry is empty unless `OTEL_METRICS_EXPORTER` contains `prometheus`, as it does by
+    /// default.
     #[must_use]
     pub fn registry(&self) -> &prometheus::Registry {
         &self.registry
     }
 
-    /// Flushes what is waiting and ends, within `within`. The error says what did not arrive, over the whole life
-    /// of the process and not only now. What is logged from here on goes to the console alone.
+    /// Flushes everything that is queued and shuts telemetry down, in at most `timeout`.
     ///
-    /// This blocks, and may be called from async code: exporters do not need the caller's runtime.
-    pub fn shutdown(mut self, within: Duration) -> Result<(), ShutdownError> {
-        self.end(within)
+    /// The call blocks. It can be made from async code, because exporters do not need the caller's runtime. Log
+    /// records that are created after the call go only to the console.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError`] lists what was lost since [`start`], not only during the shutdown: spans and log records that
+    /// were not delivered, metrics whose last export failed, and console lines that standard output was too slow for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use telemetry::settings::{MapEnv, Settings};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Nothing listens on port 1.
+    /// let env = MapEnv::from_iter([
+    ///     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+    ///     ("OTEL_TRACES_SAMPLER", "always_on"),
+    ///     ("OTEL_BSP_EXPORT_TIMEOUT", "50"),
+    ///     ("OTEL_METRICS_EXPORTER", "none"),
+    ///     ("OTEL_LOGS_EXPORTER", "none"),
+    /// ]);
+    /// let telemetry = telemetry::start(&telemetry::service!(), &Settings::read(&env)?)?;
+    /// tracing::info_span!("work").in_scope(|| ());
+    ///
+    /// let error = telemetry.shutdown(Duration::from_secs(5)).expect_err("nothing was delivered");
+    /// assert_eq!(error.lost, ["1 of 1 spans to otlp"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shutdown(mut self, timeout: Duration) -> Result<(), ShutdownError> {
+        self.shutdown_once(timeout)
     }
 
-    fn end(&mut self, within: Duration) -> Result<(), ShutdownError> {
-        let mut lost = self.signals.take().map(|signals| signals.end(within)).unwrap_or_default();
-        lost.extend(self.console.take().and_then(|console| console.lost()));
+    /// Does nothing if telemetry is already shut down.
+    fn shutdown_once(&mut self, timeout: Duration) -> Result<(), ShutdownError> {
+        let mut lost = self.signals.take().map(|signals| signals.shutdown(timeout)).unwrap_or_default();
+        lost.extend(self.console.take().and_then(|console| console.describe_loss()));
         if lost.is_empty() { Ok(()) } else { Err(ShutdownError { lost }) }
     }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        // After `shutdown` there is nothing left to end.
-        let _ = self.end(Self::DEFAULT_SHUTDOWN);
+        let _ = self.shutdown_once(Self::DEFAULT_SHUTDOWN_TIMEOUT);
     }
 }
 
@@ -108,53 +176,54 @@ impl Signals {
         Ok(Self { traces, metrics, logs, log_delivery, deliveries, thread })
     }
 
-    /// Ends the three at once, each within the time, and tells what was lost.
-    fn end(self, within: Duration) -> Vec<String> {
+    /// Shuts the three providers down in parallel, each with the timeout, and describes what was lost.
+    fn shutdown(self, timeout: Duration) -> Vec<String> {
         let Self { traces, metrics, logs, log_delivery, mut deliveries, thread } = self;
         if let Some(delivery) = log_delivery {
-            // With RUST_LOG=debug the three tell how they end. One of them would be last, and be lost, and be counted.
+            // With RUST_LOG=debug, providers log their shutdown. The last of these records could not be delivered and
+            // would count as lost.
             delivery.close();
             deliveries.push(delivery);
         }
-        let deadline = Instant::now() + within;
-        let (done, outcomes) = mpsc::channel();
-        let end = |name: &'static str, end: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
-            let done = done.clone();
+        let deadline = Instant::now() + timeout;
+        let (sender, results) = mpsc::channel();
+        let spawn = |name: &'static str, shutdown: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
+            let sender = sender.clone();
             thread::Builder::new().name("telemetry-shutdown".into()).spawn(move || {
-                // The receiver is gone when the time is over.
-                let _ = done.send((name, end()));
+                // Fails after the deadline, when the receiver is gone.
+                let _ = sender.send((name, shutdown()));
             })
         };
-        let started = [
-            end("traces", Box::new(move || traces.shutdown_with_timeout(within))),
-            end("metrics", Box::new(move || metrics.shutdown_with_timeout(within))),
-            end("logs", Box::new(move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(within)))),
+        let threads = [
+            spawn("traces", Box::new(move || traces.shutdown_with_timeout(timeout))),
+            spawn("metrics", Box::new(move || metrics.shutdown_with_timeout(timeout))),
+            spawn("logs", Box::new(move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(timeout)))),
         ];
-        let running = started.iter().filter(|thread| thread.is_ok()).count();
+        let running = threads.iter().filter(|thread| thread.is_ok()).count();
 
-        let mut metrics_error = Some("metrics since their last export: no answer in time".to_owned());
+        let mut metrics_error = Some("metrics since their last export: no response in time".to_owned());
         let mut finished = 0;
         for _ in 0..running {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok((name, outcome)) = outcomes.recv_timeout(left) else { break };
-            let error = unfinished(outcome);
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            let Ok((name, result)) = results.recv_timeout(remaining) else { break };
+            let error = shutdown_error(result);
             finished += usize::from(error.is_none());
             if name == "metrics" {
                 metrics_error = error.map(|error| format!("metrics since their last export: {error}"));
             }
         }
-        if finished < started.len() {
-            // An exporter may still be at it, and would panic without its runtime. The process is ending anyhow.
+        if finished < threads.len() {
+            // An exporter may still run, and would panic without its runtime. The process ends soon anyway.
             std::mem::forget(thread);
         }
-        // Spans and log records are counted one by one; what a provider says of them adds nothing.
-        deliveries.iter().filter_map(|delivery| delivery.lost()).chain(metrics_error).collect()
+        // Spans and log records are counted individually, so the errors of their providers add nothing.
+        deliveries.iter().filter_map(|delivery| delivery.describe_loss()).chain(metrics_error).collect()
     }
 }
 
-/// An error of a shutdown that means a loss.
-fn unfinished(outcome: OTelSdkResult) -> Option<String> {
-    match outcome {
+/// Returns the error of a provider's shutdown. A provider that is already shut down is not an error.
+fn shutdown_error(result: OTelSdkResult) -> Option<String> {
+    match result {
         Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
         Err(error) => Some(error.to_string()),
     }
@@ -163,7 +232,7 @@ fn unfinished(outcome: OTelSdkResult) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake_collector::{Collector, free_port};
+    use crate::fake_collector::{FakeCollector, free_port};
     use crate::settings::MapEnv;
     use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
     use std::io::{Read as _, Write as _};
@@ -188,92 +257,96 @@ mod tests {
         (0..count).for_each(|_| tracer.start("work").end());
     }
 
-    /// The trap this crate's export thread is for: one worker, blocked by the shutdown itself.
+    /// The case that the export thread exists for: the shutdown blocks the only worker thread.
     #[tokio::test(flavor = "current_thread")]
-    async fn a_shutdown_that_blocks_the_only_worker_loses_nothing() {
+    async fn shutdown_on_the_only_worker_thread_delivers_everything() {
         for protocol in ["grpc", "http/protobuf"] {
-            let collector = Collector::start();
+            let collector = FakeCollector::start();
             let signals = signals(collector.port(), [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
             make_spans(&signals, 100);
-            assert_eq!(signals.end(Duration::from_secs(5)), Vec::<String>::new(), "{protocol}");
+            assert_eq!(signals.shutdown(Duration::from_secs(5)), Vec::<String>::new(), "{protocol}");
             assert_eq!(collector.spans(), 100, "{protocol}");
         }
     }
 
     #[test]
-    fn a_collector_that_comes_late_gets_everything() {
+    fn delivers_everything_to_a_collector_that_starts_late() {
         let port = free_port();
         let signals = signals(port, [("OTEL_BSP_SCHEDULE_DELAY", "10")]);
         make_spans(&signals, 100);
-        // An attempt has failed before there is anyone to answer.
+        // Fails: the Collector does not run yet.
         let _ = signals.traces.force_flush();
-        let collector = Collector::start_on(port);
+        let collector = FakeCollector::start_on(port);
         make_spans(&signals, 100);
-        assert_eq!(signals.end(Duration::from_secs(8)), Vec::<String>::new());
+        assert_eq!(signals.shutdown(Duration::from_secs(8)), Vec::<String>::new());
         assert_eq!(collector.spans(), 200);
     }
 
-    /// Says `answer` to each of `connections` before it answers a request, and hangs up. Then a collector takes its place.
-    fn breaking(connections: usize, answer: &'static [u8]) -> (u16, thread::JoinHandle<Collector>) {
+    /// Starts a server that writes `farewell` to each of `connections` before it responds to a request, and closes the
+    /// connection. A fake Collector then takes over its port.
+    fn start_breaking(
+        connections: usize,
+        farewell: &'static [u8],
+    ) -> (u16, thread::JoinHandle<FakeCollector>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let successor = thread::spawn(move || {
             for _ in 0..connections {
                 let (mut connection, _) = listener.accept().unwrap();
-                // Longer than what a client says before its first request.
+                // More bytes than a client sends before its first request.
                 connection.read_exact(&mut [0; 1_000]).unwrap();
-                connection.write_all(answer).unwrap();
+                connection.write_all(farewell).unwrap();
             }
             drop(listener);
-            Collector::start_on(port)
+            FakeCollector::start_on(port)
         });
         (port, successor)
     }
 
     #[test]
-    fn connections_that_break_before_the_answer_cost_nothing() {
-        // RFC 9113, 6.5 and 6.8: the settings, and that no stream was or will be looked at.
-        let goes_away = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
-        for answer in [&b""[..], goes_away] {
-            let (port, successor) = breaking(4, answer);
+    fn retries_when_a_connection_breaks_before_the_response() {
+        // RFC 9113, sections 6.5 and 6.8: SETTINGS, and a GOAWAY which says that no stream was processed.
+        let goaway = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        for farewell in [&b""[..], goaway] {
+            let (port, successor) = start_breaking(4, farewell);
             let signals =
                 signals(port, [("OTEL_METRICS_EXPORTER", "none"), ("OTEL_BSP_SCHEDULE_DELAY", "10")]);
             make_spans(&signals, 100);
             let collector = successor.join().unwrap();
-            assert_eq!(signals.end(Duration::from_secs(8)), Vec::<String>::new(), "{answer:?}");
-            assert_eq!(collector.spans(), 100, "{answer:?}");
+            assert_eq!(signals.shutdown(Duration::from_secs(8)), Vec::<String>::new(), "{farewell:?}");
+            assert_eq!(collector.spans(), 100, "{farewell:?}");
         }
     }
 
     #[test]
-    fn what_never_arrives_is_counted_and_said() {
+    fn counts_spans_that_were_not_delivered() {
         let signals =
             signals(free_port(), [("OTEL_BSP_EXPORT_TIMEOUT", "50"), ("OTEL_METRICS_EXPORTER", "none")]);
         make_spans(&signals, 7);
-        assert_eq!(signals.end(Duration::from_secs(5)), ["7 of 7 spans to otlp"]);
+        assert_eq!(signals.shutdown(Duration::from_secs(5)), ["7 of 7 spans to otlp"]);
     }
 
     #[test]
-    fn what_the_queue_had_no_room_for_is_counted_too() {
-        let collector = Collector::start();
+    fn counts_spans_that_a_full_queue_dropped() {
+        let collector = FakeCollector::start();
         let small = [("OTEL_BSP_MAX_QUEUE_SIZE", "4"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")];
         let signals = signals(collector.port(), small);
         make_spans(&signals, 5_000);
-        let lost = signals.end(Duration::from_secs(5));
+        let lost = signals.shutdown(Duration::from_secs(5));
         let missing = 5_000 - collector.spans();
         assert!(missing > 0, "the queue of 4 was never full");
         assert_eq!(lost, [format!("{missing} of 5000 spans to otlp")]);
     }
 
     #[test]
-    fn a_shutdown_keeps_its_time_when_nobody_answers() {
-        // Accepts connections and never speaks.
+    fn shutdown_respects_its_timeout_when_the_server_does_not_respond() {
+        // Accepts connections and never sends anything.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let signals = signals(silent.local_addr().unwrap().port(), []);
         make_spans(&signals, 3);
-        let begun = Instant::now();
-        let lost = signals.end(Duration::from_millis(300));
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        let started = Instant::now();
+        let lost = signals.shutdown(Duration::from_millis(300));
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         assert!(lost.contains(&"3 of 3 spans to otlp".to_owned()), "{lost:?}");
     }
 }

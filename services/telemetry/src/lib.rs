@@ -1,17 +1,68 @@
-//! Traces, metrics and logs for a Rust service, by OpenTelemetry.
+//! Traces, metrics and logs for a Rust service, built on [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/).
 //!
-//! A service that wants all of it hands its life over:
+//! The crate sets up the three signals from the standard `OTEL_*` environment variables and adds what a service needs
+//! around the SDK: layers for axum, tonic, reqwest and SQL, mutual TLS with certificate reload, resource detection, an
+//! admin port, and a shutdown that reports what was lost.
 //!
-//! ```no_run
-//! # async fn serve(settings: (), running: telemetry::Running) -> Result<(), std::io::Error> { Ok(()) }
-//! fn main() -> std::process::ExitCode {
-//!     telemetry::run(telemetry::service!(), |_env| Ok(()), serve)
+//! # Getting started
+//!
+//! There are two ways to use it:
+//!
+//! - [`run`] runs a whole service. It reads the settings, starts telemetry, serves the admin port, handles SIGTERM,
+//!   flushes, and returns the exit code. `examples/minimal.rs` is a complete service.
+//! - [`start`] starts telemetry only, for a program with its own `main`. [`Telemetry::shutdown`] ends it:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use telemetry::settings::{MapEnv, Settings};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // A real program reads its environment: `Settings::read(&ProcessEnv)`.
+//!     let env = MapEnv::from_iter([
+//!         ("OTEL_TRACES_EXPORTER", "none"),
+//!         ("OTEL_METRICS_EXPORTER", "none"),
+//!         ("OTEL_LOGS_EXPORTER", "console"),
+//!     ]);
+//!     let telemetry = telemetry::start(&telemetry::service!(), &Settings::read(&env)?)?;
+//!
+//!     tracing::info_span!("work").in_scope(|| tracing::info!(order.id = 7, "order read"));
+//!
+//!     telemetry.shutdown(Duration::from_secs(5))?;
+//!     Ok(())
 //! }
 //! ```
 //!
-//! One that keeps its own `main` calls [`start`], and [`Telemetry::shutdown`] at the end.
+//! # Modules
 //!
-//! Everything is set from the environment: see [`settings::names`].
+//! | module | contents |
+//! | --- | --- |
+//! | [`http`] | Layers for HTTP servers and clients, and error responses as problem details. |
+//! | [`grpc`] | Layers for tonic servers and clients. |
+//! | [`db`] | Spans and metrics for database calls. |
+//! | [`span`] | Helpers for the current span: recording an error, reading the trace ID. |
+//! | [`propagation`] | Reading context from HTTP headers and writing it to them. |
+//! | [`settings`] | All settings, how they are read, and their names. |
+//!
+//! # Settings
+//!
+//! Every setting is an environment variable that is read once, at start. [`settings::names`] lists them. Names and
+//! values are those of the [OpenTelemetry specification]; the library's own variables start with `SIGHTLINE_`. A value
+//! that cannot be used is an error at start, even if the specification asks only for a warning.
+//!
+//! # Guarantees
+//!
+//! - **Loss is counted.** [`Telemetry::shutdown`] reports every span and log record that was not delivered, including
+//!   those that a full queue dropped.
+//! - **Telemetry never fails a request.** Queues are bounded and never block. If the Collector is slow or absent,
+//!   telemetry is dropped and counted.
+//! - **Exports do not depend on the service's runtime.** They run on their own thread, so a shutdown works from async
+//!   code on a single worker thread.
+//!
+//! Spans and metrics follow the [semantic conventions](https://opentelemetry.io/docs/specs/semconv/) 1.42. The modules
+//! link to the sections that they implement.
+//!
+//! [OpenTelemetry specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 
 pub mod db;
 pub mod grpc;
@@ -48,16 +99,24 @@ pub use guard::{Telemetry, start};
 pub use lifecycle::{Running, run};
 pub use tls::TlsError;
 
-/// What a service is called. [`service!`] makes it from the crate it stands in.
+/// The name and version of a service. [`service!`] creates it from the calling crate's `Cargo.toml`.
+///
+/// See the [semantic conventions for services](https://opentelemetry.io/docs/specs/semconv/resource/service/).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
+    /// The default for the resource attribute `service.name`. `OTEL_SERVICE_NAME` replaces it.
     pub name: &'static str,
-    /// `service.version`.
+    /// The resource attribute `service.version`.
     pub version: &'static str,
 }
 
-/// The [`Service`] that the calling crate is: its name and version.
+/// Creates a [`Service`] with the name and version of the calling crate.
+///
+/// ```
+/// let service = telemetry::service!();
+/// assert_eq!(service.name, env!("CARGO_PKG_NAME"));
+/// assert_eq!(service.version, env!("CARGO_PKG_VERSION"));
+/// ```
 #[macro_export]
 macro_rules! service {
     () => {

@@ -1,4 +1,4 @@
-//! A service's life from its settings to its exit code.
+//! The lifecycle of a service, from its settings to its exit code.
 
 use std::error::Error;
 use std::future::Future;
@@ -15,26 +15,52 @@ use crate::guard::{self, Telemetry};
 use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
 use crate::{Service, StartError};
 
-/// Requests in flight may take this long after the signal to stop: longer than the five seconds that a call to another
-/// service may take, and short enough to leave time to flush.
-const DRAIN: Duration = Duration::from_secs(7);
+/// The time that requests in flight have after the stop signal. It is longer than the five-second timeout of calls to
+/// other services, and short enough to leave time to flush.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// After the signal to stop, all is over within this: ten seconds less a margin.
-const STOP: Duration = Duration::from_millis(9_500);
+/// The time from the stop signal to the exit: ten seconds less a margin.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(9_500);
 
-/// For everything that is not a setting.
-const FAILED: u8 = 1;
+/// The exit code for every failure that is not a setting.
+const EXIT_FAILURE: u8 = 1;
 
-/// Runs a service: reads its settings with `read`, starts telemetry, serves the admin port, runs `app` until it is
-/// told to stop, lets it finish what is in flight, flushes and says what was lost.
+/// Runs a service from its start to its exit code.
 ///
-/// Exit codes: 0 when all went well; 64 when a setting cannot be used; 1 when the app failed, did not finish in time
-/// or telemetry was lost. SIGTERM and SIGINT stop it, in under ten seconds.
+/// It does the following:
+///
+/// 1. Reads the settings of this crate, and the service's settings with `read`.
+/// 2. Creates a multi-threaded Tokio runtime and starts telemetry as [`start`](crate::start) does.
+/// 3. Serves the admin port: `/metrics`, `/livez` and `/readyz`.
+/// 4. Runs `app` until it returns. SIGTERM and SIGINT complete [`Running::stopping`]; `app` then has seven seconds to
+///    finish the requests in flight.
+/// 5. Flushes telemetry, and prints errors and lost telemetry to standard error.
+///
+/// The process exits less than ten seconds after the signal.
+///
+/// # Exit codes
+///
+/// - 0: the service stopped normally and no telemetry was lost.
+/// - 1: telemetry could not be started, `app` returned an error or did not finish in time, or telemetry was lost.
+/// - 64: a setting cannot be used ([`SettingsError::EXIT_CODE`]).
+///
+/// # Examples
 ///
 /// ```no_run
-/// # async fn serve(settings: (), running: telemetry::Running) -> Result<(), std::io::Error> { Ok(()) }
-/// fn main() -> std::process::ExitCode {
+/// use std::process::ExitCode;
+///
+/// use axum::{Router, routing::get};
+/// use telemetry::Running;
+///
+/// fn main() -> ExitCode {
 ///     telemetry::run(telemetry::service!(), |_env| Ok(()), serve)
+/// }
+///
+/// async fn serve((): (), running: Running) -> std::io::Result<()> {
+///     let app = Router::new().route("/", get("hello")).layer(telemetry::http::server_layer());
+///     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+///     running.ready();
+///     axum::serve(listener, app).with_graceful_shutdown(async move { running.stopping().await }).await
 /// }
 /// ```
 pub fn run<S, F, Fut, E>(
@@ -50,9 +76,9 @@ where
     match try_run(service, read, app) {
         Ok(code) => code,
         Err(error) => {
-            // Telemetry is not there yet to carry this.
-            say(service, &chain(&error));
-            ExitCode::from(if error.is_of_settings() { SettingsError::EXIT_CODE } else { FAILED })
+            // Telemetry has not started, so this cannot be a log record.
+            print_error(service, &chain(&error));
+            ExitCode::from(if error.is_settings_error() { SettingsError::EXIT_CODE } else { EXIT_FAILURE })
         }
     }
 }
@@ -73,33 +99,34 @@ where
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::Thread)?;
     let telemetry = guard::start(&service, &settings)?;
 
-    let (outcome, stopped_at) = runtime.block_on(live(&settings, &telemetry, app_settings, app));
-    if let Err(error) = &outcome {
+    let (result, stopped_at) = runtime.block_on(serve(&settings, &telemetry, app_settings, app));
+    if let Err(error) = &result {
         tracing::error!(error = chain(&**error), "{} failed", service.name);
     }
-    // Tasks that did not end by themselves must not go on making spans that nobody will flush.
+    // End the remaining tasks, so that they create no spans after the flush.
     runtime.shutdown_timeout(Duration::from_millis(100));
 
-    let spent = stopped_at.map_or(Duration::ZERO, |at| at.elapsed());
-    let flushed = telemetry.shutdown(STOP.saturating_sub(spent));
-    if let Err(error) = &outcome {
-        say(service, &chain(&**error));
+    let elapsed = stopped_at.map_or(Duration::ZERO, |at| at.elapsed());
+    let flushed = telemetry.shutdown(SHUTDOWN_TIMEOUT.saturating_sub(elapsed));
+    if let Err(error) = &result {
+        print_error(service, &chain(&**error));
     }
-    if let Err(lost) = &flushed {
-        say(service, &lost.to_string());
+    if let Err(error) = &flushed {
+        print_error(service, &error.to_string());
     }
-    Ok(if outcome.is_ok() && flushed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    Ok(if result.is_ok() && flushed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILURE) })
 }
 
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+type AppResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Serves the admin port and the app until both are over; also tells when the stop began.
-async fn live<S, F, Fut, E>(
+/// Serves the admin port and runs the app until it ends or exceeds the drain timeout. Also returns the time of the
+/// stop signal, if there was one.
+async fn serve<S, F, Fut, E>(
     settings: &Settings,
     telemetry: &Telemetry,
     app_settings: S,
     app: F,
-) -> (Outcome, Option<Instant>)
+) -> (AppResult, Option<Instant>)
 where
     F: FnOnce(S, Running) -> Fut,
     Fut: Future<Output = Result<(), E>>,
@@ -111,24 +138,40 @@ where
     };
     let mut stopped_at = None;
     let app = app(app_settings, running.clone());
-    let outcome = tokio::select! {
-        outcome = app => outcome.map_err(Into::into),
-        () = overdue(&running, &mut stopped_at) => {
-            Err(format!("requests were still in flight {} s after the signal to stop", DRAIN.as_secs()).into())
+    let result = tokio::select! {
+        result = app => result.map_err(Into::into),
+        () = drain_timeout(&running, &mut stopped_at) => {
+            let seconds = DRAIN_TIMEOUT.as_secs();
+            Err(format!("requests were still in flight {seconds} s after the stop signal").into())
         }
     };
-    // The app may have ended before `overdue` was polled again.
-    (outcome, stopped_at.or_else(|| running.is_stopping().then(Instant::now)))
+    // The app may have ended before `drain_timeout` was polled again.
+    (result, stopped_at.or_else(|| running.is_stopping().then(Instant::now)))
 }
 
-/// Resolves when the app has had its time to drain.
-async fn overdue(running: &Running, stopped_at: &mut Option<Instant>) {
+/// Completes when the drain timeout has passed since the stop signal. Sets `stopped_at` when the signal arrives.
+async fn drain_timeout(running: &Running, stopped_at: &mut Option<Instant>) {
     running.stopping().await;
     *stopped_at = Some(Instant::now());
-    tokio::time::sleep(DRAIN).await;
+    tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-/// A running service's view of its own life.
+/// A handle with which a service started by [`run`] reports that it is ready and learns when to stop.
+///
+/// Clones refer to the same service.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use std::io;
+/// # use telemetry::Running;
+/// # use tokio::net::TcpListener;
+/// # async fn serve(listener: TcpListener, app: axum::Router, running: Running) -> io::Result<()> {
+/// // The listener is bound: requests can arrive.
+/// running.ready();
+/// axum::serve(listener, app).with_graceful_shutdown(async move { running.stopping().await }).await
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Running {
     phase: Arc<watch::Sender<Phase>>,
@@ -136,7 +179,7 @@ pub struct Running {
 
 impl Running {
     async fn start(settings: &Settings, telemetry: &Telemetry) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let (phase, seen) = watch::channel(Phase::Starting);
+        let (phase, receiver) = watch::channel(Phase::Starting);
         let phase = Arc::new(phase);
         let admin = &settings.admin;
         let listener = admin::bind(admin).await.map_err(|error| {
@@ -146,7 +189,9 @@ impl Running {
             )
         })?;
         tracing::info!(server.address = %listener.local_addr()?, "admin port listening");
-        tokio::spawn(axum::serve(listener, admin::router(telemetry.registry().clone(), seen)).into_future());
+        tokio::spawn(
+            axum::serve(listener, admin::router(telemetry.registry().clone(), receiver)).into_future(),
+        );
         tokio::spawn(stop_on_signal(
             Arc::clone(&phase),
             signal(SignalKind::terminate())?,
@@ -155,7 +200,9 @@ impl Running {
         Ok(Self { phase })
     }
 
-    /// Says that the service takes requests: `/readyz` answers 200 from now on, unless it is stopping already.
+    /// Marks the service as ready: `/readyz` responds with 200 from now on.
+    ///
+    /// Call it when the service accepts requests. It has no effect if the service is already stopping.
     pub fn ready(&self) {
         self.phase.send_if_modified(|phase| {
             let starting = *phase == Phase::Starting;
@@ -166,11 +213,11 @@ impl Running {
         });
     }
 
-    /// Resolves when the service is told to stop, at once if it was already.
+    /// Completes when the service receives SIGTERM or SIGINT, or at once if it already has.
     pub async fn stopping(&self) {
-        let mut seen = self.phase.subscribe();
-        // It fails only without a sender, and `self` is one.
-        let _ = seen.wait_for(|phase| *phase == Phase::Stopping).await;
+        let mut phase = self.phase.subscribe();
+        // This fails only if there is no sender, and `self` holds one.
+        let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
     }
 
     fn is_stopping(&self) -> bool {
@@ -183,12 +230,12 @@ async fn stop_on_signal(phase: Arc<watch::Sender<Phase>>, mut terminate: Signal,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("stopping: no longer ready, finishing what is in flight");
+    tracing::info!("stopping: finishing the requests in flight");
     phase.send_replace(Phase::Stopping);
 }
 
-/// A line on standard error, for what must be seen even when nothing is exported.
-#[expect(clippy::print_stderr, reason = "the last word of a process goes where its supervisor looks")]
-fn say(service: Service, message: &str) {
+/// Prints a line to standard error, where it is visible even if no telemetry is exported.
+#[expect(clippy::print_stderr, reason = "an operator reads the final errors of a process on standard error")]
+fn print_error(service: Service, message: &str) {
     eprintln!("{}: {message}", service.name);
 }

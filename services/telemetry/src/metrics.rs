@@ -1,4 +1,4 @@
-//! Measurements: the meter provider and its readers.
+//! The meter provider and its readers, see the [metrics SDK](https://opentelemetry.io/docs/specs/otel/metrics/sdk/).
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
@@ -8,7 +8,7 @@ use crate::export::{Delivery, ExportThread, Exporter};
 use crate::otlp::Exporters;
 use crate::settings::{Metrics, MetricsExporter};
 
-/// The provider that these settings ask for; `registry` is what `/metrics` is read from.
+/// Creates the meter provider with the exporters in `settings`. The Prometheus exporter uses `registry`.
 pub(crate) fn provider(
     settings: &Metrics,
     resource: &Resource,

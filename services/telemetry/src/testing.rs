@@ -1,4 +1,4 @@
-//! What the layers' tests share: telemetry kept in memory, and bodies that do as they are told.
+//! Helpers for the tests of the layers: telemetry in memory, and response bodies that follow a script.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn};
@@ -21,59 +21,62 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider,
 
 use crate::scope::Scope;
 
-/// A caller's context.
+/// The `traceparent` header of a caller.
 pub(crate) const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Attributes, as text.
+/// Attributes by name, with their values as text.
 pub(crate) type Attributes = BTreeMap<String, String>;
 
-/// Providers of its own, and what they were given.
+/// Its own tracer and meter provider, which keep spans and metrics in memory.
 pub(crate) struct Recorder {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
-    spans: InMemorySpanExporter,
-    measured: InMemoryMetricExporter,
+    span_exporter: InMemorySpanExporter,
+    metric_exporter: InMemoryMetricExporter,
 }
 
 impl Recorder {
+    /// Records every span.
     pub(crate) fn new() -> Self {
         Self::sampling(Sampler::AlwaysOn)
     }
 
+    /// Records the spans that `sampler` keeps.
     pub(crate) fn sampling(sampler: Sampler) -> Self {
-        // There is one propagator a process. All tests install the same.
+        // A process has one propagator. All tests install the same one.
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
         ]));
-        let spans = InMemorySpanExporter::default();
-        let measured = InMemoryMetricExporter::default();
+        let span_exporter = InMemorySpanExporter::default();
+        let metric_exporter = InMemoryMetricExporter::default();
         Self {
             traces: SdkTracerProvider::builder()
                 .with_sampler(sampler)
-                .with_simple_exporter(spans.clone())
+                .with_simple_exporter(span_exporter.clone())
                 .build(),
-            metrics: SdkMeterProvider::builder().with_periodic_exporter(measured.clone()).build(),
-            spans,
-            measured,
+            metrics: SdkMeterProvider::builder().with_periodic_exporter(metric_exporter.clone()).build(),
+            span_exporter,
+            metric_exporter,
         }
     }
 
+    /// Returns the scope for a layer under test.
     pub(crate) fn scope(&self) -> Scope {
         Scope::of(&self.traces, &self.metrics)
     }
 
-    /// For spans that are not a layer's.
+    /// Returns the tracer provider, for spans that the test creates itself.
     pub(crate) fn traces(&self) -> &SdkTracerProvider {
         &self.traces
     }
 
-    /// The spans that have ended.
+    /// Returns the spans that have ended.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
-        self.spans.get_finished_spans().unwrap()
+        self.span_exporter.get_finished_spans().unwrap()
     }
 
-    /// The one span that has ended.
+    /// Returns the only span that has ended. Panics if there is none or more than one.
     #[track_caller]
     pub(crate) fn span(&self) -> SpanData {
         let mut spans = self.spans();
@@ -81,18 +84,20 @@ impl Recorder {
         spans.remove(0)
     }
 
-    /// Waits until `count` spans have ended: a server's ends in a task of its own.
+    /// Waits until `count` spans have ended. A server's span ends in another task than the test's.
     pub(crate) async fn wait_for_spans(&self, count: usize) -> Vec<SpanData> {
         let waiting = async {
             while self.spans().len() < count {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("spans should have ended by now");
+        tokio::time::timeout(Duration::from_secs(10), waiting)
+            .await
+            .expect("the spans did not end within 10 s");
         self.spans()
     }
 
-    /// The series of a histogram: attributes, and how often something was recorded.
+    /// Returns the series of a histogram: the attributes and the number of recorded values of each.
     pub(crate) fn histogram_counts(&self, name: &str) -> Vec<(Attributes, u64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram
@@ -103,7 +108,7 @@ impl Recorder {
         })
     }
 
-    /// The bucket boundaries of a histogram.
+    /// Returns the bucket boundaries of a histogram.
     pub(crate) fn bucket_boundaries(&self, name: &str) -> Vec<f64> {
         self.metric(name, |data| match data {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
@@ -113,7 +118,7 @@ impl Recorder {
         })
     }
 
-    /// The series of a sum.
+    /// Returns the series of a sum: the attributes and the value of each.
     pub(crate) fn sums(&self, name: &str) -> Vec<(Attributes, i64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::I64(MetricData::Sum(sum)) => sum
@@ -126,7 +131,7 @@ impl Recorder {
 
     fn metric<T>(&self, name: &str, read: impl Fn(&AggregatedMetrics) -> Vec<T>) -> Vec<T> {
         self.metrics.force_flush().unwrap();
-        let all = self.measured.get_finished_metrics().unwrap();
+        let all = self.metric_exporter.get_finished_metrics().unwrap();
         all.last()
             .into_iter()
             .flat_map(|metrics| metrics.scope_metrics().flat_map(ScopeMetrics::metrics))
@@ -136,29 +141,29 @@ impl Recorder {
     }
 }
 
-/// `pairs` by name; a name must not come twice.
+/// Converts `pairs` to text. Panics if a name occurs twice.
 #[track_caller]
 pub(crate) fn attributes(pairs: impl IntoIterator<Item = KeyValue>) -> Attributes {
     let mut attributes = Attributes::new();
     for pair in pairs {
-        let before = attributes.insert(pair.key.to_string(), pair.value.to_string());
-        assert_eq!(before, None, "{} comes twice", pair.key);
+        let previous = attributes.insert(pair.key.to_string(), pair.value.to_string());
+        assert_eq!(previous, None, "{} occurs twice", pair.key);
     }
     attributes
 }
 
-/// The attributes of `span`, and whether its status says it failed.
+/// Returns the attributes of `span`, and whether its status is `Error`.
 #[track_caller]
 pub(crate) fn attributes_and_failed(span: &SpanData) -> (Attributes, bool) {
     (attributes(span.attributes.clone()), matches!(span.status, Status::Error { .. }))
 }
 
-/// Attributes written down in a test.
+/// Creates the attributes that a test expects.
 pub(crate) fn expected<const N: usize>(pairs: [(&str, &str); N]) -> Attributes {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A body of these frames. It ends behind them, or hangs.
+/// A body with given frames. After the last frame, it ends or stays pending.
 #[derive(Debug)]
 pub(crate) struct ScriptedBody {
     frames: VecDeque<Result<Frame<Bytes>, io::Error>>,
@@ -166,22 +171,26 @@ pub(crate) struct ScriptedBody {
 }
 
 impl ScriptedBody {
+    /// A body with one data frame for each chunk.
     pub(crate) fn data(chunks: &[&'static str]) -> Self {
         let frames =
             chunks.iter().map(|chunk| Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))).collect();
         Self { frames, hangs: false }
     }
 
+    /// Never ends, instead of ending after the last frame.
     pub(crate) fn then_hangs(mut self) -> Self {
         self.hangs = true;
         self
     }
 
+    /// Adds an error of this kind.
     pub(crate) fn then_fails(mut self, kind: io::ErrorKind) -> Self {
         self.frames.push_back(Err(kind.into()));
         self
     }
 
+    /// Adds a trailers frame with one trailer.
     pub(crate) fn then_trailer(mut self, name: &'static str, value: &'static str) -> Self {
         let trailers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
         self.frames.push_back(Ok(Frame::trailers(trailers)));
@@ -208,17 +217,17 @@ impl Body for ScriptedBody {
     }
 }
 
-/// Polls `future` once, which must not be enough, and drops it: what a deadline does.
+/// Polls `future` once and drops it, as a timeout does. Panics if the future completes.
 pub(crate) async fn cancel<F: Future>(future: F) {
     let mut future = pin!(future);
     poll_fn(|task| {
-        assert!(future.as_mut().poll(task).is_pending(), "too late to cancel");
+        assert!(future.as_mut().poll(task).is_pending(), "the future completed before it could be cancelled");
         Poll::Ready(())
     })
     .await;
 }
 
-/// Serves `app` on a free port of the loopback interface, until the test's runtime goes.
+/// Serves `app` on a free port of the loopback interface until the test's runtime ends. Returns the address.
 pub(crate) async fn serve(app: axum::Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -226,18 +235,18 @@ pub(crate) async fn serve(app: axum::Router) -> SocketAddr {
     address
 }
 
-/// An address where nobody listens.
+/// Returns an address on which nothing listens.
 pub(crate) fn unused_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// A plain client. Reqwest wants a TLS provider even for plain HTTP.
+/// Creates a client without instrumentation. reqwest needs a TLS provider even for plain HTTP.
 pub(crate) fn reqwest_client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default(); // another test may have been first
+    let _ = rustls::crypto::ring::default_provider().install_default(); // fails if another test has already done so
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Never answers.
+/// Never completes. It can be used as a handler or as a future.
 pub(crate) async fn never_completes<T>() -> T {
     pending().await
 }

@@ -1,8 +1,11 @@
-//! What the documentation shows is what compiles.
+//! The code in `docs/adopt.md` is the code of `examples/minimal.rs`, which compiles.
 
 #[test]
-fn adopt_shows_the_example_as_it_is() {
+fn adopt_page_contains_the_minimal_example() {
     let page = include_str!("../../../docs/adopt.md");
     let example = include_str!("../examples/minimal.rs");
-    assert!(page.contains(&format!("```rust\n{example}```")), "docs/adopt.md shows another minimal.rs");
+    assert!(
+        page.contains(&format!("```rust\n{example}```")),
+        "the code block in docs/adopt.md differs from services/telemetry/examples/minimal.rs; copy the example there"
+    );
 }

@@ -1,4 +1,4 @@
-//! The console's lines. Each carries the ids of the span it was logged in.
+//! The formats of the console's log lines. Each line has the trace ID and span ID of the current span.
 
 use std::fmt::{self, Write as _};
 
@@ -13,10 +13,10 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// An object on each line: `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id`, then the fields.
+/// JSON: one object per line with `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id` and then the fields.
 pub(super) struct Json;
 
-/// A line for people: time, level, target, message, `key=value` fields, `trace_id`.
+/// Text for people: time, level, target, message, `key=value` fields, `trace_id` and `span_id`.
 pub(super) struct Text;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -41,7 +41,7 @@ where
             line.insert("span_id".into(), span.span_id().to_string().into());
         }
         for (name, value) in fields.others {
-            // A field never takes the place of one of the above.
+            // A field must not replace one of the keys above.
             line.entry(name).or_insert(value);
         }
         writeln!(writer, "{}", Value::Object(line))
@@ -93,11 +93,11 @@ fn current_span() -> Option<SpanContext> {
 }
 
 fn now() -> String {
-    // A time after the year 9999 has no such form.
+    // Formatting fails only after the year 9999.
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 
-/// The text with control characters escaped: what an outsider sends must not forge a line.
+/// Escapes control characters, so that input from a client cannot forge a log line.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
@@ -110,7 +110,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// The fields of an event in their order, the message apart.
+/// The message of an event, and its other fields in their order.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -125,7 +125,7 @@ impl Fields {
     }
 
     fn add(&mut self, field: &Field, value: Value) {
-        // `log` records come with fields of their own that repeat what the metadata says.
+        // Records of the `log` crate have additional fields that repeat the metadata.
         if field.name().starts_with("log.") {
             return;
         }
@@ -201,8 +201,8 @@ mod tests {
         }
     }
 
-    /// What `log` writes, inside a span whose context is given back.
-    fn written<F>(format: F, log: impl FnOnce()) -> (String, SpanContext)
+    /// Runs `log` inside a span. Returns the formatted lines and the context of the span.
+    fn format<F>(formatter: F, log: impl FnOnce()) -> (String, SpanContext)
     where
         F: FormatEvent<tracing_subscriber::Registry, tracing_subscriber::fmt::format::DefaultFields>
             + Send
@@ -210,7 +210,7 @@ mod tests {
             + 'static,
     {
         let lines = Lines::default();
-        let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).event_format(format);
+        let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).event_format(formatter);
         let provider = SdkTracerProvider::builder().build();
         let context = Context::current_with_span(provider.tracer("test").start("work"));
         let span = context.span().span_context().clone();
@@ -221,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_carries_the_ids_of_its_span_and_all_fields() {
-        let (text, span) = written(Json, || {
+    fn json_line_has_the_ids_of_its_span_and_all_fields() {
+        let (text, span) = format(Json, || {
             tracing::warn!(
                 user.id = 7_u64,
                 share = 0.5,
@@ -241,10 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_logged_forges_a_line_of_text() {
-        let (text, span) = written(Text, || {
-            let sent = "x\n2026-01-01T00:00:00Z INFO fake: line";
-            tracing::info!(sent, plain = "word", "message {sent}\u{1b}[31m");
+    fn escapes_line_breaks_and_control_characters_in_text() {
+        let (text, span) = format(Text, || {
+            let input = "x\n2026-01-01T00:00:00Z INFO fake: line";
+            tracing::info!(input, plain = "word", "message {input}\u{1b}[31m");
         });
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");

@@ -1,6 +1,6 @@
-//! The limits of a log record, which the SDK does not apply, and the count of records given to the exporter.
+//! [Log record limits], which the SDK does not apply, and the count of the records submitted to the exporter.
 //!
-//! <https://opentelemetry.io/docs/specs/otel/logs/sdk/#logrecord-limits>
+//! [Log record limits]: https://opentelemetry.io/docs/specs/otel/logs/sdk/#logrecord-limits
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,70 +15,71 @@ use crate::export::Delivery;
 use crate::settings::RecordLimits;
 use crate::traces::shorten;
 
-/// Counts records, and rebuilds those that are over the limits.
+/// A processor that counts records and rebuilds those that exceed the limits.
 #[derive(Debug)]
 pub(super) struct Limited<P> {
     inner: P,
     limits: RecordLimits,
     delivery: Arc<Delivery>,
-    // Makes empty records: a record has no other constructor outside the SDK.
-    blank: SdkLogger,
+    // Creates empty records. Only the SDK can construct a record in another way.
+    record_factory: SdkLogger,
 }
 
 impl<P: LogProcessor> Limited<P> {
     pub(super) fn new(inner: P, limits: RecordLimits, delivery: Arc<Delivery>) -> Self {
-        let blank = SdkLoggerProvider::builder().build().logger("");
-        Self { inner, limits, delivery, blank }
+        let record_factory = SdkLoggerProvider::builder().build().logger("");
+        Self { inner, limits, delivery, record_factory }
     }
 
     fn exceeds(&self, record: &SdkLogRecord) -> bool {
         let mut count = 0;
         let too_long = record.attributes_iter().any(|(_, value)| {
             count += 1;
-            self.short(value).is_some()
+            self.shortened(value).is_some()
         });
         too_long || count > self.limits.attributes
     }
 
-    /// The value cut to the limit, if it is over it.
-    fn short(&self, value: &AnyValue) -> Option<AnyValue> {
+    /// Returns the value cut to the limit, or `None` if it does not exceed the limit.
+    fn shortened(&self, value: &AnyValue) -> Option<AnyValue> {
         match (value, self.limits.value_length) {
             (AnyValue::String(text), Some(limit)) => shorten(text.as_str(), limit).map(AnyValue::from),
             _ => None,
         }
     }
 
+    /// Copies the record, with at most the allowed attributes and with shortened values.
     fn rebuild(&self, record: &SdkLogRecord) -> SdkLogRecord {
-        let mut fresh = self.blank.create_log_record();
+        let mut copy = self.record_factory.create_log_record();
         if let Some(name) = record.event_name() {
-            fresh.set_event_name(name);
+            copy.set_event_name(name);
         }
         if let Some(target) = record.target() {
-            fresh.set_target(target.clone());
+            copy.set_target(target.clone());
         }
         if let Some(time) = record.timestamp() {
-            fresh.set_timestamp(time);
+            copy.set_timestamp(time);
         }
         if let Some(time) = record.observed_timestamp() {
-            fresh.set_observed_timestamp(time);
+            copy.set_observed_timestamp(time);
         }
         if let Some(text) = record.severity_text() {
-            fresh.set_severity_text(text);
+            copy.set_severity_text(text);
         }
         if let Some(number) = record.severity_number() {
-            fresh.set_severity_number(number);
+            copy.set_severity_number(number);
         }
         if let Some(body) = record.body() {
-            fresh.set_body(body.clone());
+            copy.set_body(body.clone());
         }
         if let Some(context) = record.trace_context() {
-            fresh.set_trace_context(context.trace_id, context.span_id, context.trace_flags);
+            copy.set_trace_context(context.trace_id, context.span_id, context.trace_flags);
         }
         let kept = record.attributes_iter().take(self.limits.attributes);
-        fresh.add_attributes(kept.map(|(key, value)| -> (Key, AnyValue) {
-            (key.clone(), self.short(value).unwrap_or_else(|| value.clone()))
+        copy.add_attributes(kept.map(|(key, value)| -> (Key, AnyValue) {
+            (key.clone(), self.shortened(value).unwrap_or_else(|| value.clone()))
         }));
-        fresh
+        copy
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
     use opentelemetry_sdk::logs::{InMemoryLogExporter, SimpleLogProcessor};
 
     #[test]
-    fn a_record_over_its_limits_is_cut_and_keeps_everything_else() {
+    fn cuts_attributes_that_exceed_the_limits_and_keeps_everything_else() {
         let exporter = InMemoryLogExporter::default();
         let limits = RecordLimits { attributes: 2, value_length: Some(3) };
         let processor =
@@ -129,7 +130,7 @@ mod tests {
         record.set_target("target");
         record.set_severity_number(Severity::Warn);
         record.set_severity_text("WARN");
-        record.set_body("a body is no attribute".into());
+        record.set_body("the body has no limit".into());
         record.add_attributes([("a", AnyValue::from("abcd")), ("b", 12_345.into()), ("c", "dropped".into())]);
         logger.emit(record);
 
@@ -139,12 +140,12 @@ mod tests {
         assert_eq!(emitted.event_name(), Some("event"));
         assert_eq!(emitted.severity_number(), Some(Severity::Warn));
         assert_eq!(emitted.severity_text(), Some("WARN"));
-        assert_eq!(emitted.body(), Some(&"a body is no attribute".into()));
+        assert_eq!(emitted.body(), Some(&"the body has no limit".into()));
         assert!(emitted.observed_timestamp().is_some());
     }
 
     #[test]
-    fn what_is_logged_after_the_end_is_neither_sent_nor_counted() {
+    fn ignores_records_after_the_exporter_is_closed() {
         let exporter = InMemoryLogExporter::default();
         let limits = RecordLimits { attributes: 2, value_length: None };
         let delivery = Delivery::new("records");
@@ -155,6 +156,6 @@ mod tests {
         delivery.close();
         logger.emit(logger.create_log_record());
         assert!(exporter.get_emitted_logs().unwrap().is_empty());
-        assert_eq!(delivery.lost(), None);
+        assert_eq!(delivery.describe_loss(), None);
     }
 }

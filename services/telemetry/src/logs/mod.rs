@@ -1,8 +1,10 @@
-//! Log records: what `tracing` events become, on the console and over OTLP.
+//! Log records from `tracing` events, on the console and over OTLP.
 //!
-//! One subscriber serves three readers, each with a filter of its own: the console, the OTLP bridge, and the layer
-//! that makes spans of `#[instrument]`. Spans are not subject to `RUST_LOG`: who asks for fewer log lines does not
-//! ask for traces with holes.
+//! One subscriber has three layers, each with its own filter: the console, the bridge to the [logs SDK], and the layer
+//! that creates spans for `#[instrument]`. `RUST_LOG` does not filter spans, so that fewer log lines leave no gaps in
+//! traces.
+//!
+//! [logs SDK]: https://opentelemetry.io/docs/specs/otel/logs/sdk/
 
 mod format;
 mod limits;
@@ -27,7 +29,7 @@ use crate::otlp::Exporters;
 use crate::settings::{Batch, LogFormat, Logs};
 use limits::Limited;
 
-/// The provider of log records over OTLP, if the settings ask for one, and its count.
+/// Creates the logger provider for OTLP and the counters of its exporter. Returns `None` if OTLP is not set for logs.
 pub(crate) fn provider(
     settings: &Logs,
     resource: &Resource,
@@ -52,10 +54,10 @@ pub(crate) fn provider(
     Ok(Some((provider, delivery)))
 }
 
-/// The console's writer, which ends when this is dropped, and the lines it had no room for.
+/// The console's writer thread. Dropping this value flushes the queued lines and ends the thread.
 pub(crate) struct Console {
-    // Written lines are flushed when this is dropped.
     _worker: WorkerGuard,
+    // Counts the lines that were dropped because the queue was full.
     dropped: ErrorCounter,
 }
 
@@ -66,14 +68,14 @@ impl std::fmt::Debug for Console {
 }
 
 impl Console {
-    /// A line about log lines that were dropped because standard output was too slow, if any were.
-    pub(crate) fn lost(&self) -> Option<String> {
+    /// Describes the log lines that were dropped because standard output was too slow. Returns `None` if none were.
+    pub(crate) fn describe_loss(&self) -> Option<String> {
         let dropped = self.dropped.dropped_lines();
         (dropped > 0).then(|| format!("{dropped} log lines to the console"))
     }
 }
 
-/// Sets `tracing` up for the process.
+/// Installs the global `tracing` subscriber. Returns the console if the settings enable it.
 pub(crate) fn subscribe(
     settings: &Logs,
     tracer_provider: Option<&SdkTracerProvider>,
@@ -81,13 +83,13 @@ pub(crate) fn subscribe(
 ) -> Result<Option<Console>, StartError> {
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
     if let Some(provider) = tracer_provider {
-        layers.push(spans(provider));
+        layers.push(span_layer(provider));
     }
     if let Some(provider) = logger_provider {
         layers.push(OpenTelemetryTracingBridge::new(provider).with_filter(filter(settings)).boxed());
     }
     let console = settings.console.map(|format| {
-        let (layer, console) = console(format, settings);
+        let (layer, console) = console_layer(format, settings);
         layers.push(layer);
         console
     });
@@ -96,14 +98,16 @@ pub(crate) fn subscribe(
     Ok(console)
 }
 
-/// What `RUST_LOG` asks for; the settings have parsed it once, so that a fault cannot come this far.
+/// Returns the filter from `RUST_LOG`. The settings have already validated it.
 fn filter(settings: &Logs) -> EnvFilter {
     EnvFilter::new(&settings.filter)
 }
 
-/// Spans of `#[instrument]` as children of the current OpenTelemetry context. Location, thread and timing would
-/// double what a span costs, and events are log records already.
-fn spans(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
+/// Creates the layer that makes spans of `#[instrument]`, as children of the current OpenTelemetry context.
+///
+/// It records no location, thread or timing, because they would double the cost of a span. It records no events,
+/// because they already become log records.
+fn span_layer(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer_with_scope(crate::scope::name()))
         .with_location(false)
@@ -114,7 +118,7 @@ fn spans(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync>
         .boxed()
 }
 
-fn console(format: LogFormat, settings: &Logs) -> (Box<dyn Layer<Registry> + Send + Sync>, Console) {
+fn console_layer(format: LogFormat, settings: &Logs) -> (Box<dyn Layer<Registry> + Send + Sync>, Console) {
     let (writer, worker) =
         NonBlockingBuilder::default().lossy(true).thread_name("telemetry-console").finish(std::io::stdout());
     let dropped = writer.error_counter();
