@@ -1,11 +1,11 @@
-//! A caller of the services: someone outside, with a trace of their own.
+//! A client of the services that starts its own trace.
 
 use anyhow::{Context as _, Result};
 use reqwest::header::{HeaderMap, HeaderValue};
 use sightline::jaeger::TraceId;
 use url::Url;
 
-/// One request, made within a trace that the caller began, so that its trace is known before it is stored.
+/// The headers of a request and the trace that they belong to. A test knows the trace ID before the trace is stored.
 #[derive(Debug, Clone)]
 pub struct Caller {
     trace_id: String,
@@ -13,14 +13,14 @@ pub struct Caller {
     headers: HeaderMap,
 }
 
-/// What came back.
+/// The response of a service.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// HTTP status.
     pub status: u16,
-    /// The whole body.
+    /// The complete body.
     pub body: String,
-    /// The caller's trace, in which it happened if it was continued.
+    /// The caller's trace. It contains the request if the service continued the trace.
     pub trace: TraceId,
 }
 
@@ -31,69 +31,69 @@ impl Default for Caller {
 }
 
 impl Caller {
-    /// A caller with a new trace, sampled.
+    /// Creates a caller with a new, sampled trace.
     #[must_use]
     pub fn new() -> Self {
-        Self::flagged("01")
+        Self::with_trace_flags("01")
     }
 
-    /// A caller with a new trace that nobody is to record.
+    /// Creates a caller with a new trace that is not sampled.
     #[must_use]
     pub fn unsampled() -> Self {
-        Self::flagged("00")
+        Self::with_trace_flags("00")
     }
 
-    /// A caller with a new trace of which it sends nothing, unless [`with`](Self::with) does.
+    /// Creates a caller with new IDs that it does not send. [`with_header`](Self::with_header) can add them.
     #[must_use]
-    pub fn silent() -> Self {
+    pub fn without_context() -> Self {
         let trace_id = uuid::Uuid::new_v4().simple().to_string();
         let span_id = uuid::Uuid::new_v4().simple().to_string()[..16].to_owned();
         Self { headers: HeaderMap::new(), trace_id, span_id }
     }
 
-    fn flagged(flags: &str) -> Self {
-        let caller = Self::silent();
+    fn with_trace_flags(flags: &str) -> Self {
+        let caller = Self::without_context();
         let traceparent = format!("00-{}-{}-{flags}", caller.trace_id, caller.span_id);
-        caller.with("traceparent", &traceparent)
+        caller.with_header("traceparent", &traceparent)
     }
 
-    /// Sends this header too. What cannot be a header is not sent.
+    /// Adds a header. A value that is not valid in a header is ignored.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             self.headers.append(name, value);
         }
         self
     }
 
-    /// The id of the caller's trace.
+    /// The ID of the caller's trace.
     #[must_use]
     pub fn trace_id(&self) -> &str {
         &self.trace_id
     }
 
-    /// The id of the caller's own span, which it sends nowhere.
+    /// The ID of the caller's own span, which is not exported.
     #[must_use]
     pub fn span_id(&self) -> &str {
         &self.span_id
     }
 
-    /// Asks for an address below `base`.
-    pub async fn get(&self, http: &reqwest::Client, base: &Url, path: &str) -> Result<Answer> {
+    /// Sends a GET request to `path` below `base`.
+    pub async fn get(&self, http: &reqwest::Client, base: &Url, path: &str) -> Result<Response> {
         self.send(http.get(base.join(path)?)).await
     }
 
-    /// Sends JSON to an address below `base`.
-    pub async fn post(&self, http: &reqwest::Client, base: &Url, path: &str, body: &str) -> Result<Answer> {
+    /// Sends a POST request with a JSON body to `path` below `base`.
+    pub async fn post(&self, http: &reqwest::Client, base: &Url, path: &str, body: &str) -> Result<Response> {
         let request = http.post(base.join(path)?).header("content-type", "application/json");
         self.send(request.body(body.to_owned())).await
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
-        let answer =
-            request.headers(self.headers.clone()).send().await.context("the service does not answer")?;
-        let status = answer.status().as_u16();
-        let body = answer.text().await.context("the service's answer ends early")?;
-        Ok(Answer { status, body, trace: self.trace_id.parse()? })
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response> {
+        let response =
+            request.headers(self.headers.clone()).send().await.context("the service did not respond")?;
+        let status = response.status().as_u16();
+        let body = response.text().await.context("reading the response body failed")?;
+        Ok(Response { status, body, trace: self.trace_id.parse()? })
     }
 }

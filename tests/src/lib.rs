@@ -1,16 +1,17 @@
-//! End-to-end tests: real services, real Collector, real Jaeger.
+//! Support code for the end-to-end tests: real services, a real Collector and a real Jaeger.
 //!
-//! What is here serves the tests in `tests/`: a stack on free ports ([`lab`]), a caller with a trace of their own
-//! ([`caller`]), and readers of what came out at the other end. Tests never sleep: they look until a deadline ([`poll`]).
+//! The tests in `tests/` use a stack on free ports ([`test_stack`]), a client that starts traces ([`caller`]), and
+//! readers for the telemetry that the pipeline stored. Tests never sleep for a fixed time: they poll until a deadline
+//! ([`poll`]).
 
 pub mod caller;
-pub mod doors;
-pub mod lab;
 pub mod log_records;
 pub mod memory;
+pub mod mtls;
 pub mod otlp;
 pub mod outline;
 pub mod poll;
 pub mod prometheus;
 pub mod suite;
+pub mod test_stack;
 pub mod traffic;

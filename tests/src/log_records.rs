@@ -1,33 +1,33 @@
-//! Log records where they end: the gateway's file, one OTLP request in JSON a line, and a service's console, one record
-//! in JSON a line.
+//! Readers for stored log records. Each line of the gateway's file is an OTLP request in JSON. Each line of a service's
+//! console is a log record in JSON.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// One log record, from either place.
+/// One log record, from the gateway's file or a console.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogRecord {
     /// `service.name`.
     pub service: String,
     /// The message.
     pub message: String,
-    /// `INFO` and the like.
+    /// The severity text, such as `INFO`.
     pub severity: String,
-    /// 32 hex digits, or nothing outside a trace.
+    /// 32 hex digits, or empty outside a trace.
     pub trace_id: String,
-    /// 16 hex digits, or nothing outside a span.
+    /// 16 hex digits, or empty outside a span.
     pub span_id: String,
 }
 
-/// The records in the gateway's file. A last line that is still being written is left out.
+/// Reads the records in the gateway's file. An incomplete last line is ignored: the gateway is still writing it.
 pub fn in_gateway_file(path: &Path) -> Result<Vec<LogRecord>> {
     let text = read(path)?;
     let mut records = Vec::new();
-    for line in whole_lines(&text) {
+    for line in complete_lines(&text) {
         let request: Value = serde_json::from_str(line)
-            .with_context(|| format!("{} has a line that is no JSON: {line}", path.display()))?;
+            .with_context(|| format!("{} has a line that is not JSON: {line}", path.display()))?;
         for resource in list(&request["resourceLogs"]) {
             let service = attribute(&resource["resource"], "service.name");
             for scope in list(&resource["scopeLogs"]) {
@@ -44,10 +44,11 @@ pub fn in_gateway_file(path: &Path) -> Result<Vec<LogRecord>> {
     Ok(records)
 }
 
-/// The records that a service wrote on its console. What is no JSON object, such as a panic's words, is left out.
+/// Reads the records that a service wrote to its console. Lines that are not JSON objects, such as panic messages, are
+/// ignored.
 pub fn on_console(service: &str, path: &Path) -> Result<Vec<LogRecord>> {
     let text = read(path)?;
-    let objects = whole_lines(&text)
+    let objects = complete_lines(&text)
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(Value::is_object);
     let record = |line: Value| LogRecord {
@@ -61,10 +62,10 @@ pub fn on_console(service: &str, path: &Path) -> Result<Vec<LogRecord>> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+    std::fs::read_to_string(path).with_context(|| format!("reading {} failed", path.display()))
 }
 
-fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).filter(|line| !line.is_empty())
 }
 
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_read_from_both_places() {
+    fn reads_records_from_the_gateway_file_and_the_console() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("logs");
         let request = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}}]},"scopeLogs":[{"logRecords":[{"severityText":"INFO","body":{"stringValue":"served"},"traceId":"aa","spanId":"bb"}]}]}]}"#;

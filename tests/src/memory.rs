@@ -1,22 +1,22 @@
-//! How much memory a process holds.
+//! Memory use of a process.
 
 use anyhow::{Context as _, Result};
 
-/// Resident memory of a process in MiB, as the kernel counts it (`VmRSS`). Fails where there is no such process.
+/// Returns the resident memory of a process in MiB (`VmRSS`). Fails if the process does not exist.
 pub fn resident_mib(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
-    let status = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+    let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path} failed"))?;
     let kib = status.lines().find_map(|line| {
         let value = line.strip_prefix("VmRSS:")?;
         value.split_whitespace().next()?.parse::<f64>().ok()
     });
-    Ok(kib.with_context(|| format!("{path} says no VmRSS"))? / 1024.0)
+    Ok(kib.with_context(|| format!("{path} has no VmRSS"))? / 1024.0)
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_test_holds_some() {
+    fn reads_the_memory_of_this_process() {
         let mib = super::resident_mib(std::process::id()).unwrap();
         assert!((1.0..10_000.0).contains(&mib), "{mib}");
         assert!(super::resident_mib(u32::MAX).is_err());

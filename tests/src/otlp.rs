@@ -1,5 +1,4 @@
-//! An OTLP client of our own, to knock at the pipeline's doors with whatever certificate: not the library's exporter,
-//! which is what is being tested elsewhere.
+//! An OTLP client that can use any credentials. Other tests cover the exporter of the library.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -22,108 +21,133 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Endpoint;
 
-/// An answer takes milliseconds; a refusal must not hang either.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for a request. A response takes milliseconds, but a rejected connection must not hang.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As whom to knock.
+/// The credentials of a client.
 #[derive(Debug, Clone)]
-pub enum Knock {
-    /// Without TLS.
+pub enum Credentials {
+    /// No TLS.
     Plaintext,
-    /// With TLS, trusting this authority, and without a certificate.
-    Anonymous(TlsFiles),
-    /// With TLS, trusting the authority of the first and with the certificate of the second.
-    As(TlsFiles, TlsFiles),
+    /// TLS without a client certificate.
+    NoCertificate {
+        /// The CA that the client trusts is `trust.ca`.
+        trust: TlsFiles,
+    },
+    /// TLS with a client certificate.
+    Certificate {
+        /// The CA that the client trusts is `trust.ca`.
+        trust: TlsFiles,
+        /// The certificate and key of the client.
+        identity: TlsFiles,
+    },
 }
 
-/// Where to knock: a port of this machine, and the name that the certificate behind it has to bear.
+/// An OTLP endpoint: a port on the loopback interface and the name in the server's certificate.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct OtlpEndpoint {
     port: u16,
-    name: String,
+    server_name: String,
 }
 
-impl Door {
-    /// A process on this machine.
+impl OtlpEndpoint {
+    /// The endpoint of a process on this machine, with the server name `localhost`.
     #[must_use]
     pub fn local(port: u16) -> Self {
-        Self::named(port, "localhost")
+        Self::forwarded(port, "localhost")
     }
 
-    /// One that is led to through a port of this machine.
+    /// The endpoint of a remote server that a local port is forwarded to.
     #[must_use]
-    pub fn named(port: u16, name: &str) -> Self {
-        Self { port, name: name.to_owned() }
+    pub fn forwarded(port: u16, server_name: &str) -> Self {
+        Self { port, server_name: server_name.to_owned() }
     }
 
-    /// Fails where nothing listens.
-    pub async fn reach(&self) -> Result<()> {
+    /// Opens a TCP connection and closes it. Fails if nothing listens on the port.
+    pub async fn connect(&self) -> Result<()> {
         Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.map(drop)?)
     }
 }
 
-/// Sends one span of this trace over gRPC. Fails when it is not accepted, for whatever reason.
-pub async fn send_over_grpc(door: &Door, knock: &Knock, request: ExportTraceServiceRequest) -> Result<()> {
-    let channel = if let Some(config) = knock.tls()? {
-        let name = FixedServerNameResolver::new(ServerName::try_from(door.name.clone())?);
+/// Sends a request over gRPC. Fails if the endpoint does not accept it, for any reason.
+pub async fn send_over_grpc(
+    endpoint: &OtlpEndpoint,
+    credentials: &Credentials,
+    request: ExportTraceServiceRequest,
+) -> Result<()> {
+    let port = endpoint.port;
+    let channel = if let Some(config) = credentials.tls()? {
+        let name = FixedServerNameResolver::new(ServerName::try_from(endpoint.server_name.clone())?);
         let tls = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
         let tls = tls.with_server_name_resolver(name).enable_http2();
-        let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{}", door.port))?.timeout(PATIENCE);
-        endpoint.connect_with_connector(tls.build()).await?
+        let server = Endpoint::from_shared(format!("https://127.0.0.1:{port}"))?.timeout(TIMEOUT);
+        server.connect_with_connector(tls.build()).await?
     } else {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", door.port))?;
-        endpoint.timeout(PATIENCE).connect().await?
+        let server = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?;
+        server.timeout(TIMEOUT).connect().await?
     };
-    let answer = TraceServiceClient::new(channel).export(request).await?.into_inner();
-    ensure!(answer.partial_success.is_none_or(|part| part.rejected_spans == 0), "rejected");
+    let response = TraceServiceClient::new(channel).export(request).await?.into_inner();
+    let rejected = response.partial_success.map_or(0, |partial| partial.rejected_spans);
+    ensure!(rejected == 0, "the endpoint rejected {rejected} spans");
     Ok(())
 }
 
-/// Sends one span of this trace over HTTP. Fails when it is not accepted, for whatever reason.
-pub async fn send_over_http(door: &Door, knock: &Knock, request: ExportTraceServiceRequest) -> Result<()> {
-    let (scheme, config) = match knock.tls()? {
+/// Sends a request over HTTP. Fails if the endpoint does not accept it, for any reason.
+pub async fn send_over_http(
+    endpoint: &OtlpEndpoint,
+    credentials: &Credentials,
+    request: ExportTraceServiceRequest,
+) -> Result<()> {
+    let OtlpEndpoint { port, server_name } = endpoint;
+    let (scheme, config) = match credentials.tls()? {
         Some(config) => ("https", config),
-        // reqwest wants a configuration also where it uses none.
+        // reqwest needs a TLS configuration even if it does not use TLS.
         None => ("http", builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()),
     };
     let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .no_proxy()
-        .resolve(&door.name, (Ipv4Addr::LOCALHOST, door.port).into())
+        .resolve(server_name, (Ipv4Addr::LOCALHOST, *port).into())
         .tls_backend_preconfigured(config)
         .build()?;
-    let answer = client
-        .post(format!("{scheme}://{}:{}/v1/traces", door.name, door.port))
+    let response = client
+        .post(format!("{scheme}://{server_name}:{port}/v1/traces"))
         .header("content-type", "application/x-protobuf")
         .body(request.encode_to_vec())
         .send()
         .await?;
-    ensure!(answer.status().is_success(), "answered {}", answer.status());
+    ensure!(response.status().is_success(), "the endpoint responded with {}", response.status());
     Ok(())
 }
 
-/// The certificate that is shown to whoever connects. Fails where the connection does.
-pub async fn served_certificate(door: &Door, knock: &Knock) -> Result<CertificateDer<'static>> {
-    let config = knock.tls()?.context("plaintext shows none")?;
-    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, door.port)).await?;
-    let name = ServerName::try_from(door.name.clone())?;
-    let connection = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-    let connection = tokio::time::timeout(PATIENCE, connection).await.context("no answer")??;
-    let shown = connection.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    Ok(shown.context("it shows none")?.clone().into_owned())
+/// Returns the certificate that an endpoint presents. Fails if the connection fails.
+pub async fn served_certificate(
+    endpoint: &OtlpEndpoint,
+    credentials: &Credentials,
+) -> Result<CertificateDer<'static>> {
+    let config = credentials.tls()?.context("a plaintext endpoint has no certificate")?;
+    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, endpoint.port)).await?;
+    let name = ServerName::try_from(endpoint.server_name.clone())?;
+    let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp);
+    let connection = tokio::time::timeout(TIMEOUT, handshake).await.context("the TLS handshake timed out")??;
+    let certificate = connection.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    Ok(certificate.context("the endpoint presented no certificate")?.clone().into_owned())
 }
 
-/// The first certificate in a file.
-pub fn certificate(path: &Path) -> Result<CertificateDer<'static>> {
+/// Reads the first certificate of a file.
+pub fn read_certificate(path: &Path) -> Result<CertificateDer<'static>> {
     CertificateDer::from_pem_file(path).with_context(|| path.display().to_string())
 }
 
-/// A request with one span of the service `knocker`.
+/// The `service.name` of the spans that [`one_span`] creates.
+pub const CLIENT: &str = "otlp-test-client";
+
+/// Creates a request with one span of the service [`CLIENT`].
 #[must_use]
 pub fn one_span(trace_id: u128, name: &str) -> ExportTraceServiceRequest {
     let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
     let now = u64::try_from(now).unwrap_or_default();
-    let service = AnyValue { value: Some(any_value::Value::StringValue("knocker".to_owned())) };
+    let service = AnyValue { value: Some(any_value::Value::StringValue(CLIENT.to_owned())) };
     let span = Span {
         trace_id: trace_id.to_be_bytes().to_vec(),
         span_id: 1_u64.to_be_bytes().to_vec(),
@@ -148,17 +172,17 @@ pub fn one_span(trace_id: u128, name: &str) -> ExportTraceServiceRequest {
     }
 }
 
-impl Knock {
+impl Credentials {
     fn tls(&self) -> Result<Option<ClientConfig>> {
         Ok(match self {
             Self::Plaintext => None,
-            Self::Anonymous(trust) => {
-                Some(builder().with_root_certificates(authorities(&trust.ca)?).with_no_client_auth())
+            Self::NoCertificate { trust } => {
+                Some(builder().with_root_certificates(root_store(&trust.ca)?).with_no_client_auth())
             }
-            Self::As(trust, identity) => {
+            Self::Certificate { trust, identity } => {
                 let chain = CertificateDer::pem_file_iter(&identity.cert)?.collect::<Result<Vec<_>, _>>()?;
                 let key = PrivateKeyDer::from_pem_file(&identity.key)?;
-                let builder = builder().with_root_certificates(authorities(&trust.ca)?);
+                let builder = builder().with_root_certificates(root_store(&trust.ca)?);
                 Some(builder.with_client_auth_cert(chain, key)?)
             }
         })
@@ -166,12 +190,13 @@ impl Knock {
 }
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    // Whoever was first has installed the same provider.
+    // An error means that the provider is already installed. All code of this process installs the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientConfig::builder()
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore> {
+/// Reads a CA bundle.
+fn root_store(path: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).with_context(|| path.display().to_string())? {
         roots.add(certificate?)?;

@@ -1,10 +1,10 @@
-//! The shape of a trace as text: who called whom, by which span, and what failed.
+//! The shape of a trace as text: its spans, their parents and their errors.
 
 use std::fmt::Write as _;
 
 use sightline::jaeger::{Kind, Span, Trace};
 
-/// One line a span, children indented below their parents in the order they began:
+/// Formats a trace with one line for each span. Children are indented below their parent, ordered by start time:
 ///
 /// ```text
 /// order-service server GET /orders/{id}
@@ -12,8 +12,8 @@ use sightline::jaeger::{Kind, Span, Trace};
 ///     order-service client SELECT orders
 /// ```
 ///
-/// A failed span ends in ` ! error.type`. A span whose parent is not among them stands at the margin, behind `^` where
-/// it has one: a foreign caller's, or one that was lost.
+/// The line of a failed span ends with ` ! ` and its `error.type`. A span without a stored parent is not indented. Its
+/// line starts with `^` if it has a parent that is not stored: the span of an external caller, or a lost span.
 #[must_use]
 pub fn outline(trace: &Trace) -> String {
     let mut spans: Vec<&Span> = trace.spans.iter().collect();
@@ -25,20 +25,20 @@ pub fn outline(trace: &Trace) -> String {
     text
 }
 
-/// The parent of a span, if it is stored.
+/// Returns the parent of a span, if it is stored.
 #[must_use]
 pub fn parent<'a>(trace: &'a Trace, span: &Span) -> Option<&'a Span> {
     let id = span.parent_span_id.as_deref()?;
     trace.spans.iter().find(|other| other.span_id == id)
 }
 
-/// A span by the words of its line: `user-service client SELECT users`.
+/// Finds a span by its [`title`], such as `user-service client SELECT users`.
 #[must_use]
-pub fn find<'a>(trace: &'a Trace, line: &str) -> Option<&'a Span> {
-    trace.spans.iter().find(|span| title(span) == line)
+pub fn find<'a>(trace: &'a Trace, wanted: &str) -> Option<&'a Span> {
+    trace.spans.iter().find(|span| title(span) == wanted)
 }
 
-/// The service, the kind and the name.
+/// Returns the service, kind and name of a span.
 #[must_use]
 pub fn title(span: &Span) -> String {
     let kind = match span.kind {
@@ -53,9 +53,9 @@ pub fn title(span: &Span) -> String {
 }
 
 fn write(spans: &[&Span], span: &Span, depth: usize, text: &mut String) {
-    let foreign = if depth == 0 && span.parent_span_id.is_some() { "^ " } else { "" };
+    let marker = if depth == 0 && span.parent_span_id.is_some() { "^ " } else { "" };
     // Writing to a String cannot fail.
-    let _ = write!(text, "{}{foreign}{}", "  ".repeat(depth), title(span));
+    let _ = write!(text, "{}{marker}{}", "  ".repeat(depth), title(span));
     if span.is_error() {
         let kind =
             span.attribute("error.type").map_or_else(|| "(no error.type)".to_owned(), ToString::to_string);
@@ -63,7 +63,7 @@ fn write(spans: &[&Span], span: &Span, depth: usize, text: &mut String) {
     }
     text.push('\n');
     let children = spans.iter().filter(|child| child.parent_span_id.as_deref() == Some(&span.span_id));
-    // Spans that are each other's parents have no line of their own, so this ends.
+    // The recursion ends: spans that form a cycle are not reachable from a root.
     for child in children {
         write(spans, child, depth + 1, text);
     }
@@ -75,7 +75,7 @@ mod tests {
     use sightline::jaeger::decode;
 
     #[test]
-    fn children_stand_below_their_parents_in_the_order_they_began() {
+    fn lists_children_below_their_parent_by_start_time() {
         let text = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}}]},
             "scopeSpans":[{"spans":[
             {"traceId":"a","spanId":"3","parentSpanId":"1","name":"late","kind":3,"startTimeUnixNano":"30","endTimeUnixNano":"40"},

@@ -1,35 +1,38 @@
-//! Looking again until it is so.
+//! Polling until a condition holds.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// How long telemetry may take from the request to where it is looked for. Usually it takes three seconds: the
-/// service's batch, the gateway's wait for the rest of a trace, Jaeger. A busy machine takes longer.
-pub const SOON: Duration = Duration::from_secs(40);
+/// The longest time from a request until a test can read its telemetry. It is usually three seconds: the batch of the
+/// service, the gateway's wait for the rest of the trace, and Jaeger. A busy machine is slower.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Between two looks, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// The first pause between two checks. Each pause is twice as long as the previous one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks until `look` succeeds, and gives back what it found. Fails when `within` is over, with what the last look saw.
+/// The longest pause between two checks.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Repeats `check` until it succeeds, and returns its result. Fails after `timeout` with the last error of `check`.
 pub async fn eventually<T>(
-    what: impl Display,
-    within: Duration,
-    mut look: impl AsyncFnMut() -> Result<T>,
+    condition: impl Display,
+    timeout: Duration,
+    mut check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
-    let begun = Instant::now();
-    let mut pause = PAUSE.0;
+    let started = Instant::now();
+    let mut pause = FIRST_PAUSE;
     loop {
-        match look().await {
+        match check().await {
             Ok(found) => return Ok(found),
-            Err(last) if begun.elapsed() >= within => {
-                return Err(last).with_context(|| format!("not within {} s: {what}", within.as_secs_f32()));
+            Err(last) if started.elapsed() >= timeout => {
+                return Err(last).with_context(|| format!("timed out after {} s: {condition}", timeout.as_secs_f32()));
             }
             Err(_) => {}
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE.1);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -38,22 +41,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn looks_until_it_is_so() {
-        let mut looks = 0;
-        let found = eventually("three looks", SOON, async || {
-            looks += 1;
-            anyhow::ensure!(looks == 3, "{looks} looks");
-            Ok(looks)
+    async fn repeats_the_check_until_it_succeeds() {
+        let mut checks = 0;
+        let found = eventually("three checks", DEFAULT_TIMEOUT, async || {
+            checks += 1;
+            anyhow::ensure!(checks == 3, "{checks} checks");
+            Ok(checks)
         });
         assert_eq!(found.await.unwrap(), 3);
     }
 
     #[tokio::test]
-    async fn says_what_it_saw_last() {
-        let error = eventually("the end", Duration::from_millis(60), async || -> Result<()> {
-            anyhow::bail!("only the middle")
+    async fn fails_with_the_last_error() {
+        let error = eventually("all steps are done", Duration::from_millis(60), async || -> Result<()> {
+            anyhow::bail!("one step is left")
         });
         let error = format!("{:#}", error.await.unwrap_err());
-        assert_eq!(error, "not within 0.06 s: the end: only the middle");
+        assert_eq!(error, "timed out after 0.06 s: all steps are done: one step is left");
     }
 }

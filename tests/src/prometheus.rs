@@ -1,35 +1,35 @@
-//! Prometheus' text form, as `/metrics` answers with it.
+//! A parser for the Prometheus text format of `/metrics` pages.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context as _, Result};
 
-/// All samples of one page.
+/// The samples of one page.
 #[derive(Debug, Clone)]
 pub struct Samples(Vec<Sample>);
 
-/// One line: a series and its value.
+/// One line of a page: a series and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Metric name, with suffixes such as `_count`.
     pub name: String,
     /// Label names and values.
     pub labels: BTreeMap<String, String>,
-    /// What was measured.
+    /// The value of the series.
     pub value: f64,
 }
 
 impl Samples {
-    /// Reads a page. Fails at the first line that is neither a comment nor a sample.
+    /// Parses a page. Fails at the first line that is neither a comment nor a sample.
     pub fn parse(page: &str) -> Result<Self> {
         let lines = page.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
-        let samples = lines.map(|line| sample(line).with_context(|| format!("no sample: {line}")));
+        let samples = lines.map(|line| sample(line).with_context(|| format!("not a sample: {line}")));
         Ok(Self(samples.collect::<Result<_>>()?))
     }
 
-    /// The samples of this name that have all these labels.
-    pub fn of<'a>(
+    /// Returns the samples with this name that have all these labels.
+    pub fn matching<'a>(
         &'a self,
         name: &'a str,
         labels: &'a [(&'a str, &'a str)],
@@ -41,10 +41,10 @@ impl Samples {
         })
     }
 
-    /// The sum of those samples; nothing where there is none, which is not the same as zero.
+    /// Returns the sum of the [`matching`](Self::matching) samples, or `None` if there are none.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let values: Vec<_> = self.of(name, labels).map(|sample| sample.value).collect();
+        let values: Vec<_> = self.matching(name, labels).map(|sample| sample.value).collect();
         (!values.is_empty()).then(|| values.iter().sum())
     }
 }
@@ -62,12 +62,12 @@ fn sample(line: &str) -> Option<Sample> {
         Some(rest) => labels(rest)?,
         None => (BTreeMap::new(), rest),
     };
-    // A time or an exemplar may follow.
+    // A timestamp or an exemplar can follow.
     let value = rest.split_whitespace().next()?.parse().ok()?;
     Some(Sample { name: name.to_owned(), labels, value })
 }
 
-/// Labels up to the closing brace, and what follows it.
+/// Parses labels up to the closing brace. Returns them and the rest of the line.
 fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     let mut labels = BTreeMap::new();
     loop {
@@ -82,7 +82,7 @@ fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     }
 }
 
-/// A value up to its closing quote, and what follows it.
+/// Parses a label value up to its closing quote. Returns it and the rest of the line.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_read() {
+    fn parses_a_page() {
         let page = "# HELP x help\n# TYPE x counter\nx 1\n\
             x{a=\"1\",b=\"}, \\\"q\\\"\\n\\\\\"} 2.5 1700000000\ny_bucket{le=\"+Inf\",} 7 # {trace_id=\"1\"} 1\n# EOF\n";
         let samples = Samples::parse(page).unwrap();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_refused() {
+    fn rejects_an_invalid_page() {
         for page in ["<html>", "x", "x{a=\"1\" 2", "x{a=1} 2", "x y"] {
             assert!(Samples::parse(page).is_err(), "{page}");
         }

@@ -1,7 +1,7 @@
-//! The list of tests, and what they share.
+//! The list of tests and the stack that they share.
 //!
-//! The standard harness ends its process without dropping what is static, and what tests share would live on. Here one
-//! function holds it: it ends after the tests, whatever became of them.
+//! The standard test harness does not drop statics when its process exits, so a shared stack in a static would keep
+//! running. [`Suite`] owns the stack instead, and stops it after the tests, whether they pass or fail.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,53 +11,57 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use crate::lab::Lab;
+use crate::test_stack::TestStack;
 
-/// Tests wait more than they work, so more of them run at a time than there are processors.
-const AT_A_TIME: usize = 6;
+/// The number of tests that run at a time. It is higher than the number of processors, because tests mostly wait.
+const TEST_THREADS: usize = 6;
 
-/// Tests under way to be run.
+/// A list of tests to run.
 #[derive(Debug)]
 pub struct Suite {
     runtime: Arc<Runtime>,
-    lab: Arc<OnceCell<Lab>>,
+    stack: Arc<OnceCell<TestStack>>,
     tests: Vec<Trial>,
 }
 
 impl Suite {
-    /// An empty list. Fails where there can be no runtime.
+    /// Creates an empty list. Fails if the Tokio runtime does not start.
     pub fn new() -> Result<Self> {
-        // Whoever was first has installed the same provider.
+        // An error means that the provider is already installed. All code of this process installs the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { runtime: Arc::new(Runtime::new()?), lab: Arc::default(), tests: Vec::new() })
+        Ok(Self { runtime: Arc::new(Runtime::new()?), stack: Arc::default(), tests: Vec::new() })
     }
 
-    /// Adds a test on the stack that all such tests share. It leaves the stack as it is.
-    pub fn shared(&mut self, name: &str, test: impl AsyncFnOnce(&Lab) -> Result<()> + Send + 'static) {
-        let lab = Arc::clone(&self.lab);
-        self.alone(name, async move || {
-            test(lab.get_or_try_init(|| Lab::start(|config| config)).await?).await
+    /// Adds a test that uses the shared stack. The test must not stop processes or change their state.
+    pub fn add_shared(
+        &mut self,
+        name: &str,
+        test: impl AsyncFnOnce(&TestStack) -> Result<()> + Send + 'static,
+    ) {
+        let stack = Arc::clone(&self.stack);
+        self.add_standalone(name, async move || {
+            test(stack.get_or_try_init(|| TestStack::start(|config| config)).await?).await
         });
     }
 
-    /// Adds a test that sees to everything itself.
-    pub fn alone(&mut self, name: &str, test: impl AsyncFnOnce() -> Result<()> + Send + 'static) {
+    /// Adds a test that does not use the shared stack.
+    pub fn add_standalone(&mut self, name: &str, test: impl AsyncFnOnce() -> Result<()> + Send + 'static) {
         let runtime = Arc::clone(&self.runtime);
-        // Without the backtrace, which leads into the runtime.
+        // Without the backtrace, because it only shows frames of the runtime.
         let run = move || runtime.block_on(test()).map_err(|error| Failed::from(format!("{error:#}")));
         self.tests.push(Trial::test(name, run));
     }
 
-    /// Runs those that the command line asks for. The shared stack has to stop cleanly too, so that no test leaves a
-    /// loss behind unseen.
+    /// Runs the tests that the command line selects. The run also fails if the shared stack does not stop cleanly,
+    /// because this means that telemetry was lost.
     #[must_use]
-    #[expect(clippy::print_stderr, reason = "a test's result goes where the harness' goes")]
+    #[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
     pub fn run(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
-        arguments.test_threads.get_or_insert(AT_A_TIME);
+        arguments.test_threads.get_or_insert(TEST_THREADS);
         let conclusion = libtest_mimic::run(&arguments, self.tests);
-        let lab = Arc::try_unwrap(self.lab).ok().and_then(OnceCell::into_inner);
-        let stopped = lab.map_or(Ok(()), |lab| self.runtime.block_on(lab.stop()));
+        let stack = Arc::try_unwrap(self.stack).ok().and_then(OnceCell::into_inner);
+        let stopped = stack.map_or(Ok(()), |stack| self.runtime.block_on(stack.stop()));
         if let Err(error) = &stopped {
             eprintln!("the shared stack did not stop cleanly: {error:#}");
         }

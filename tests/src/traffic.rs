@@ -1,4 +1,4 @@
-//! Orders at a steady pace while something happens to the stack, and whether each left its whole trace.
+//! Orders at a steady rate while a test changes the system, with a check that the trace of each order is complete.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use tokio::time::{MissedTickBehavior, interval};
 use url::Url;
 
 use crate::caller::Caller;
-use crate::lab::ORDER;
 use crate::outline::outline;
 use crate::poll::eventually;
+use crate::test_stack::ORDER;
 
-/// An order takes milliseconds, and five seconds at most by its own deadlines.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for an order. An order takes milliseconds, and its own deadlines limit it to five seconds.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Failures that are told; the rest is a number.
-const TOLD: usize = 8;
+/// The number of failures that an error message lists. It only counts the others.
+const LISTED_FAILURES: usize = 8;
 
-/// Orders under way, one after the other, until it is stopped or dropped.
+/// A task that requests one order after the other until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Traffic {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
-    asked: Arc<AtomicUsize>,
-    /// What happens, and how many orders were asked for before it.
+    requested: Arc<AtomicUsize>,
+    /// The name of each phase, and the number of orders that were requested before it.
     phases: Vec<(String, usize)>,
     task: JoinHandle<Vec<Order>>,
 }
@@ -39,131 +39,144 @@ struct Order {
     failure: Option<String>,
 }
 
-/// Orders that were served: the trace of each, and the phase it fell into.
+/// The trace of each served order, and the phase in which the order was requested.
 #[derive(Debug)]
-pub struct Served(Vec<(TraceId, String)>);
+pub struct ServedOrders(Vec<(TraceId, String)>);
 
 impl Traffic {
-    /// Asks for an order every `pace`, each in a trace of its own.
+    /// Starts to request an order every `period`, each in its own trace.
     #[must_use]
-    pub fn start(http: &reqwest::Client, orders: &Url, pace: Duration) -> Self {
-        let (http, orders) = (http.clone(), orders.clone());
+    pub fn start(http: &reqwest::Client, orders_url: &Url, period: Duration) -> Self {
+        let (http, orders_url) = (http.clone(), orders_url.clone());
         let stop = Arc::<AtomicBool>::default();
-        let (served, asked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let (stopped, counted, begun) = (Arc::clone(&stop), Arc::clone(&served), Arc::clone(&asked));
+        let (served, requested) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (task_stop, task_served, task_requested) =
+            (Arc::clone(&stop), Arc::clone(&served), Arc::clone(&requested));
         let task = tokio::spawn(async move {
-            let mut pace = interval(pace);
-            // A slow answer is not made up for by a burst.
-            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut sent = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
-                pace.tick().await;
-                begun.fetch_add(1, Ordering::Relaxed);
+            let mut ticks = interval(period);
+            // After a slow response the task continues at the same rate, without a burst.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut orders = Vec::new();
+            while !task_stop.load(Ordering::Relaxed) {
+                ticks.tick().await;
+                task_requested.fetch_add(1, Ordering::Relaxed);
                 let caller = Caller::new();
                 let Ok(trace) = caller.trace_id().parse() else { continue };
-                let path = format!("orders/{}", 1 + sent.len() % 100);
-                let answer = tokio::time::timeout(PATIENCE, caller.get(&http, &orders, &path)).await;
-                let failure = match answer {
-                    Ok(Ok(answer)) if answer.status == 200 => None,
-                    Ok(Ok(answer)) => Some(format!("answered {}: {}", answer.status, answer.body)),
+                let path = format!("orders/{}", 1 + orders.len() % 100);
+                let response = caller.get(&http, &orders_url, &path);
+                let failure = match tokio::time::timeout(ORDER_TIMEOUT, response).await {
+                    Ok(Ok(response)) if response.status == 200 => None,
+                    Ok(Ok(response)) => Some(format!("status {}: {}", response.status, response.body)),
                     Ok(Err(error)) => Some(format!("{error:#}")),
-                    Err(_) => Some(format!("no answer in {} s", PATIENCE.as_secs())),
+                    Err(_) => Some(format!("no response after {} s", ORDER_TIMEOUT.as_secs())),
                 };
                 if failure.is_none() {
-                    counted.fetch_add(1, Ordering::Relaxed);
+                    task_served.fetch_add(1, Ordering::Relaxed);
                 }
-                sent.push(Order { trace, failure });
+                orders.push(Order { trace, failure });
             }
-            sent
+            orders
         });
-        Self { stop, served, asked, phases: Vec::new(), task }
+        Self { stop, served, requested, phases: Vec::new(), task }
     }
 
-    /// Says what happens from now on, for a failure to tell.
-    pub fn enter(&mut self, phase: impl Into<String>) {
-        self.phases.push((phase.into(), self.asked.load(Ordering::Relaxed)));
+    /// Starts a new phase. Error messages name the phase of each failed order.
+    pub fn begin_phase(&mut self, phase: impl Into<String>) {
+        self.phases.push((phase.into(), self.requested.load(Ordering::Relaxed)));
     }
 
-    /// Waits until so many orders are served in this phase. Fails when that takes longer than `within`.
-    pub async fn passes(&mut self, orders: usize, within: Duration, phase: impl Into<String>) -> Result<()> {
-        self.enter(phase);
+    /// Starts a new phase and waits until `count` orders are served in it. Fails after `timeout`.
+    pub async fn wait_for_orders(
+        &mut self,
+        count: usize,
+        timeout: Duration,
+        phase: impl Into<String>,
+    ) -> Result<()> {
+        self.begin_phase(phase);
         let before = self.served.load(Ordering::Relaxed);
-        let look = async || {
-            let passed = self.served.load(Ordering::Relaxed) - before;
-            ensure!(passed >= orders, "{passed} so far");
+        let check = async || {
+            let served = self.served.load(Ordering::Relaxed) - before;
+            ensure!(served >= count, "{served} orders so far");
             Ok(())
         };
-        eventually(format!("{orders} orders are served"), within, look).await
+        eventually(format!("{count} orders are served"), timeout, check).await
     }
 
-    /// Ends it. Fails if an order was not served, and says in which phase.
-    pub async fn stop(mut self) -> Result<Served> {
+    /// Stops the task. Fails if an order was not served, and reports its phase.
+    pub async fn stop(mut self) -> Result<ServedOrders> {
         self.stop.store(true, Ordering::Relaxed);
-        let sent = (&mut self.task).await.context("the orders' task ended early")?;
+        let orders = (&mut self.task).await.context("the traffic task failed")?;
         let phase = |order: usize| {
             let phase = self.phases.iter().rev().find(|(_, before)| *before <= order);
             phase.map(|(phase, _)| phase.clone()).unwrap_or_default()
         };
         let (mut served, mut failures) = (Vec::new(), Vec::new());
-        for (number, order) in sent.into_iter().enumerate() {
+        for (number, order) in orders.into_iter().enumerate() {
             match order.failure {
                 None => served.push((order.trace, phase(number))),
                 Some(failure) => failures.push(format!("{} ({}): {failure}", order.trace, phase(number))),
             }
         }
-        let all = served.len() + failures.len();
-        ensure!(failures.is_empty(), "{} of {all} orders failed:\n{}", failures.len(), told(&failures));
-        Ok(Served(served))
+        let total = served.len() + failures.len();
+        ensure!(failures.is_empty(), "{} of {total} orders failed:\n{}", failures.len(), summarize(&failures));
+        Ok(ServedOrders(served))
     }
 }
 
-/// A case that fails leaves no orders to the next.
+/// Stops the task, so that a failed test does not leave traffic to the next test.
 impl Drop for Traffic {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 }
 
-impl Served {
-    /// How many.
+impl ServedOrders {
+    /// The number of orders.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Waits until every trace is stored with the shape of an order. Fails with those that are not, and their phases.
-    pub async fn are_whole(&self, jaeger: &Jaeger, within: Duration) -> Result<()> {
-        let all = self.0.len();
-        let mut missing: Vec<_> = self.0.iter().collect();
-        let look = async || {
-            let mut still = Vec::new();
-            let mut say = Vec::new();
-            for order in std::mem::take(&mut missing) {
+    /// Waits until the trace of every order is stored with the shape [`ORDER`]. Fails after `timeout`, and reports the
+    /// incomplete traces and their phases.
+    pub async fn wait_for_complete_traces(&self, jaeger: &Jaeger, timeout: Duration) -> Result<()> {
+        let total = self.0.len();
+        let mut incomplete: Vec<_> = self.0.iter().collect();
+        let check = async || {
+            let mut still_incomplete = Vec::new();
+            let mut failures = Vec::new();
+            for order in std::mem::take(&mut incomplete) {
                 let (id, phase) = order;
                 match jaeger.trace(id).await {
                     Ok(Some(trace)) if outline(&trace) == ORDER => continue,
-                    Ok(Some(trace)) => say.push(format!(
+                    Ok(Some(trace)) => failures.push(format!(
                         "{id} ({phase}): {} of {} spans:\n{}",
                         trace.spans.len(),
                         ORDER.lines().count(),
                         outline(&trace)
                     )),
-                    Ok(None) => say.push(format!("{id} ({phase}): nothing")),
-                    Err(error) => say.push(format!("{id} ({phase}): {:#}", anyhow::Error::new(error))),
+                    Ok(None) => failures.push(format!("{id} ({phase}): no span is stored")),
+                    Err(error) => failures.push(format!("{id} ({phase}): {:#}", anyhow::Error::new(error))),
                 }
-                still.push(order);
+                still_incomplete.push(order);
             }
-            missing = still;
-            ensure!(missing.is_empty(), "{} of {all} traces are not whole:\n{}", say.len(), told(&say));
+            incomplete = still_incomplete;
+            ensure!(
+                incomplete.is_empty(),
+                "{} of {total} traces are incomplete:\n{}",
+                failures.len(),
+                summarize(&failures)
+            );
             Ok(())
         };
-        eventually("every order's trace is whole", within, look).await
+        eventually("the trace of every order is complete", timeout, check).await
     }
 }
 
-fn told(lines: &[String]) -> String {
-    let more = lines.len().saturating_sub(TOLD);
-    let mut text = lines[..lines.len() - more].join("\n");
+/// Joins the first failures with line breaks, and counts the others.
+fn summarize(failures: &[String]) -> String {
+    let more = failures.len().saturating_sub(LISTED_FAILURES);
+    let mut text = failures[..failures.len() - more].join("\n");
     if more > 0 {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n… and {more} more");

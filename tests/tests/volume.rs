@@ -1,6 +1,8 @@
-//! Many orders at the rate this machine sustains: every span is stored, and what that costs.
+//! A load test: requests orders as fast as this machine serves them, checks that every span is stored, and prints the
+//! request rate and the memory use.
 //!
-//! `SIGHTLINE_VOLUME_REQUESTS` says how many; 2000 otherwise. By itself, as it uses all there is.
+//! `SIGHTLINE_VOLUME_REQUESTS` sets the number of orders; the default is 2000. The test is a separate program because
+//! it uses all processors.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -12,77 +14,80 @@ use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::TraceId;
 use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, ORDER};
 use sightline_tests::memory::resident_mib;
 use sightline_tests::poll::eventually;
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{ORDER, TestStack};
 
-/// Requests at a time: enough to keep two processors busy.
-const AT_A_TIME: usize = 8;
+/// The number of concurrent requests: enough to keep two processors busy.
+const CONCURRENT_REQUESTS: usize = 8;
 
-/// How long the pipeline may be behind at the end. It writes to disk what services only send.
-const CATCH_UP: Duration = Duration::from_mins(5);
+/// The longest time from the last request until all spans are stored. The pipeline is slower than the services, because
+/// it writes to disk.
+const STORE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// After so many requests memory is looked at for the first time.
-const WARM: usize = 1_000;
+/// The number of requests before the first memory measurement.
+const WARM_UP_REQUESTS: usize = 1_000;
 
 fn main() -> Result<ExitCode> {
     let mut suite = Suite::new()?;
-    suite.alone("volume::nothing_is_lost_at_the_rate_the_machine_sustains", volume);
+    suite.add_standalone("volume::loses_no_spans_at_full_load", loses_no_spans);
     Ok(suite.run())
 }
 
-async fn volume() -> Result<()> {
+async fn loses_no_spans() -> Result<()> {
     let requests = match std::env::var("SIGHTLINE_VOLUME_REQUESTS") {
         Ok(text) => {
-            text.parse().with_context(|| format!("SIGHTLINE_VOLUME_REQUESTS={text:?} is no number"))?
+            text.parse().with_context(|| format!("SIGHTLINE_VOLUME_REQUESTS={text:?} is not a number"))?
         }
         Err(_) => 2_000,
     };
-    let lab = Arc::new(Lab::start(|config| config).await?);
+    let stack = Arc::new(TestStack::start(|config| config).await?);
     let mut report = Report::default();
 
-    let begun = Instant::now();
-    let mut sent = orders(&lab, requests.min(WARM)).await?;
-    report.memory("after the first requests", &lab)?;
-    sent.extend(orders(&lab, requests - sent.len()).await?);
-    let took = begun.elapsed();
-    report.memory("after all requests", &lab)?;
+    let started = Instant::now();
+    let mut sent = request_orders(&stack, requests.min(WARM_UP_REQUESTS)).await?;
+    report.memory("after the first requests", &stack)?;
+    sent.extend(request_orders(&stack, requests - sent.len()).await?);
+    let took = started.elapsed();
+    report.memory("after all requests", &stack)?;
 
-    let each = ORDER.lines().count();
+    let spans_per_order = ORDER.lines().count();
     let mut missing = sent;
-    let look = async || {
-        // Those found whole are not asked for again: reading takes from Jaeger what it needs for writing.
+    let check = async || {
+        // Complete traces are not requested again, because queries slow down Jaeger's writes.
         while let Some(id) = missing.last() {
-            let stored = lab.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
-            let whole = requests - missing.len();
-            ensure!(stored == each, "{whole} traces are whole, the next has {stored} of {each} spans");
+            let stored = stack.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
+            let complete = requests - missing.len();
+            ensure!(
+                stored == spans_per_order,
+                "{complete} traces are complete, the next one has {stored} of {spans_per_order} spans"
+            );
             missing.pop();
         }
         Ok(())
     };
-    // The pipeline may be behind the services; it must not lose anything for that.
-    let stored = eventually("every span is stored", CATCH_UP, look).await;
-    report.memory("when all is stored", &lab)?;
-    report.print(requests, took, requests * each, begun.elapsed());
+    let stored = eventually("every span is stored", STORE_TIMEOUT, check).await;
+    report.memory("after all spans are stored", &stack)?;
+    report.print(requests, took, requests * spans_per_order, started.elapsed());
 
-    let lab = Arc::try_unwrap(lab).ok().context("a request still runs")?;
-    // The services count what they deliver, and say at their end what they could not.
-    match (stored, lab.stop().await) {
+    let stack = Arc::try_unwrap(stack).ok().context("a request is still running")?;
+    // The services count the spans that they deliver, and stop with an error if they lost some.
+    match (stored, stack.stop().await) {
         (Ok(()), stopped) => stopped,
         (Err(missing), Ok(())) => {
-            Err(missing.context("the pipeline lost something, and the services nothing"))
+            Err(missing.context("the pipeline lost spans, the services lost none"))
         }
         (Err(missing), Err(lost)) => Err(missing.context(format!("{lost:#}"))),
     }
 }
 
-/// Asks for so many orders, several at a time, and gives back their traces.
-async fn orders(lab: &Arc<Lab>, requests: usize) -> Result<Vec<TraceId>> {
+/// Requests orders, several at a time, and returns their traces.
+async fn request_orders(stack: &Arc<TestStack>, requests: usize) -> Result<Vec<TraceId>> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = tokio::task::JoinSet::new();
-    for _ in 0..AT_A_TIME {
-        let (lab, next) = (Arc::clone(lab), Arc::clone(&next));
+    for _ in 0..CONCURRENT_REQUESTS {
+        let (stack, next) = (Arc::clone(stack), Arc::clone(&next));
         workers.spawn(async move {
             let mut sent = Vec::new();
             loop {
@@ -90,9 +95,9 @@ async fn orders(lab: &Arc<Lab>, requests: usize) -> Result<Vec<TraceId>> {
                 if request >= requests {
                     return anyhow::Ok(sent);
                 }
-                let answer = lab.order(&Caller::new(), &(1 + request % 100).to_string()).await?;
-                ensure!(answer.status == 200, "{answer:?}");
-                sent.push(answer.trace);
+                let response = stack.get_order(&Caller::new(), &(1 + request % 100).to_string()).await?;
+                ensure!(response.status == 200, "{response:?}");
+                sent.push(response.trace);
             }
         });
     }
@@ -103,29 +108,33 @@ async fn orders(lab: &Arc<Lab>, requests: usize) -> Result<Vec<TraceId>> {
     Ok(sent)
 }
 
-/// What is told at the end.
+/// The measurements that are printed at the end.
 #[derive(Default)]
 struct Report {
     memory: Vec<(&'static str, Vec<f64>)>,
 }
 
 impl Report {
-    fn memory(&mut self, when: &'static str, lab: &Lab) -> Result<()> {
-        let resident = |process| resident_mib(lab.stack().pid(process).context("it does not run")?);
+    /// Records the memory of each process.
+    fn memory(&mut self, when: &'static str, stack: &TestStack) -> Result<()> {
+        let resident = |process: Process| {
+            let pid = stack.inner().pid(process).with_context(|| format!("{process} is not running"))?;
+            resident_mib(pid)
+        };
         self.memory.push((when, Process::ALL.into_iter().map(resident).collect::<Result<_>>()?));
         Ok(())
     }
 
-    #[expect(clippy::print_stdout, reason = "the figures are the point of the run")]
-    #[expect(clippy::cast_precision_loss, reason = "requests are far fewer than 2^52")]
+    #[expect(clippy::print_stdout, reason = "the measurements are a result of the test")]
+    #[expect(clippy::cast_precision_loss, reason = "the number of requests is far below 2^52")]
     fn print(&self, requests: usize, took: Duration, spans: usize, stored: Duration) {
         let rate = requests as f64 / took.as_secs_f64();
         println!(
-            "\n{requests} orders in {:.1} s, {AT_A_TIME} at a time: {rate:.0} requests/s",
+            "\n{requests} orders in {:.1} s, {CONCURRENT_REQUESTS} at a time: {rate:.0} requests/s",
             took.as_secs_f64()
         );
         println!(
-            "{spans} spans, the last one looked for {:.1} s after the first request",
+            "{spans} spans, all checked {:.1} s after the first request",
             stored.as_secs_f64()
         );
         // Writing to a String cannot fail.

@@ -1,4 +1,4 @@
-//! Certificates, and then the authority, are replaced under running services.
+//! Rotation of the certificates and of the CA while the services run.
 
 use std::path::Path;
 
@@ -6,96 +6,96 @@ use anyhow::{Context as _, Result, ensure};
 use sightline::certs;
 use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, ORDER};
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{ORDER, TestStack};
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.alone("certificates::services_follow_theirs_and_the_authority", replaced);
+    suite.add_standalone("certificates::services_reload_certificates_and_ca", services_reload);
 }
 
 const PIPELINE: [Process; 3] = [Process::Jaeger, Process::Gateway, Process::Agent];
 
-async fn replaced() -> Result<()> {
-    let mut lab = Lab::start(|config| {
-        let quick = "100";
+async fn services_reload() -> Result<()> {
+    let mut stack = TestStack::start(|config| {
+        let milliseconds = "100";
         Process::SERVICES
             .into_iter()
-            .fold(config, |config, service| config.with(service, "SIGHTLINE_TLS_RELOAD_INTERVAL", quick))
+            .fold(config, |config, service| config.with(service, "SIGHTLINE_TLS_RELOAD_INTERVAL", milliseconds))
     })
     .await?;
-    order(&lab).await?;
-    let pids = pids(&lab);
+    order(&stack).await?;
+    let pids = pids(&stack);
 
-    // New certificates of the same authority. The agent starts anew, so that every service has to shake hands again,
-    // with what it has now.
-    let directory = lab.stack().dir().join("certs");
+    // New certificates of the same CA. The agent restarts, so that every service repeats the TLS handshake with its new
+    // certificate.
+    let directory = stack.inner().dir().join("certs");
     let next = tempfile::tempdir()?;
-    copy(&directory.join("ca"), &next.path().join("ca"))?;
+    copy_ca(&directory.join("ca"), &next.path().join("ca"))?;
     replace(&directory, next.path())?;
-    followed(&lab, 1).await?;
-    lab.stop_process(Process::Agent).await?;
-    lab.start_processes(&[Process::Agent]).await?;
-    order(&lab).await?;
+    wait_for_reloads(&stack, 1).await?;
+    stack.stop_process(Process::Agent).await?;
+    stack.start_processes(&[Process::Agent]).await?;
+    order(&stack).await?;
 
-    // Another authority altogether. The pipeline starts anew with it (the Collector never reads a client's authority
-    // again); the services do not.
+    // New certificates of a new CA. The pipeline restarts, because the Collector never reloads the CA that it verifies
+    // clients with. The services keep running.
     let next = tempfile::tempdir()?;
     replace(&directory, next.path())?;
-    followed(&lab, 2).await?;
+    wait_for_reloads(&stack, 2).await?;
     for process in PIPELINE.into_iter().rev() {
-        lab.stop_process(process).await?;
+        stack.stop_process(process).await?;
     }
-    lab.start_processes(&PIPELINE).await?;
-    order(&lab).await?;
+    stack.start_processes(&PIPELINE).await?;
+    order(&stack).await?;
 
-    ensure!(self::pids(&lab) == pids, "services were started anew");
-    lab.stop().await
+    ensure!(self::pids(&stack) == pids, "a service was restarted");
+    stack.stop().await
 }
 
-async fn order(lab: &Lab) -> Result<()> {
-    let answer = lab.order(&Caller::new(), "1").await?;
-    ensure!(answer.status == 200, "{answer:?}");
-    lab.trace(&answer.trace, ORDER).await?;
+async fn order(stack: &TestStack) -> Result<()> {
+    let response = stack.get_order(&Caller::new(), "1").await?;
+    ensure!(response.status == 200, "{response:?}");
+    stack.wait_for_trace(&response.trace, ORDER).await?;
     Ok(())
 }
 
-fn pids(lab: &Lab) -> Vec<Option<u32>> {
-    Process::SERVICES.map(|service| lab.stack().pid(service)).to_vec()
+fn pids(stack: &TestStack) -> Vec<Option<u32>> {
+    Process::SERVICES.map(|service| stack.inner().pid(service)).to_vec()
 }
 
-/// Waits until each service has said so many times that it uses new certificates.
-async fn followed(lab: &Lab, times: usize) -> Result<()> {
-    let look = async || {
+/// Waits until each service has logged at least `times` times that it uses new certificates.
+async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
+    let check = async || {
         for service in Process::SERVICES {
-            let lines = lab.console(service)?;
-            let said = lines
+            let records = stack.console_logs(service)?;
+            let reloads = records
                 .iter()
-                .filter(|line| line.message.starts_with("telemetry's certificates changed"))
+                .filter(|record| record.message.starts_with("telemetry's certificates changed"))
                 .count();
-            // A look between two of the files sees two changes.
-            ensure!(said >= times, "{service} has said it {said} times");
+            // A service that checks while the files are being replaced sees more than one change.
+            ensure!(reloads >= times, "{service} has reloaded {reloads} times");
         }
         Ok(())
     };
-    lab.eventually(format!("each service has followed {times} changes"), look).await
+    stack.eventually(format!("each service has reloaded its certificates {times} times"), check).await
 }
 
-/// Makes certificates for all in `next`, of the authority there or a new one, and puts them in the place of those in
-/// `directory`, a file at a time as an operator would: authority, key, certificate.
+/// Creates certificates for all identities in `next`, signed by the CA there or by a new one. Then replaces the files
+/// in `directory` one by one, as an operator would: CA, key, certificate.
 fn replace(directory: &Path, next: &Path) -> Result<()> {
     certs::ensure(&certs::Request::local(next))?;
     for identity in certs::IDENTITIES {
         for file in ["ca.crt", "tls.key", "tls.crt"] {
             let (from, to) = (next.join(identity).join(file), directory.join(identity).join(file));
-            let beside = to.with_extension("new");
-            std::fs::copy(&from, &beside).with_context(|| from.display().to_string())?;
-            std::fs::rename(&beside, &to)?;
+            let temporary = to.with_extension("new");
+            std::fs::copy(&from, &temporary).with_context(|| from.display().to_string())?;
+            std::fs::rename(&temporary, &to)?;
         }
     }
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy_ca(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for file in ["ca.crt", "ca.key"] {
         std::fs::copy(from.join(file), to.join(file))?;

@@ -1,18 +1,18 @@
-//! `sightline check` says whether all of it works, in a place that has nothing: what `helm test` runs in a cluster.
+//! `sightline check` in a minimal environment, as `helm test` runs it in a cluster.
 
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use sightline_tests::lab::{Lab, ORDER, services};
+use sightline_tests::test_stack::{TestStack, ORDER, services};
 use sightline_tests::suite::Suite;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.shared("check::a_whole_trace_is_shown", whole);
-    suite.shared("check::what_is_missing_is_said", missing);
-    suite.shared("check::who_does_not_answer_is_named", unanswered);
+    suite.add_shared("check::shows_a_complete_trace", complete);
+    suite.add_shared("check::reports_missing_spans", missing);
+    suite.add_shared("check::names_the_unreachable_service", unreachable);
 }
 
-/// Runs it without a home, a terminal, a temporary directory or authorities of the system.
+/// Runs `sightline check` without a home directory, a terminal, a temporary directory or system CAs.
 async fn check(orders: &str, jaeger: &str, within: &str) -> Result<Output> {
     let program = services()?.join("sightline");
     tokio::process::Command::new(&program)
@@ -24,34 +24,37 @@ async fn check(orders: &str, jaeger: &str, within: &str) -> Result<Output> {
         .stdin(Stdio::null())
         .output()
         .await
-        .with_context(|| format!("{} does not run", program.display()))
+        .with_context(|| format!("running {} failed", program.display()))
 }
 
-fn has_ended(output: &Output, code: i32, channel: &[u8], words: &[&str]) -> Result<()> {
-    let text = String::from_utf8_lossy(channel);
-    let lacks: Vec<_> = words.iter().filter(|word| !text.contains(**word)).collect();
-    ensure!(output.status.code() == Some(code) && lacks.is_empty(), "without {lacks:?}: {output:?}");
+fn ensure_output(output: &Output, code: i32, stream: &[u8], expected: &[&str]) -> Result<()> {
+    let text = String::from_utf8_lossy(stream);
+    let missing: Vec<_> = expected.iter().filter(|part| !text.contains(**part)).collect();
+    ensure!(
+        output.status.code() == Some(code) && missing.is_empty(),
+        "expected exit code {code} and {expected:?}; {missing:?} is missing: {output:?}"
+    );
     Ok(())
 }
 
-async fn whole(lab: &Lab) -> Result<()> {
-    let output = check(&lab.stack().order_url(), lab.jaeger().address(), "60s").await?;
+async fn complete(stack: &TestStack) -> Result<()> {
+    let output = check(&stack.inner().order_url(), stack.jaeger().address(), "60s").await?;
     let spans = format!("{} spans", ORDER.lines().count());
-    has_ended(&output, 0, &output.stdout, &["200 OK", &spans, "reserve_stock", lab.jaeger().address()])
+    ensure_output(&output, 0, &output.stdout, &["200 OK", &spans, "reserve_stock", stack.jaeger().address()])
 }
 
-async fn missing(lab: &Lab) -> Result<()> {
-    // The gateway waits twice as long before it decides.
-    let output = check(&lab.stack().order_url(), lab.jaeger().address(), "1s").await?;
-    let said = ["not complete", "server span of inventory-service", lab.jaeger().address()];
-    has_ended(&output, 1, &output.stderr, &said)
+async fn missing(stack: &TestStack) -> Result<()> {
+    // The gateway waits for two seconds before it makes a sampling decision.
+    let output = check(&stack.inner().order_url(), stack.jaeger().address(), "1s").await?;
+    let expected = ["not complete", "server span of inventory-service", stack.jaeger().address()];
+    ensure_output(&output, 1, &output.stderr, &expected)
 }
 
-async fn unanswered(lab: &Lab) -> Result<()> {
-    // A port that was free a moment ago.
-    let nobody = format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
-    let output = check(&nobody, lab.jaeger().address(), "60s").await?;
-    has_ended(&output, 2, &output.stderr, &[&nobody, "--orders"])?;
-    let output = check(&lab.stack().order_url(), &nobody, "60s").await?;
-    has_ended(&output, 2, &output.stderr, &[&nobody, "--jaeger"])
+async fn unreachable(stack: &TestStack) -> Result<()> {
+    // Nothing listens on this port, because the listener is dropped at once.
+    let unused = format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
+    let output = check(&unused, stack.jaeger().address(), "60s").await?;
+    ensure_output(&output, 2, &output.stderr, &[&unused, "--orders"])?;
+    let output = check(&stack.inner().order_url(), &unused, "60s").await?;
+    ensure_output(&output, 2, &output.stderr, &[&unused, "--jaeger"])
 }

@@ -1,48 +1,48 @@
-//! The commands that the documentation tells people to type do what they are typed for.
+//! Runs the commands of the documentation.
 
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::stack::Ports;
-use sightline_tests::lab::{Lab, root, services};
+use sightline_tests::test_stack::{TestStack, root, services};
 use sightline_tests::suite::Suite;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.shared("docs::the_commands_of_troubleshoot_work", troubleshoot);
+    suite.add_shared("docs::runs_the_commands_of_troubleshoot", troubleshoot);
 }
 
-async fn troubleshoot(lab: &Lab) -> Result<()> {
-    lab.settle().await?;
+async fn troubleshoot(stack: &TestStack) -> Result<()> {
+    stack.wait_for_pipeline().await?;
     let page = std::fs::read_to_string(root().join("docs/troubleshoot.md"))?;
-    let blocks = commands(&page);
-    ensure!(blocks.len() >= 4, "{} blocks of commands are found", blocks.len());
+    let blocks = shell_blocks(&page);
+    ensure!(blocks.len() >= 4, "the page has only {} blocks of commands", blocks.len());
     for block in blocks {
-        let script = on_this_stack(lab, &block)?;
+        let script = with_stack_addresses(stack, &block)?;
         let shell = tokio::process::Command::new("sh")
             .args(["-euc", &script])
-            .env("SIGHTLINE_JAEGER_URL", lab.jaeger().address())
+            .env("SIGHTLINE_JAEGER_URL", stack.jaeger().address())
             .stdin(Stdio::null())
             .output();
-        let output = shell.await.context("there is no sh")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{} of:\n{block}{said}", output.status);
+        let output = shell.await.context("running sh failed")?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{} from:\n{block}{stderr}", output.status);
     }
     Ok(())
 }
 
-/// The blocks marked `sh`.
-fn commands(page: &str) -> Vec<String> {
+/// Returns the code blocks marked `sh`.
+fn shell_blocks(page: &str) -> Vec<String> {
     let blocks = page.split("```sh\n").skip(1);
     blocks.filter_map(|rest| rest.split_once("```").map(|(block, _)| block.to_owned())).collect()
 }
 
-/// The block with this stack's ports and directories instead of those of `make up`.
-fn on_this_stack(lab: &Lab, block: &str) -> Result<String> {
+/// Replaces the ports and directories of `make up` with those of this stack.
+fn with_stack_addresses(stack: &TestStack, block: &str) -> Result<String> {
     let mut script = block.to_owned();
-    for (usual, here) in Ports::standard().each().iter().zip(lab.stack().ports().each()) {
-        script = script.replace(&format!(":{}/", usual.number), &format!(":{}/", here.number));
+    for (standard, actual) in Ports::standard().each().iter().zip(stack.inner().ports().each()) {
+        script = script.replace(&format!(":{}/", standard.number), &format!(":{}/", actual.number));
     }
-    let state = lab.stack().dir().to_str().context("the state's path is not UTF-8")?;
+    let state = stack.inner().dir().to_str().context("the state directory's path is not UTF-8")?;
     let program = services()?.join("sightline");
     let program = program.to_str().context("the path of sightline is not UTF-8")?;
     Ok(script.replace(".sightline", state).replace("target/release/sightline", program))

@@ -1,16 +1,18 @@
-//! Failures are errors, with their cause; answers that say no are not.
+//! Server errors fail the spans and have a cause. Client errors do not fail spans.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
 use sightline::jaeger::{Status, Value};
+use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::Lab;
+use sightline_tests::log_records::LogRecord;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::TestStack;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.shared("errors::a_failure_is_an_error_all_the_way_up", failure);
-    suite.shared("errors::a_caller_who_is_told_no_is_no_error", refusals);
+    suite.add_shared("errors::a_failure_fails_the_spans_of_every_caller", server_error);
+    suite.add_shared("errors::client_errors_do_not_fail_spans", client_errors);
 }
 
 const FAILED: &str = "\
@@ -24,44 +26,44 @@ const FAILED: &str = "\
           user-service client SELECT users
 ";
 
-async fn failure(lab: &Lab) -> Result<()> {
-    let answer = lab.order(&Caller::new(), "999").await?;
-    ensure!(answer.status == 502, "{answer:?}");
-    let trace = lab.trace(&answer.trace, FAILED).await?;
+async fn server_error(stack: &TestStack) -> Result<()> {
+    let response = stack.get_order(&Caller::new(), "999").await?;
+    ensure!(response.status == 502, "{response:?}");
+    let trace = stack.wait_for_trace(&response.trace, FAILED).await?;
 
-    // Once, where it arose, and not once more at each level.
+    // The exception is recorded once, in the span where it occurred, and not in the spans above.
     let exceptions: Vec<_> = trace
         .of_service("user-service")
         .flat_map(|span| span.events.iter().map(move |event| (span.name.as_str(), event)))
         .collect();
-    let [(span, event)] = exceptions.as_slice() else { anyhow::bail!("events are {exceptions:?}") };
+    let [(span, event)] = exceptions.as_slice() else { anyhow::bail!("expected one event: {exceptions:?}") };
     ensure!((*span, event.name.as_str()) == ("read_user", "exception"), "{span}: {event:?}");
-    let said = |key: &str| {
+    let text = |key: &str| {
         let found = event.attributes.iter().find(|(name, _)| name == key);
         found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
     };
-    ensure!(said("exception.type") == "user_service::users::UsersError::BuiltIn", "{event:?}");
-    ensure!(said("exception.message") == "user 999 fails because SIGHTLINE_FAULTS is on", "{event:?}");
+    ensure!(text("exception.type") == "user_service::users::UsersError::BuiltIn", "{event:?}");
+    ensure!(text("exception.message") == "user 999 fails because SIGHTLINE_FAULTS is on", "{event:?}");
 
-    let first = find(&trace, "order-service server GET /orders/{id}").context("no first span")?;
-    ensure!(first.attribute("http.response.status_code").and_then(Value::as_int) == Some(502), "{first:?}");
+    let root = find(&trace, "order-service server GET /orders/{id}").context("the first span is missing")?;
+    ensure!(root.attribute("http.response.status_code").and_then(Value::as_int) == Some(502), "{root:?}");
 
-    // The caller gets the id to ask for help with, and no word of what is inside.
-    let body: Json = serde_json::from_str(&answer.body)?;
-    ensure!(body["trace_id"] == answer.trace.as_str(), "{body}");
-    ensure!(!answer.body.contains("SIGHTLINE_FAULTS"), "{body}");
+    // The caller gets the trace ID for a support request, but no internal details.
+    let body: Json = serde_json::from_str(&response.body)?;
+    ensure!(body["trace_id"] == response.trace.as_str(), "{body}");
+    ensure!(!response.body.contains("SIGHTLINE_FAULTS"), "{body}");
 
-    // One line of log for each service that failed, with the ids of the trace.
-    for process in [sightline::stack::Process::OrderService, sightline::stack::Process::UserService] {
-        let lines = lab.console(process)?;
-        let errors =
-            lines.iter().filter(|line| line.trace_id == trace.id && line.severity == "ERROR").count();
+    // Each service that failed logs one error with the trace ID.
+    for process in [Process::OrderService, Process::UserService] {
+        let records = stack.console_logs(process)?;
+        let is_error = |record: &&LogRecord| record.trace_id == trace.id && record.severity == "ERROR";
+        let errors = records.iter().filter(is_error).count();
         ensure!(errors == 1, "{process} logged {errors} errors");
     }
     Ok(())
 }
 
-async fn refusals(lab: &Lab) -> Result<()> {
+async fn client_errors(stack: &TestStack) -> Result<()> {
     let unknown = "\
 ^ order-service server GET /orders/{id}
   order-service internal read_order
@@ -73,12 +75,12 @@ async fn refusals(lab: &Lab) -> Result<()> {
         ("orders/-1", 400, "^ order-service server GET /orders/{id}\n"),
         ("elsewhere", 404, "^ order-service server GET\n"),
     ] {
-        let answer = Caller::new().get(lab.http(), &lab.orders()?, path).await?;
-        ensure!(answer.status == status, "{path}: {answer:?}");
-        // A failed span would have a mark in its line.
-        let trace = lab.trace(&answer.trace, shape).await?;
-        let body: Json = serde_json::from_str(&answer.body)?;
-        ensure!(body["trace_id"] == answer.trace.as_str() && body["status"] == status, "{path}: {body}");
+        let response = Caller::new().get(stack.http(), &stack.orders_url()?, path).await?;
+        ensure!(response.status == status, "{path}: {response:?}");
+        // The line of a failed span would contain `!`.
+        let trace = stack.wait_for_trace(&response.trace, shape).await?;
+        let body: Json = serde_json::from_str(&response.body)?;
+        ensure!(body["trace_id"] == response.trace.as_str() && body["status"] == status, "{path}: {body}");
         for span in &trace.spans {
             ensure!(span.status == Status::Unset && span.events.is_empty(), "{path}: {span:?}");
             ensure!(span.attribute("error.type").is_none(), "{path}: {span:?}");

@@ -1,20 +1,20 @@
-//! Exporters report on services and never on themselves; and the set-ups of the tutorial.
+//! Exporters do not export telemetry about themselves. The exporter settings of the tutorial work.
 
 use anyhow::{Result, ensure};
 use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, ORDER, USER};
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{ORDER, TestStack, USER};
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.shared("exporters::none_reports_on_itself", none_reports_on_itself);
-    suite.shared("exporters::console_and_otlp_work_together", console_and_otlp);
-    suite.shared("exporters::a_disabled_sdk_serves_and_passes_context_on", disabled);
+    suite.add_shared("exporters::do_not_report_on_themselves", do_not_report_on_themselves);
+    suite.add_shared("exporters::console_and_otlp_work_together", console_and_otlp);
+    suite.add_shared("exporters::a_disabled_sdk_propagates_context", disabled);
 }
 
-async fn none_reports_on_itself(lab: &Lab) -> Result<()> {
-    let ports = lab.stack().ports();
-    let over_http = lab.alone(Process::UserService, |config| {
+async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
+    let ports = stack.inner().ports();
+    let over_http = stack.start_single_service(Process::UserService, |config| {
         config
             .with(Process::UserService, "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
             .with(
@@ -22,56 +22,56 @@ async fn none_reports_on_itself(lab: &Lab) -> Result<()> {
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
                 format!("https://localhost:{}", ports.agent_otlp_http),
             )
-            // What a library says while it exports must not be exported either.
+            // Logs that libraries write during an export must not be exported either.
             .with(Process::UserService, "RUST_LOG", "trace")
     });
     let mut over_http = over_http.await?;
     let over_grpc =
-        lab.alone(Process::UserService, |config| config.with(Process::UserService, "RUST_LOG", "trace"));
+        stack.start_single_service(Process::UserService, |config| config.with(Process::UserService, "RUST_LOG", "trace"));
     let mut over_grpc = over_grpc.await?;
     for service in [&over_http, &over_grpc] {
-        let answer = Caller::new().get(lab.http(), &service.url()?, "users/1").await?;
-        ensure!(answer.status == 200, "{answer:?}");
-        lab.trace(&answer.trace, USER).await?;
+        let response = Caller::new().get(stack.http(), &service.url()?, "users/1").await?;
+        ensure!(response.status == 200, "{response:?}");
+        stack.wait_for_trace(&response.trace, USER).await?;
     }
     let pids = [over_http.pid()?, over_grpc.pid()?];
-    // And these export once more, at their end.
+    // Both services export again when they stop.
     for service in [&mut over_http, &mut over_grpc] {
         let exit = service.stop().await?;
-        ensure!(exit.is_clean(), "{}, {}", exit.describe(), service.tail());
+        ensure!(exit.is_clean(), "{}, {}", exit.describe(), service.log_tail());
     }
-    lab.settle().await?;
+    stack.wait_for_pipeline().await?;
 
-    let mut seen = 0;
+    let mut spans = 0;
     for process in Process::SERVICES {
-        for span in lab.traces_of(process).await?.iter().flat_map(|trace| &trace.spans) {
-            seen += 1;
+        for span in stack.traces_of(process).await?.iter().flat_map(|trace| &trace.spans) {
+            spans += 1;
             let text = format!("{} {:?}", span.name, span.attributes);
-            for word in ["opentelemetry.proto", "/v1/traces", "/v1/metrics", "/v1/logs"] {
-                ensure!(!text.contains(word), "{} reports on its exporter: {text}", span.service);
+            for export in ["opentelemetry.proto", "/v1/traces", "/v1/metrics", "/v1/logs"] {
+                ensure!(!text.contains(export), "{} has a span of its exporter: {text}", span.service);
             }
             let port = span.attribute("server.port").and_then(sightline::jaeger::Value::as_int);
             let agents = [ports.agent_otlp_grpc, ports.agent_otlp_http].map(|port| Some(i64::from(port)));
-            ensure!(!agents.contains(&port), "{} reports on its exporter: {text}", span.service);
+            ensure!(!agents.contains(&port), "{} has a span of its exporter: {text}", span.service);
         }
     }
-    ensure!(seen > 0, "no span at all is stored");
+    ensure!(spans > 0, "no span is stored");
 
-    // Of the two that log everything, nothing comes from the threads that export.
-    let stored = std::fs::read_to_string(lab.stack().stored_logs())?;
+    // The two services log at level trace, but the logs of their exporter threads are not exported.
+    let stored = std::fs::read_to_string(stack.inner().stored_logs())?;
     for line in
         stored.lines().filter(|line| pids.iter().any(|pid| line.contains(&format!("\"intValue\":\"{pid}\""))))
     {
         for library in ["h2", "rustls", "tonic", "hyper_util::client", "reqwest", "opentelemetry-otlp"] {
-            let said = line.contains(&format!("\"scope\":{{\"name\":\"{library}"));
-            ensure!(!said, "what {library} says was exported");
+            let is_exported = line.contains(&format!("\"scope\":{{\"name\":\"{library}"));
+            ensure!(!is_exported, "a log record of {library} was exported");
         }
     }
     Ok(())
 }
 
-async fn console_and_otlp(lab: &Lab) -> Result<()> {
-    let both = lab.alone(Process::UserService, |config| {
+async fn console_and_otlp(stack: &TestStack) -> Result<()> {
+    let both = stack.start_single_service(Process::UserService, |config| {
         config
             .with(Process::UserService, "OTEL_TRACES_EXPORTER", "console,otlp")
             .with(Process::UserService, "OTEL_METRICS_EXPORTER", "console,otlp,prometheus")
@@ -79,41 +79,42 @@ async fn console_and_otlp(lab: &Lab) -> Result<()> {
             .with(Process::UserService, "SIGHTLINE_LOG_SPANS", "1")
     });
     let mut both = both.await?;
-    let answer = Caller::new().get(lab.http(), &both.url()?, "users/2").await?;
-    ensure!(answer.status == 200, "{answer:?}");
-    let trace = lab.trace(&answer.trace, USER).await?;
-    let own = lab.metrics(both.admin_port()).await?;
+    let response = Caller::new().get(stack.http(), &both.url()?, "users/2").await?;
+    ensure!(response.status == 200, "{response:?}");
+    let trace = stack.wait_for_trace(&response.trace, USER).await?;
+    let own = stack.metrics(both.admin_port()).await?;
     ensure!(
         own.sum("http_server_request_duration_seconds_count", &[]) == Some(1.0),
-        "/metrics counts otherwise"
+        "/metrics does not count exactly one request"
     );
     let exit = both.stop().await?;
     ensure!(exit.is_clean(), "{}", exit.describe());
 
     let log = both.log()?;
     for span in &trace.spans {
-        // The console's exporter, and the line that SIGHTLINE_LOG_SPANS asks for.
+        // The console exporter prints the span, and SIGHTLINE_LOG_SPANS adds one log line.
         let printed =
             log.lines().filter(|line| line.contains(&span.span_id) && !line.starts_with('{')).count();
-        ensure!(printed >= 1, "span {} is not on the console ({})", span.name, both.tail());
+        ensure!(printed >= 1, "span {} is not on the console ({})", span.name, both.log_tail());
         let id = format!("\"otel.span_id\":\"{}\"", span.span_id);
         let logged = log.lines().filter(|line| line.contains("span ended") && line.contains(&id)).count();
-        ensure!(logged == 1, "span {} was logged {logged} times ({})", span.name, both.tail());
+        ensure!(logged == 1, "span {} was logged {logged} times ({})", span.name, both.log_tail());
     }
-    ensure!(log.contains("http.server.request.duration"), "no metric is on the console ({})", both.tail());
-    ensure!(log.contains("\"message\":\"user read\""), "no log line is on the console ({})", both.tail());
+    ensure!(log.contains("http.server.request.duration"), "no metric is on the console ({})", both.log_tail());
+    ensure!(log.contains("\"message\":\"user read\""), "no log line is on the console ({})", both.log_tail());
     Ok(())
 }
 
-async fn disabled(lab: &Lab) -> Result<()> {
-    let mute = lab.alone(Process::OrderService, |config| {
+async fn disabled(stack: &TestStack) -> Result<()> {
+    let disabled = stack.start_single_service(Process::OrderService, |config| {
         config.with(Process::OrderService, "OTEL_SDK_DISABLED", "true")
     });
-    let mute = mute.await?;
-    let caller = Caller::new().with("baggage", "tenant=blue");
-    let answer = caller.get(lab.http(), &mute.url()?, "orders/3").await?;
-    ensure!(answer.status == 200, "{answer:?}");
-    // The others hang below the caller, as if the service in between were not there, and know what it said.
+    let disabled = disabled.await?;
+    let caller = Caller::new().with_header("baggage", "tenant=blue");
+    let response = caller.get(stack.http(), &disabled.url()?, "orders/3").await?;
+    ensure!(response.status == 200, "{response:?}");
+    // The spans of the other services are children of the caller's span, and they have the baggage that the disabled
+    // service added.
     let shape = "\
 ^ user-service server GET /users/{id}
   user-service internal read_user
@@ -121,14 +122,18 @@ async fn disabled(lab: &Lab) -> Result<()> {
 ^ inventory-service server sightline.inventory.v1.Inventory/Reserve
   inventory-service internal reserve_stock
 ";
-    let trace = lab.trace(&answer.trace, shape).await?;
+    let trace = stack.wait_for_trace(&response.trace, shape).await?;
     for span in trace.spans.iter().filter(|span| span.kind == sightline::jaeger::Kind::Server) {
         ensure!(span.parent_span_id.as_deref() == Some(caller.span_id()), "{span:?}");
         ensure!(span.attribute("environment").is_some(), "{span:?}");
     }
-    let log = mute.log()?;
-    let said = log.lines().any(|line| line.contains("stock reserved") && line.contains(caller.trace_id()));
-    ensure!(said, "its console does not say the caller's trace ({})", mute.tail());
-    lab.trace(&lab.order(&Caller::new(), "3").await?.trace, ORDER).await?;
+    let log = disabled.log()?;
+    let has_trace_id = |line: &str| line.contains("stock reserved") && line.contains(caller.trace_id());
+    ensure!(
+        log.lines().any(has_trace_id),
+        "the log does not contain the caller's trace ID ({})",
+        disabled.log_tail()
+    );
+    stack.wait_for_trace(&stack.get_order(&Caller::new(), "3").await?.trace, ORDER).await?;
     Ok(())
 }

@@ -1,18 +1,18 @@
-//! Each log record says in which span it was written.
+//! Log records have the IDs of the span in which they were written.
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, ORDER};
 use sightline_tests::log_records::LogRecord;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{ORDER, TestStack};
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.shared("logs::records_carry_the_ids_of_their_span", ids);
+    suite.add_shared("logs::records_have_the_ids_of_their_span", ids);
 }
 
-/// A service, what it logs about an order, and the span it does so in.
+/// Each service, its log message for an order, and the title of the span in which it logs it.
 const RECORDS: [(Process, &str, &str); 3] = [
     (Process::OrderService, "order read, stock reserved", "order-service server GET /orders/{id}"),
     (Process::UserService, "user read", "user-service server GET /users/{id}"),
@@ -23,12 +23,12 @@ const RECORDS: [(Process, &str, &str); 3] = [
     ),
 ];
 
-async fn ids(lab: &Lab) -> Result<()> {
-    let answer = lab.order(&Caller::new(), "4").await?;
-    let trace = lab.trace(&answer.trace, ORDER).await?;
+async fn ids(stack: &TestStack) -> Result<()> {
+    let response = stack.get_order(&Caller::new(), "4").await?;
+    let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
     let mut expected = Vec::new();
     for (process, message, title) in RECORDS {
-        let span = find(&trace, title).with_context(|| format!("no span {title}"))?;
+        let span = find(&trace, title).with_context(|| format!("span {title} is missing"))?;
         expected.push(LogRecord {
             service: process.name().to_owned(),
             message: message.to_owned(),
@@ -43,21 +43,21 @@ async fn ids(lab: &Lab) -> Result<()> {
         records
     };
     expected.sort();
-    let look = async || {
-        let stored = of_trace(lab.stored_logs()?);
-        ensure!(stored == expected, "the gateway has {stored:#?}");
+    let check = async || {
+        let stored = of_trace(stack.stored_logs()?);
+        ensure!(stored == expected, "the gateway stored {stored:#?}");
         let written =
-            Process::SERVICES.map(|process| lab.console(process)).into_iter().collect::<Result<Vec<_>>>()?;
+            Process::SERVICES.map(|process| stack.console_logs(process)).into_iter().collect::<Result<Vec<_>>>()?;
         let written = of_trace(written.concat());
-        ensure!(written == expected, "the consoles have {written:#?}");
+        ensure!(written == expected, "the services wrote {written:#?}");
         Ok(())
     };
-    lab.eventually(format!("the records of trace {} are {expected:#?}", trace.id), look).await?;
+    stack.eventually(format!("the log records of trace {} are {expected:#?}", trace.id), check).await?;
 
-    // Outside of a request there is no id to make up.
-    let started = lab.console(Process::OrderService)?;
-    let started =
-        started.iter().find(|record| record.message == "serving orders over HTTP").context("no start")?;
+    // Outside a request the IDs are empty.
+    let records = stack.console_logs(Process::OrderService)?;
+    let started = records.iter().find(|record| record.message == "serving orders over HTTP");
+    let started = started.context("the record of the start is missing")?;
     ensure!(started.trace_id.is_empty() && started.span_id.is_empty(), "{started:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The whole stack at work, asked from outside.
+//! Tests of the complete stack through its public endpoints.
 
 mod certificates;
 mod check;
@@ -21,7 +21,7 @@ use sightline_tests::suite::Suite;
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut suite = Suite::new()?;
-    // The longest first: the others run beside them.
+    // The slowest tests are first, so that the others run at the same time.
     outage::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);

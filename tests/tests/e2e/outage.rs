@@ -1,4 +1,4 @@
-//! A part of the pipeline goes and comes back under traffic: nothing is lost.
+//! The agent or the gateway stops and restarts under traffic, and no span is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,159 +8,160 @@ use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::TraceId;
 use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, ORDER};
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{ORDER, TestStack};
 use tokio::task::JoinHandle;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.alone("outage::what_a_stopped_part_misses_is_delivered_when_it_is_back", stopped);
-    suite.alone("outage::what_a_killed_agent_had_is_delivered_when_it_is_back", killed);
-    suite.alone("outage::an_agent_that_stops_leaves_nothing_on_its_disk", moved);
-    suite.alone("outage::agent_and_gateway_come_back_under_traffic", restarted);
+    suite.add_standalone("outage::loses_no_spans_while_the_agent_or_gateway_is_stopped", stopped);
+    suite.add_standalone("outage::loses_no_spans_when_the_agent_is_killed", killed);
+    suite.add_standalone("outage::a_stopped_agent_has_drained_its_queue", drained);
+    suite.add_standalone("outage::loses_no_spans_in_repeated_restarts", restarted);
 }
 
-/// Orders that have to pass in each phase before the next begins.
-const ORDERS: usize = 40;
+/// The number of orders that are served in each phase before the next one starts.
+const ORDERS_PER_PHASE: usize = 40;
 
-/// Between two orders: a service's queue of 2048 spans has to last for as long as the agent is away.
-const PACE: Duration = Duration::from_millis(25);
+/// The time between two orders. A service's queue of 2048 spans must be large enough for the time without the agent.
+const PERIOD: Duration = Duration::from_millis(25);
 
 async fn stopped() -> Result<()> {
-    let mut lab = Lab::start(|config| config).await?;
-    let mut traffic = Traffic::start(&lab)?;
-    traffic.passes(&lab, "before").await?;
-    for part in [Process::Agent, Process::Gateway] {
-        traffic.enter(format!("{part} stops"));
-        lab.stop_process(part).await?;
-        traffic.passes(&lab, format!("without {part}")).await?;
-        lab.start_processes(&[part]).await?;
-        traffic.passes(&lab, format!("{part} is back")).await?;
+    let mut stack = TestStack::start(|config| config).await?;
+    let mut traffic = Traffic::start(&stack)?;
+    traffic.wait_for_orders(&stack, "before").await?;
+    for process in [Process::Agent, Process::Gateway] {
+        traffic.begin_phase(format!("{process} stops"));
+        stack.stop_process(process).await?;
+        traffic.wait_for_orders(&stack, format!("without {process}")).await?;
+        stack.start_processes(&[process]).await?;
+        traffic.wait_for_orders(&stack, format!("{process} is running again")).await?;
     }
-    traffic.arrives(lab).await
+    traffic.finish(stack).await
 }
 
-/// As by a node out of memory, with the only copy of some spans in the agent's queue on disk.
+/// The agent is killed, as on a node that runs out of memory. Its queue on disk has the only copy of some spans.
 async fn killed() -> Result<()> {
-    let mut lab = Lab::start(|config| config).await?;
-    let mut traffic = Traffic::start(&lab)?;
-    traffic.passes(&lab, "before").await?;
-    traffic.enter("the gateway stops");
-    lab.stop_process(Process::Gateway).await?;
-    traffic.passes(&lab, "without gateway").await?;
-    queued(&lab).await?;
-    traffic.enter("the agent is killed");
-    lab.stack_mut().kill_process(Process::Agent).await?;
-    traffic.enter("the agent was killed");
-    lab.start_processes(&[Process::Agent, Process::Gateway]).await?;
-    traffic.passes(&lab, "after").await?;
-    traffic.arrives(lab).await
+    let mut stack = TestStack::start(|config| config).await?;
+    let mut traffic = Traffic::start(&stack)?;
+    traffic.wait_for_orders(&stack, "before").await?;
+    traffic.begin_phase("the gateway stops");
+    stack.stop_process(Process::Gateway).await?;
+    traffic.wait_for_orders(&stack, "without gateway").await?;
+    wait_for_queued_spans(&stack).await?;
+    traffic.begin_phase("the agent is killed");
+    stack.inner_mut().kill_process(Process::Agent).await?;
+    traffic.begin_phase("the agent was killed");
+    stack.start_processes(&[Process::Agent, Process::Gateway]).await?;
+    traffic.wait_for_orders(&stack, "after").await?;
+    traffic.finish(stack).await
 }
 
-/// As when a pod is replaced, whose disk goes with it. Its queue is full of what the gateway, just back, has not taken.
-async fn moved() -> Result<()> {
-    let mut lab = Lab::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
-    let mut traffic = Traffic::start(&lab)?;
-    traffic.passes(&lab, "before").await?;
-    traffic.enter("the gateway stops");
-    lab.stop_process(Process::Gateway).await?;
-    traffic.passes(&lab, "without gateway").await?;
-    queued(&lab).await?;
-    lab.start_processes(&[Process::Gateway]).await?;
-    traffic.enter("the agent stops");
-    lab.stop_process(Process::Agent).await?;
-    std::fs::remove_dir_all(lab.stack().dir().join("agent/queue"))?;
-    traffic.enter("the agent is gone with its disk");
-    lab.start_processes(&[Process::Agent]).await?;
-    traffic.passes(&lab, "after").await?;
-    traffic.arrives(lab).await
+/// A pod that is replaced loses its disk, so the agent must drain its queue before it stops. The queue holds spans that
+/// the restarted gateway has not received yet.
+async fn drained() -> Result<()> {
+    let mut stack = TestStack::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
+    let mut traffic = Traffic::start(&stack)?;
+    traffic.wait_for_orders(&stack, "before").await?;
+    traffic.begin_phase("the gateway stops");
+    stack.stop_process(Process::Gateway).await?;
+    traffic.wait_for_orders(&stack, "without gateway").await?;
+    wait_for_queued_spans(&stack).await?;
+    stack.start_processes(&[Process::Gateway]).await?;
+    traffic.begin_phase("the agent stops");
+    stack.stop_process(Process::Agent).await?;
+    std::fs::remove_dir_all(stack.inner().dir().join("agent/queue"))?;
+    traffic.begin_phase("the agent's queue is deleted");
+    stack.start_processes(&[Process::Agent]).await?;
+    traffic.wait_for_orders(&stack, "after").await?;
+    traffic.finish(stack).await
 }
 
-/// Restarts of each: a part that lets data in before it is ready crashes in some of its starts only.
+/// The number of restarts of each process. A Collector that accepts data before it is ready crashes only in some starts.
 const RESTARTS: usize = 5;
 
 async fn restarted() -> Result<()> {
-    let mut lab = Lab::start(|config| config).await?;
-    let mut traffic = Traffic::start(&lab)?;
-    traffic.passes(&lab, "before").await?;
+    let mut stack = TestStack::start(|config| config).await?;
+    let mut traffic = Traffic::start(&stack)?;
+    traffic.wait_for_orders(&stack, "before").await?;
     for restart in 1..=RESTARTS {
-        for part in [Process::Agent, Process::Gateway] {
-            traffic.enter(format!("restart {restart} of {part}"));
-            lab.stop_process(part).await?;
-            lab.start_processes(&[part]).await?;
+        for process in [Process::Agent, Process::Gateway] {
+            traffic.begin_phase(format!("restart {restart} of {process}"));
+            stack.stop_process(process).await?;
+            stack.start_processes(&[process]).await?;
         }
-        // What services kept meanwhile has left them: their queues last for seconds only.
-        lab.settle().await?;
+        // Wait until the queues of the services are empty, because they only have room for some seconds.
+        stack.wait_for_pipeline().await?;
     }
-    traffic.arrives(lab).await
+    traffic.finish(stack).await
 }
 
 /// Waits until spans are in the agent's queue.
-async fn queued(lab: &Lab) -> Result<()> {
-    let look = async || {
-        let metrics = lab.metrics(lab.stack().ports().agent_metrics).await?;
-        let waiting = metrics.sum("otelcol_exporter_queue_size", &[("data_type", "traces")]);
-        ensure!(waiting.is_some_and(|bytes| bytes > 0.0), "{waiting:?} is in its queue");
+async fn wait_for_queued_spans(stack: &TestStack) -> Result<()> {
+    let check = async || {
+        let metrics = stack.metrics(stack.inner().ports().agent_metrics).await?;
+        let queued = metrics.sum("otelcol_exporter_queue_size", &[("data_type", "traces")]);
+        ensure!(queued.is_some_and(|bytes| bytes > 0.0), "the queue size is {queued:?}");
         Ok(())
     };
-    lab.eventually("the agent keeps what it cannot send", look).await
+    stack.eventually("the agent queues spans that it cannot send", check).await
 }
 
-/// Orders, one after the other, until it is stopped.
+/// A task that requests one order after the other until it is stopped.
 struct Traffic {
     stop: Arc<AtomicBool>,
-    passed: Arc<AtomicUsize>,
-    /// What happens, and how many orders were served before it.
+    served: Arc<AtomicUsize>,
+    /// The name of each phase, and the number of orders that were served before it.
     phases: Vec<(String, usize)>,
     task: JoinHandle<Result<Vec<TraceId>>>,
 }
 
 impl Traffic {
-    fn start(lab: &Lab) -> Result<Self> {
-        let (http, orders) = (lab.http().clone(), lab.orders()?);
-        let (stop, passed) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&passed));
+    fn start(stack: &TestStack) -> Result<Self> {
+        let (http, orders_url) = (stack.http().clone(), stack.orders_url()?);
+        let (stop, served) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (task_stop, task_served) = (Arc::clone(&stop), Arc::clone(&served));
         let task = tokio::spawn(async move {
-            let mut pace = tokio::time::interval(PACE);
+            let mut ticks = tokio::time::interval(PERIOD);
             let mut sent = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
-                pace.tick().await;
+            while !task_stop.load(Ordering::Relaxed) {
+                ticks.tick().await;
                 let (caller, path) = (Caller::new(), format!("orders/{}", 1 + sent.len() % 100));
-                let answer = tokio::time::timeout(Duration::from_secs(5), caller.get(&http, &orders, &path));
-                // Services do not wait for their telemetry.
-                let answer = answer.await.context("an order took five seconds")??;
-                ensure!(answer.status == 200, "{answer:?}");
-                sent.push(answer.trace);
-                counted.fetch_add(1, Ordering::Relaxed);
+                let response = tokio::time::timeout(Duration::from_secs(5), caller.get(&http, &orders_url, &path));
+                // Requests must not become slower when telemetry cannot be exported.
+                let response = response.await.context("an order took longer than five seconds")??;
+                ensure!(response.status == 200, "{response:?}");
+                sent.push(response.trace);
+                task_served.fetch_add(1, Ordering::Relaxed);
             }
             Ok(sent)
         });
-        Ok(Self { stop, passed, phases: Vec::new(), task })
+        Ok(Self { stop, served, phases: Vec::new(), task })
     }
 
-    /// Says what happens from now on, for a failure to tell.
-    fn enter(&mut self, phase: impl Into<String>) {
-        self.phases.push((phase.into(), self.passed.load(Ordering::Relaxed)));
+    /// Starts a new phase. Error messages name the phase of each incomplete trace.
+    fn begin_phase(&mut self, phase: impl Into<String>) {
+        self.phases.push((phase.into(), self.served.load(Ordering::Relaxed)));
     }
 
-    /// Waits until enough orders are served in this phase.
-    async fn passes(&mut self, lab: &Lab, phase: impl Into<String>) -> Result<()> {
-        self.enter(phase);
-        let before = self.passed.load(Ordering::Relaxed);
-        let look = async || {
-            let passed = self.passed.load(Ordering::Relaxed) - before;
-            ensure!(passed >= ORDERS, "{passed} so far");
+    /// Starts a new phase and waits until [`ORDERS_PER_PHASE`] orders are served in it.
+    async fn wait_for_orders(&mut self, stack: &TestStack, phase: impl Into<String>) -> Result<()> {
+        self.begin_phase(phase);
+        let before = self.served.load(Ordering::Relaxed);
+        let check = async || {
+            let served = self.served.load(Ordering::Relaxed) - before;
+            ensure!(served >= ORDERS_PER_PHASE, "{served} orders so far");
             Ok(())
         };
-        lab.eventually(format!("{ORDERS} orders are served"), look).await
+        stack.eventually(format!("{ORDERS_PER_PHASE} orders are served"), check).await
     }
 
-    /// Ends it, and waits until the trace of every order is stored whole. Stops the lab.
-    async fn arrives(self, lab: Lab) -> Result<()> {
+    /// Stops the traffic, waits until the trace of every order is complete, and stops the stack.
+    async fn finish(self, stack: TestStack) -> Result<()> {
         let sent = self.stop().await?;
-        let look = async || {
+        let check = async || {
             let mut missing = Vec::new();
             for (id, phase) in &sent {
-                let stored = lab.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
+                let stored = stack.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
                 let expected = ORDER.lines().count();
                 if stored != expected {
                     missing.push(format!("{id} ({phase}): {stored} of {expected} spans"));
@@ -168,24 +169,24 @@ impl Traffic {
             }
             ensure!(
                 missing.is_empty(),
-                "{} of {} traces are not whole: {missing:?}",
+                "{} of {} traces are incomplete: {missing:?}",
                 missing.len(),
                 sent.len()
             );
             Ok(())
         };
-        let whole = lab.eventually("every order's trace is whole", look).await;
-        // The services count what they deliver: they say whether it was they who lost something.
-        match (whole, lab.stop().await) {
+        let complete = stack.eventually("the trace of every order is complete", check).await;
+        // The services count the spans that they deliver, and stop with an error if they lost some.
+        match (complete, stack.stop().await) {
             (Ok(()), stopped) => stopped,
             (Err(missing), Ok(())) => {
-                Err(missing.context("the pipeline lost something, and the services nothing"))
+                Err(missing.context("the pipeline lost spans, the services lost none"))
             }
             (Err(missing), Err(lost)) => Err(missing.context(format!("{lost:#}"))),
         }
     }
 
-    /// Ends it; gives back the traces, each with the phase it fell into.
+    /// Stops the task. Returns each trace and the phase in which the order was served.
     async fn stop(self) -> Result<Vec<(TraceId, String)>> {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.task.await??;

@@ -1,16 +1,17 @@
-//! The gateway keeps what failed and what was slow, drops the rest, and has counted all of it before.
+//! The gateway keeps failed and slow traces and drops the others. It counts all of them first.
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, USER};
 use sightline_tests::outline::outline;
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{ORDER, TestStack, USER};
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.alone("sampling::failed_and_slow_traces_are_kept_and_all_are_counted", sampling);
+    suite.add_standalone("sampling::keeps_failed_and_slow_traces_and_counts_all", keeps_failed_and_slow);
 }
 
-const PLAIN: usize = 20;
+/// The number of requests that are neither slow nor failed.
+const PLAIN_REQUESTS: usize = 20;
 
 const FAILED: &str = "\
 ^ user-service server GET /users/{id} ! 500
@@ -18,38 +19,38 @@ const FAILED: &str = "\
     user-service client SELECT users
 ";
 
-async fn sampling() -> Result<()> {
-    let lab = Lab::start(|mut config| {
+async fn keeps_failed_and_slow() -> Result<()> {
+    let stack = TestStack::start(|mut config| {
         config.sampling_percentage = 0;
         config
     });
-    let lab = lab.await?;
+    let stack = stack.await?;
     let mut plain = Vec::new();
-    for id in 1..=PLAIN {
-        let answer = lab.user(&Caller::new(), &id.to_string()).await?;
-        ensure!(answer.status == 200, "{answer:?}");
-        plain.push(answer.trace);
+    for id in 1..=PLAIN_REQUESTS {
+        let response = stack.get_user(&Caller::new(), &id.to_string()).await?;
+        ensure!(response.status == 200, "{response:?}");
+        plain.push(response.trace);
     }
-    let slow = lab.user(&Caller::new(), "998").await?;
+    let slow = stack.get_user(&Caller::new(), "998").await?;
     ensure!(slow.status == 200, "{slow:?}");
-    let failed = lab.user(&Caller::new(), "999").await?;
+    let failed = stack.get_user(&Caller::new(), "999").await?;
     ensure!(failed.status == 500, "{failed:?}");
-    lab.trace(&slow.trace, USER).await?;
-    // This one came last: what is not stored by now never will be.
-    lab.trace(&failed.trace, FAILED).await?;
+    stack.wait_for_trace(&slow.trace, USER).await?;
+    // This is the last request. Spans of earlier requests are stored by now, or they will never be stored.
+    stack.wait_for_trace(&failed.trace, FAILED).await?;
 
-    // The two are whole also when they went through all three services.
-    let order = lab.order(&Caller::new(), "998").await?;
+    // A slow trace is complete even if it passes through all three services.
+    let order = stack.get_order(&Caller::new(), "998").await?;
     ensure!(order.status == 200, "{order:?}");
-    lab.trace(&order.trace, sightline_tests::lab::ORDER).await?;
+    stack.wait_for_trace(&order.trace, ORDER).await?;
 
     for id in &plain {
-        if let Some(trace) = lab.jaeger().trace(id).await? {
-            anyhow::bail!("a trace neither slow nor failed is stored:\n{}", outline(&trace));
+        if let Some(trace) = stack.jaeger().trace(id).await? {
+            anyhow::bail!("a trace that is neither slow nor failed is stored:\n{}", outline(&trace));
         }
     }
 
-    // Every span was counted, once: the plain requests, the slow one, the one behind the order, and the failed one.
+    // Every request is counted once: the plain ones, the slow one, the one for the order, and the failed one.
     let count = async |status: &str| {
         let labels = [
             ("service_name", "user-service"),
@@ -57,15 +58,15 @@ async fn sampling() -> Result<()> {
             ("span_kind", "SPAN_KIND_SERVER"),
             ("http_response_status_code", status),
         ];
-        anyhow::Ok(lab.gateway_metrics().await?.sum("traces_span_metrics_calls_total", &labels))
+        anyhow::Ok(stack.gateway_metrics().await?.sum("traces_span_metrics_calls_total", &labels))
     };
-    let expected = (f64::from(u32::try_from(PLAIN + 2)?), 1.0);
-    let look = async || {
-        let served = count("200").await?.context("none is counted")?;
-        let failed = count("500").await?.context("no failure is counted")?;
-        ensure!((served, failed) == expected, "{served} and {failed} are counted instead of {expected:?}");
+    let expected = (f64::from(u32::try_from(PLAIN_REQUESTS + 2)?), 1.0);
+    let check = async || {
+        let served = count("200").await?.context("no request is counted")?;
+        let failed = count("500").await?.context("no failed request is counted")?;
+        ensure!((served, failed) == expected, "{served} served and {failed} failed requests are counted, expected {expected:?}");
         Ok(())
     };
-    lab.eventually("the gateway has counted every request", look).await?;
-    lab.stop().await
+    stack.eventually("the gateway has counted every request", check).await?;
+    stack.stop().await
 }

@@ -1,4 +1,4 @@
-//! A service that is told to stop finishes, delivers everything and says what it could not.
+//! A service that stops finishes its requests, delivers its telemetry and reports what it lost.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -7,28 +7,28 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use sightline::stack::Process;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{Lab, USER};
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{TestStack, USER};
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.shared("shutdown::with_one_processor_nothing_is_lost", one_processor);
-    suite.shared("shutdown::a_request_in_flight_is_answered_and_recorded", in_flight);
-    suite.shared("shutdown::what_was_lost_is_counted_and_said", lost);
+    suite.add_shared("shutdown::loses_nothing_with_one_processor", one_processor);
+    suite.add_shared("shutdown::finishes_a_request_in_flight", in_flight);
+    suite.add_shared("shutdown::reports_lost_telemetry", reports_lost);
 }
 
-/// The service has told everything and ended within this.
-const WITHIN: Duration = Duration::from_secs(10);
+/// The longest time from SIGTERM until the service has delivered its telemetry and exited.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const REQUESTS: usize = 200;
 
-async fn one_processor(lab: &Lab) -> Result<()> {
+async fn one_processor(stack: &TestStack) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let service = lab.alone(Process::UserService, |mut config| {
+    let service = stack.start_single_service(Process::UserService, |mut config| {
         let program = config.binaries.of(Process::UserService);
         dir.path().clone_into(&mut config.binaries.services);
-        // A failure shows in the start: then there is no program.
+        // If this fails, the program is missing and the start of the service reports it.
         let _ = pin(&dir.path().join(Process::UserService.name()), &program);
-        // A batch only goes when it is full or at the end: nearly all is left to the shutdown.
+        // Batches are only exported when they are full or at shutdown, so that the shutdown has to export most spans.
         config.span_delay = Duration::from_hours(1);
         config.with(Process::UserService, "TOKIO_WORKER_THREADS", "1")
     });
@@ -36,77 +36,77 @@ async fn one_processor(lab: &Lab) -> Result<()> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid()?))?;
     let allowed =
         status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default().trim();
-    ensure!(allowed == "0", "it may use the processors {allowed}");
+    ensure!(allowed == "0", "the service can use the processors {allowed}, expected only 0");
 
     let mut sent = Vec::new();
     for request in 0..REQUESTS {
-        let answer =
-            Caller::new().get(lab.http(), &service.url()?, &format!("users/{}", 1 + request % 100)).await?;
-        ensure!(answer.status == 200, "{answer:?}");
-        sent.push(answer.trace);
+        let response =
+            Caller::new().get(stack.http(), &service.url()?, &format!("users/{}", 1 + request % 100)).await?;
+        ensure!(response.status == 200, "{response:?}");
+        sent.push(response.trace);
     }
     let exit = service.stop().await?;
     ensure!(
-        exit.is_clean() && exit.took < WITHIN,
+        exit.is_clean() && exit.took < SHUTDOWN_TIMEOUT,
         "{} after {:?}: {}",
         exit.describe(),
         exit.took,
-        service.tail()
+        service.log_tail()
     );
     for id in &sent {
-        lab.trace(id, USER).await?;
+        stack.wait_for_trace(id, USER).await?;
     }
     Ok(())
 }
 
-/// Writes a program that becomes `program` on the first processor alone.
+/// Writes a script that runs `program` on the first processor only.
 fn pin(path: &Path, program: &Path) -> std::io::Result<()> {
     let program = program.canonicalize()?;
     std::fs::write(path, format!("#!/bin/sh\nexec taskset -c 0 '{}' \"$@\"\n", program.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
 }
 
-async fn in_flight(lab: &Lab) -> Result<()> {
-    let mut service = lab.alone(Process::UserService, |config| config).await?;
+async fn in_flight(stack: &TestStack) -> Result<()> {
+    let mut service = stack.start_single_service(Process::UserService, |config| config).await?;
     let (url, port) = (service.url()?, service.admin_port());
     let caller = Caller::new();
-    let request = caller.get(lab.http(), &url, "users/998");
+    let request = caller.get(stack.http(), &url, "users/998");
     let stop = async {
-        let look = async || {
-            let active = lab.metrics(port).await?.sum("http_server_active_requests", &[]);
+        let check = async || {
+            let active = stack.metrics(port).await?.sum("http_server_active_requests", &[]);
             ensure!(active == Some(1.0), "{active:?} requests are in flight");
             Ok(())
         };
-        lab.eventually("the slow request is in flight", look).await?;
+        stack.eventually("the slow request is in flight", check).await?;
         service.stop().await
     };
-    let (answer, exit) = tokio::join!(request, stop);
-    let (answer, exit) = (answer?, exit?);
-    ensure!(answer.status == 200, "{answer:?}");
+    let (response, exit) = tokio::join!(request, stop);
+    let (response, exit) = (response?, exit?);
+    ensure!(response.status == 200, "{response:?}");
     ensure!(
-        exit.is_clean() && exit.took < WITHIN,
+        exit.is_clean() && exit.took < SHUTDOWN_TIMEOUT,
         "{} after {:?}: {}",
         exit.describe(),
         exit.took,
-        service.tail()
+        service.log_tail()
     );
-    let trace = lab.trace(&answer.trace, USER).await?;
-    let (start, end) = trace.bounds().context("it has no times")?;
-    ensure!(end - start >= 1_000_000_000, "it took {} ns", end - start);
+    let trace = stack.wait_for_trace(&response.trace, USER).await?;
+    let (start, end) = trace.bounds().context("the trace has no timestamps")?;
+    ensure!(end - start >= 1_000_000_000, "the trace is shorter than a second: {} ns", end - start);
     Ok(())
 }
 
-async fn lost(lab: &Lab) -> Result<()> {
-    // A port that was free a moment ago.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let service = lab.alone(Process::UserService, |config| {
-        let endpoint = format!("https://localhost:{nobody}");
+async fn reports_lost(stack: &TestStack) -> Result<()> {
+    // Nothing listens on this port, because the listener is dropped at once.
+    let unused_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let service = stack.start_single_service(Process::UserService, |config| {
+        let endpoint = format!("https://localhost:{unused_port}");
         config.with(Process::UserService, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
     });
     let mut service = service.await?;
     for _ in 0..5 {
-        let answer = Caller::new().get(lab.http(), &service.url()?, "users/1").await?;
-        ensure!(answer.status == 200, "{answer:?}");
+        let response = Caller::new().get(stack.http(), &service.url()?, "users/1").await?;
+        ensure!(response.status == 200, "{response:?}");
     }
     let exit = service.stop().await?;
     let log = service.log()?;
@@ -114,20 +114,20 @@ async fn lost(lab: &Lab) -> Result<()> {
         exit.status.and_then(|status| status.code()) == Some(1),
         "{}, {}",
         exit.describe(),
-        service.tail()
+        service.log_tail()
     );
-    ensure!(exit.took < WITHIN, "it took {:?}", exit.took);
-    // Five requests of three spans, and what the service did to its store when it started.
-    let said =
-        log.lines().find(|line| line.contains("spans to otlp")).context("it does not say what was lost")?;
-    let (lost, all) = said
+    ensure!(exit.took < SHUTDOWN_TIMEOUT, "the shutdown took {:?}", exit.took);
+    // Five requests with three spans each, and the spans of the database setup at startup.
+    let line = log.lines().find(|line| line.contains("spans to otlp"));
+    let line = line.context("the log does not report lost spans")?;
+    let (lost, all) = line
         .split_once(" spans to otlp")
         .and_then(|(count, _)| {
             let (lost, all) = count.rsplit_once(" of ")?;
             Some((lost.rsplit(' ').next()?.parse::<u32>().ok()?, all.parse::<u32>().ok()?))
         })
-        .with_context(|| said.to_owned())?;
-    ensure!(lost == all && all >= 15, "{said}");
-    ensure!(said.contains("log records to otlp"), "{said}");
+        .with_context(|| line.to_owned())?;
+    ensure!(lost == all && all >= 15, "{line}");
+    ensure!(line.contains("log records to otlp"), "{line}");
     Ok(())
 }

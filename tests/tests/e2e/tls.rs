@@ -1,37 +1,38 @@
-//! Nobody sends anything to the pipeline without a certificate of its authority.
+//! The OTLP endpoints of the pipeline require mutual TLS.
 
 use anyhow::{Context as _, Result};
 use sightline::stack::Process;
-use sightline_tests::doors::{Transport, stranger, try_door};
-use sightline_tests::lab::Lab;
-use sightline_tests::otlp::Door;
+use sightline_tests::mtls::{Transport, check_mutual_tls, untrusted_certificate};
+use sightline_tests::otlp::{CLIENT, OtlpEndpoint};
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::TestStack;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.shared("tls::only_holders_of_a_certificate_are_let_in", doors);
+    suite.add_shared("tls::endpoints_require_a_trusted_certificate", endpoints);
 }
 
-async fn doors(lab: &Lab) -> Result<()> {
-    let elsewhere = tempfile::tempdir()?;
-    let stranger = stranger(elsewhere.path())?;
-    let ours = lab.stack().tls_files(Process::UserService);
-    let ports = lab.stack().ports();
-    let doors = [
+async fn endpoints(stack: &TestStack) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let untrusted = untrusted_certificate(dir.path())?;
+    let trusted = stack.inner().tls_files(Process::UserService);
+    let ports = stack.inner().ports();
+    let endpoints = [
         ("the agent's gRPC", ports.agent_otlp_grpc, Transport::Grpc),
         ("the agent's HTTP", ports.agent_otlp_http, Transport::Http),
         ("the gateway's gRPC", ports.gateway_otlp, Transport::Grpc),
         ("Jaeger's gRPC", ports.jaeger_otlp, Transport::Grpc),
     ];
-    let mut refusals = Vec::new();
-    for (door, port, transport) in doors {
-        let tried = try_door(&Door::local(port), transport, door, &ours, &stranger).await;
-        let tried = tried.with_context(|| door.to_owned())?;
-        lab.trace(&tried.accepted, &format!("knocker unspecified {door}\n")).await?;
-        refusals.extend(tried.refused.into_iter().map(|(what, id)| (door, what, id)));
+    let mut rejected = Vec::new();
+    for (name, port, transport) in endpoints {
+        let endpoint = OtlpEndpoint::local(port);
+        let sent = check_mutual_tls(&endpoint, transport, name, &trusted, &untrusted).await;
+        let sent = sent.with_context(|| name.to_owned())?;
+        stack.wait_for_trace(&sent.accepted, &format!("{CLIENT} unspecified {name}\n")).await?;
+        rejected.extend(sent.rejected.into_iter().map(|(credentials, id)| (name, credentials, id)));
     }
-    lab.settle().await?;
-    for (door, what, id) in refusals {
-        lab.is_absent(&id).await.with_context(|| format!("{door}, {what}"))?;
+    stack.wait_for_pipeline().await?;
+    for (name, credentials, id) in rejected {
+        stack.ensure_not_stored(&id).await.with_context(|| format!("{name}, {credentials}"))?;
     }
     Ok(())
 }

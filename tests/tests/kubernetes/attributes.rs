@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value as Json, json};
 use sightline::jaeger::{Trace, Value};
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::USER;
+use sightline_tests::test_stack::USER;
 use sightline_tests::poll::eventually;
 use sightline_tests::prometheus::Samples;
 
 use crate::forward::Forward;
-use crate::install::{Install, RELEASE, SERVICES, SOON, text};
+use crate::install::{Install, RELEASE, SERVICES, DEFAULT_TIMEOUT, text};
 
 /// Made of user-service's image, as a report that runs every minute would be.
 const CRONJOB: &str = "user-report";
@@ -20,7 +20,7 @@ const CRONJOB: &str = "user-report";
 const UNAWARE: &str = "unaware";
 
 pub(crate) async fn services(install: &Install) -> Result<()> {
-    let trace = install.order().await?;
+    let trace = install.request_order().await?;
     let mut wrong = Vec::new();
     for service in SERVICES {
         let pods = install.pods(service).await?;
@@ -196,9 +196,9 @@ pub(crate) async fn cronjob(install: &Install) -> Result<()> {
 async fn target_info(install: &Install, pod: &Json) -> Result<BTreeMap<String, String>> {
     let target = format!("pod/{}", text(pod, "/metadata/name")?);
     let forward = Forward::start(&install.cluster, install.namespace, &target, 2112).await?;
-    let answer = install.http.get(forward.url()?.join("metrics")?).send().await?.error_for_status()?;
-    let samples = Samples::parse(&answer.text().await?)?;
-    let info = samples.of("target_info", &[]).next().context("there is no target_info")?;
+    let response = install.http.get(forward.url()?.join("metrics")?).send().await?.error_for_status()?;
+    let samples = Samples::parse(&response.text().await?)?;
+    let info = samples.matching("target_info", &[]).next().context("there is no target_info")?;
     Ok(info.labels.clone())
 }
 
@@ -230,21 +230,21 @@ pub(crate) async fn filled_in(install: &Install) -> Result<()> {
 
 /// The pod of this label, when it is ready: a job comes with the minute.
 async fn running(install: &Install, app: &str) -> Result<Json> {
-    let look = async || {
+    let check = async || {
         let pods = install.list("pods", &format!("app={app}")).await?;
         let pod = pods.into_iter().next().context("there is none")?;
         let is_ready = pod["status"]["containerStatuses"][0]["ready"] == true;
         ensure!(is_ready, "its status is {}", pod["status"]);
         Ok(pod)
     };
-    eventually(format!("a pod of {app} is ready"), SOON * 2, look).await
+    eventually(format!("a pod of {app} is ready"), DEFAULT_TIMEOUT * 2, check).await
 }
 
 /// A user is asked for of this pod.
 async fn user(install: &Install, pod: &Json, service: &str) -> Result<Trace> {
     let target = format!("pod/{}", text(pod, "/metadata/name")?);
     let forward = Forward::start(&install.cluster, install.namespace, &target, 8080).await?;
-    let answer = Caller::new().get(&install.http, &forward.url()?, "users/7").await?;
-    ensure!(answer.status == 200, "{answer:?}");
-    install.trace(&answer.trace, &USER.replace("user-service", service)).await
+    let response = Caller::new().get(&install.http, &forward.url()?, "users/7").await?;
+    ensure!(response.status == 200, "{response:?}");
+    install.wait_for_trace(&response.trace, &USER.replace("user-service", service)).await
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use sightline_tests::lab::root;
+use sightline_tests::test_stack::root;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -97,7 +97,7 @@ impl Cluster {
     /// `kubectl … -o json`, read.
     pub(crate) async fn get<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<Value> {
         let text = self.kubectl(["get"].into_iter().chain(args).chain(["--output", "json"])).await?;
-        serde_json::from_str(&text).context("kubectl's answer is not JSON")
+        serde_json::from_str(&text).context("kubectl's response is not JSON")
     }
 
     /// The objects of this kind and with these labels, in a namespace.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::root;
+use sightline_tests::test_stack::root;
 use sightline_tests::poll::eventually;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::cluster::program;
 use crate::forward::free_port;
-use crate::install::{Install, RELEASE, SERVICES, SOON, text};
+use crate::install::{Install, RELEASE, SERVICES, DEFAULT_TIMEOUT, text};
 
 /// Whatever is told to end has ended by then.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -33,12 +33,12 @@ pub(crate) async fn readme(install: &Install) -> Result<()> {
     let ended = terminated(&mut forward).await;
     shown?;
     ended?;
-    let look = async || {
+    let check = async || {
         let left = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, order_port)).await;
         ensure!(left.is_err(), "it is");
         Ok(())
     };
-    eventually(format!("port {order_port} is no longer led anywhere"), AT_ONCE, look).await
+    eventually(format!("port {order_port} is no longer led anywhere"), AT_ONCE, check).await
 }
 
 async fn order_is_shown(
@@ -56,17 +56,17 @@ async fn order_is_shown(
         }
         anyhow::bail!("make port-forward ended: {}", forward.wait().await?)
     };
-    tokio::time::timeout(SOON, begins).await.context("make port-forward says nothing to try")??;
+    tokio::time::timeout(DEFAULT_TIMEOUT, begins).await.context("make port-forward says nothing to try")??;
 
     let orders = format!("http://127.0.0.1:{order_port}").parse()?;
-    let answer = Caller::new().get(&install.http, &orders, "orders/1").await?;
-    ensure!(answer.status == 200, "{answer:?}");
-    let (id, jaeger) = (answer.trace.to_string(), format!("http://127.0.0.1:{jaeger_port}"));
+    let response = Caller::new().get(&install.http, &orders, "orders/1").await?;
+    ensure!(response.status == 200, "{response:?}");
+    let (id, jaeger) = (response.trace.to_string(), format!("http://127.0.0.1:{jaeger_port}"));
     let mut places = Vec::new();
     for service in SERVICES {
         places.push(place(install, service).await?);
     }
-    let look = async || {
+    let check = async || {
         let mut sightline = Command::new(root().join("bin/sightline"));
         let output = sightline.args(["trace", "--jaeger", &jaeger, &id]).output().await?;
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -75,7 +75,7 @@ async fn order_is_shown(
         ensure!(missing.is_none(), "{missing:?} is nowhere in:\n{said}");
         Ok(())
     };
-    eventually("sightline trace shows where each service ran", SOON, look).await
+    eventually("sightline trace shows where each service ran", DEFAULT_TIMEOUT, check).await
 }
 
 /// The two lines of `sightline trace` about a service.

@@ -44,12 +44,12 @@ impl Forward {
         let said = Arc::<Mutex<String>>::default();
         let task = tokio::spawn(keep(command, Arc::clone(&said)));
         let forward = Self { port: local, task };
-        let look = async || {
+        let check = async || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, local)).await.map(drop).with_context(|| {
                 format!("kubectl says: {}", said.lock().unwrap_or_else(PoisonError::into_inner).trim())
             })
         };
-        eventually(format!("{target} in {namespace} is reached through port {local}"), WITHIN, look).await?;
+        eventually(format!("{target} in {namespace} is reached through port {local}"), WITHIN, check).await?;
         Ok(forward)
     }
 

@@ -10,13 +10,13 @@ use serde_json::Value;
 use sightline::certs::TlsFiles;
 use sightline::jaeger::{Jaeger, Trace, TraceId};
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::{ORDER, root};
+use sightline_tests::test_stack::{ORDER, root};
 use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;
-use crate::inventory::Inventory;
+use crate::snapshot::Snapshot;
 use crate::{memory, progress, routes};
 
 /// What a person would type in `helm install sightline helm/sightline`.
@@ -26,7 +26,7 @@ pub(crate) const RELEASE: &str = "sightline";
 pub(crate) const NAMESPACE: &str = "sightline-e2e";
 
 /// How long telemetry may take here: the batch, the gateway's wait, and a machine with two processors for two nodes.
-pub(crate) const SOON: Duration = Duration::from_mins(1);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// As Helm takes a time: pods start within seconds, after each other.
 pub(crate) const READY: &str = "4m";
@@ -44,7 +44,7 @@ pub(crate) struct Install {
     pub(crate) jaeger: Jaeger,
     _jaeger: Forward,
     /// What the namespace held before.
-    pub(crate) before: Inventory,
+    pub(crate) before: Snapshot,
     figures: Mutex<Vec<String>>,
 }
 
@@ -61,7 +61,7 @@ impl Install {
         }
         progress("an empty namespace");
         make_namespace(&cluster, NAMESPACE).await?;
-        let before = Inventory::take(&cluster, NAMESPACE).await?;
+        let before = Snapshot::take(&cluster, NAMESPACE).await?;
         progress("helm install");
         let chart = chart();
         helm("install", &cluster, NAMESPACE, &chart.display().to_string(), &values()).await?;
@@ -80,7 +80,7 @@ impl Install {
             cluster,
         };
         progress("the first trace");
-        install.order().await?;
+        install.request_order().await?;
         install.figure(format!(
             "from make kind-up to installed {:.0} s, to the first trace {:.0} s",
             installed.as_secs_f64(),
@@ -103,20 +103,20 @@ impl Install {
 
     /// A new order, and its trace when it is whole.
     pub(crate) async fn order(&self) -> Result<Trace> {
-        let answer = Caller::new().get(&self.http, &self.orders.url()?, "orders/7").await?;
-        ensure!(answer.status == 200, "{answer:?}");
-        self.trace(&answer.trace, ORDER).await
+        let response = Caller::new().get(&self.http, &self.orders.url()?, "orders/7").await?;
+        ensure!(response.status == 200, "{response:?}");
+        self.trace(&response.trace, ORDER).await
     }
 
     /// Waits until this trace is stored with exactly this shape.
     pub(crate) async fn trace(&self, id: &TraceId, shape: &str) -> Result<Trace> {
-        let look = async || {
+        let check = async || {
             let trace = self.jaeger.trace(id).await?.context("nothing of it is stored")?;
             let seen = outline(&trace);
             ensure!(seen == shape, "this is stored:\n{seen}instead of:\n{shape}");
             Ok(trace)
         };
-        eventually(format!("trace {id} is stored as it should be"), SOON, look).await
+        eventually(format!("trace {id} is stored as it should be"), DEFAULT_TIMEOUT, check).await
     }
 
     /// `kubectl … --namespace` this one.
@@ -137,7 +137,7 @@ impl Install {
 
     /// How often the containers of each pod were started again: equal while nothing restarts.
     pub(crate) async fn starts(&self) -> Result<BTreeMap<String, u64>> {
-        self.cluster.starts(self.namespace, &format!("app.kubernetes.io/instance={RELEASE}")).await
+        self.cluster.restart_counts(self.namespace, &format!("app.kubernetes.io/instance={RELEASE}")).await
     }
 
     /// Waits until a workload is as it was asked for: `deployment/NAME`.
@@ -174,7 +174,7 @@ pub(crate) async fn helm(
 /// Waits until what was installed is reached by its names; of a failure to install it tells what the cluster says.
 pub(crate) async fn settled(outcome: Result<()>, cluster: &Cluster, namespace: &str) -> Result<()> {
     let Err(error) = outcome else {
-        return routes::lead_to_pods(cluster, namespace).await;
+        return routes::wait_for_service_routes(cluster, namespace).await;
     };
     let pods = cluster.kubectl(["get", "pods", "--namespace", namespace, "--output", "wide"]).await?;
     let events = ["get", "events", "--namespace", namespace, "--field-selector", "type!=Normal"];
@@ -189,12 +189,12 @@ pub(crate) async fn make_namespace(cluster: &Cluster, name: &str) -> Result<()> 
     let enforce = "pod-security.kubernetes.io/enforce=restricted";
     cluster.kubectl(["label", "namespace", name, enforce]).await?;
     // The controller that makes these is not faster than us.
-    let look = async || {
+    let check = async || {
         cluster
             .kubectl(["get", "--namespace", name, "serviceaccount/default", "configmap/kube-root-ca.crt"])
             .await
     };
-    eventually(format!("namespace {name} is ready"), SOON, look).await.map(drop)
+    eventually(format!("namespace {name} is ready"), DEFAULT_TIMEOUT, check).await.map(drop)
 }
 
 /// The chart of this checkout.

@@ -97,7 +97,7 @@ fn main() -> Result<ExitCode> {
     suite.add("rollouts::a_deleted_agent_costs_no_span", rollouts::agent);
     suite.add("volume::ten_thousand_orders_in_so_much_memory", volume::orders);
     suite.add("upgrade::from_the_previous_commits_chart", upgrade::upgrade);
-    suite.add("install::without_tls_in_memory_and_for_a_while_without_jaeger", beside::plaintext_in_memory);
+    suite.add("install::without_tls_in_memory_and_for_a_while_without_jaeger", extra_release::plaintext_in_memory);
     suite.add("uninstall::nothing_is_left", uninstall::uninstall);
     Ok(run(suite))
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cluster::Cluster;
-use crate::install::{SOON, text};
+use crate::install::{DEFAULT_TIMEOUT, text};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -24,10 +24,10 @@ pub(crate) struct Held {
 }
 
 /// MiB of each pod of a namespace, as it is now: a kubelet counts every ten seconds or so, and is waited for. Fails
-/// where one does not answer.
+/// where one does not response.
 pub(crate) async fn held(cluster: &Cluster, namespace: &str) -> Result<Vec<Held>> {
     let asked = OffsetDateTime::now_utc();
-    eventually("every kubelet has counted", SOON, async || count(cluster, namespace, asked).await).await
+    eventually("every kubelet has counted", DEFAULT_TIMEOUT, async || count(cluster, namespace, asked).await).await
 }
 
 async fn count(cluster: &Cluster, namespace: &str, since: OffsetDateTime) -> Result<Vec<Held>> {
@@ -35,8 +35,8 @@ async fn count(cluster: &Cluster, namespace: &str, since: OffsetDateTime) -> Res
     let mut held = Vec::new();
     for node in nodes["items"].as_array().into_iter().flatten() {
         let path = format!("/api/v1/nodes/{}/proxy/stats/summary", text(node, "/metadata/name")?);
-        let answer = cluster.kubectl(["get", "--raw", &path]).await?;
-        let summary: Value = serde_json::from_str(&answer).context("the kubelet's answer is not JSON")?;
+        let response = cluster.kubectl(["get", "--raw", &path]).await?;
+        let summary: Value = serde_json::from_str(&response).context("the kubelet's response is not JSON")?;
         for pod in summary["pods"].as_array().into_iter().flatten() {
             if pod["podRef"]["namespace"] == namespace {
                 for each in pod["containers"].as_array().into_iter().flatten() {

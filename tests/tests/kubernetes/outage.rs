@@ -8,11 +8,11 @@ use serde_json::Value;
 use sightline::jaeger::Jaeger;
 use sightline_tests::poll::eventually;
 use sightline_tests::prometheus::Samples;
-use sightline_tests::traffic::{Served, Traffic};
+use sightline_tests::traffic::{ServedOrders, Traffic};
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;
-use crate::install::{RELEASE, SOON, selector, text};
+use crate::install::{RELEASE, DEFAULT_TIMEOUT, selector, text};
 use crate::progress;
 
 /// The values that the release is to have, as a file.
@@ -50,13 +50,13 @@ pub(crate) async fn of_jaeger(cluster: &Cluster, namespace: &str) -> Result<()> 
         served.push(each.stop().await?);
     }
     full?;
-    let count: usize = served.iter().map(Served::count).sum();
+    let count: usize = served.iter().map(ServedOrders::count).sum();
     progress(format!("gateways refuse after {count} orders; Jaeger comes back"));
     outage.scale(1).await?;
     let jaeger = Forward::start(cluster, namespace, "svc/sightline-jaeger", 16686).await?;
     let jaeger = Jaeger::local(jaeger.port())?;
     for each in served.iter().take(READ) {
-        each.are_whole(&jaeger, CATCH_UP).await?;
+        each.wait_for_complete_traces(&jaeger, CATCH_UP).await?;
     }
     outage.nothing_restarted().await
 }
@@ -72,12 +72,12 @@ impl Outage<'_> {
         let count = format!("--replicas={replicas}");
         self.cluster.kubectl(["scale", &jaeger, &count, "--namespace", self.namespace]).await?;
         self.cluster.rolled_out(self.namespace, &jaeger).await?;
-        let look = async || {
+        let check = async || {
             let there = self.pods("jaeger").await?.len();
             ensure!(there == replicas, "there are {there}");
             Ok(())
         };
-        eventually(format!("there are {replicas} pods of Jaeger"), SOON, look).await
+        eventually(format!("there are {replicas} pods of Jaeger"), DEFAULT_TIMEOUT, check).await
     }
 
     async fn every_gateway_refuses(&self) -> Result<()> {
@@ -93,7 +93,7 @@ impl Outage<'_> {
 
     async fn nothing_restarted(&self) -> Result<()> {
         for part in ["agent", "gateway", "jaeger"] {
-            let starts = self.cluster.starts(self.namespace, &selector(part)).await?;
+            let starts = self.cluster.restart_counts(self.namespace, &selector(part)).await?;
             ensure!(!starts.is_empty(), "no {part} runs");
             ensure!(starts.values().all(|again| *again == 0), "restarted: {starts:?}");
         }

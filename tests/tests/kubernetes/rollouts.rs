@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use sightline_tests::poll::eventually;
 use sightline_tests::traffic::Traffic;
 
-use crate::install::{Install, RELEASE, SOON, text};
+use crate::install::{Install, RELEASE, DEFAULT_TIMEOUT, text};
 use crate::progress;
 
 /// Between two orders: what services send is a small part of what they can, and their queues last for half a minute.
@@ -34,7 +34,7 @@ async fn rolled_out(install: &Install, service: &str) -> Result<()> {
     let workload = format!("deployment/{RELEASE}-{service}");
     let before = names(install, service).await?;
     let mut traffic = begin(install).await?;
-    traffic.enter(format!("{service} is rolled out"));
+    traffic.begin_phase(format!("{service} is rolled out"));
     install.kubectl(["rollout", "restart", &workload]).await?;
     install.rolled_out(&workload).await?;
     gone(install, service, &before).await?;
@@ -59,11 +59,11 @@ async fn replaced(install: &Install, part: &str, workload: &str) -> Result<()> {
     let name = text(pod, "/metadata/name")?.to_owned();
     let id = text(pod, "/metadata/uid")?.to_owned();
     let mut traffic = begin(install).await?;
-    traffic.enter(format!("{name} is deleted"));
+    traffic.begin_phase(format!("{name} is deleted"));
     let began = Instant::now();
     install.kubectl(["delete", "pod", &name, "--wait=false"]).await?;
     gone(install, part, &[id]).await?;
-    traffic.enter(format!("{name} is gone"));
+    traffic.begin_phase(format!("{name} is gone"));
     install.rolled_out(workload).await?;
     progress(format!("{name} was replaced in {:.1} s", began.elapsed().as_secs_f64()));
     end(install, traffic).await
@@ -76,24 +76,24 @@ async fn names(install: &Install, part: &str) -> Result<Vec<String>> {
 
 /// Waits until none of these pods is there any longer.
 async fn gone(install: &Install, part: &str, ids: &[String]) -> Result<()> {
-    let look = async || {
+    let check = async || {
         let pods = install.list("pods", &crate::install::selector(part)).await?;
         let left = pods.iter().filter(|pod| ids.iter().any(|id| pod["metadata"]["uid"] == **id)).count();
         ensure!(left == 0, "{left} are there");
         Ok(())
     };
-    eventually(format!("the old pods of {part} are gone"), REPLACED, look).await
+    eventually(format!("the old pods of {part} are gone"), REPLACED, check).await
 }
 
 pub(crate) async fn begin(install: &Install) -> Result<Traffic> {
     let mut traffic = Traffic::start(&install.http, &install.orders.url()?, PACE);
-    traffic.passes(ORDERS, WITHIN, "before").await?;
+    traffic.wait_for_orders(ORDERS, WITHIN, "before").await?;
     Ok(traffic)
 }
 
 pub(crate) async fn end(install: &Install, mut traffic: Traffic) -> Result<()> {
-    traffic.passes(ORDERS, WITHIN, "after").await?;
+    traffic.wait_for_orders(ORDERS, WITHIN, "after").await?;
     let served = traffic.stop().await?;
     progress(format!("{} orders were served; are their traces whole?", served.count()));
-    served.are_whole(&install.jaeger, SOON).await
+    served.wait_for_complete_traces(&install.jaeger, DEFAULT_TIMEOUT).await
 }

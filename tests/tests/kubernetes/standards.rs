@@ -28,7 +28,7 @@ pub(crate) async fn enforced(install: &Install) -> Result<()> {
         let ready = pods.iter().filter(is_ready).count();
         ensure!(ready > 0 && ready == pods.len(), "{ready} of {} pods of {part} are ready", pods.len());
     }
-    let starts = install.starts().await?;
+    let starts = install.restart_counts().await?;
     ensure!(starts.values().all(|&restarts| restarts == 0), "containers were started again: {starts:?}");
     Ok(())
 }

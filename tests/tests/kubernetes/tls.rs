@@ -41,11 +41,11 @@ pub(crate) async fn doors(install: &Install) -> Result<()> {
         let door = Door::named(forward.port(), &name);
         let tried = try_door(&door, transport, &what, &ours, &stranger).await;
         let tried = tried.with_context(|| what.clone())?;
-        install.trace(&tried.accepted, &format!("knocker unspecified {what}\n")).await?;
+        install.wait_for_trace(&tried.accepted, &format!("knocker unspecified {what}\n")).await?;
         refusals.extend(tried.refused.into_iter().map(|(how, id)| (format!("{what}, {how}"), id)));
     }
     // Whatever was sent before this is stored by then, or never will be.
-    install.order().await?;
+    install.request_order().await?;
     for (what, id) in refusals {
         if let Some(trace) = install.jaeger.trace(&id).await? {
             anyhow::bail!("{what}: this is stored:\n{}", outline(&trace));
@@ -61,11 +61,11 @@ pub(crate) async fn replaced(install: &Install) -> Result<()> {
         let old = install.tls_files(part, &dir.path().join("old")).await?;
         before.push((part, certificate(&old.cert)?));
     }
-    let starts = install.starts().await?;
+    let starts = install.restart_counts().await?;
     let failed = failed_exports(install).await?;
     let mut traffic = rollouts::begin(install).await?;
 
-    traffic.enter("certificates are replaced");
+    traffic.begin_phase("certificates are replaced");
     let began = Instant::now();
     // The chart makes one anew that does not say when it was made.
     let ours = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=tls");
@@ -88,7 +88,7 @@ pub(crate) async fn replaced(install: &Install) -> Result<()> {
     progress(format!("all have the new ones after {:.0} s", began.elapsed().as_secs_f64()));
     rollouts::end(install, traffic).await?;
 
-    let after = install.starts().await?;
+    let after = install.restart_counts().await?;
     ensure!(after == starts, "pods were started again: {starts:?}, then {after:?}");
     let failed = failed_exports(install).await? - failed;
     ensure!(failed == 0.0, "{failed} spans could not be sent on");
@@ -116,21 +116,21 @@ async fn serves(install: &Install, pod: &Value, part: &str, files: &TlsFiles) ->
     let door = Door::named(forward.port(), &format!("{RELEASE}-{part}"));
     let knock = Knock::As(files.clone(), files.clone());
     let wanted = certificate(&files.cert)?;
-    let look = async || {
+    let check = async || {
         ensure!(served_certificate(&door, &knock).await? == wanted, "it is another");
         Ok(())
     };
-    eventually(format!("{name} shows its new certificate"), FOLLOWED, look).await
+    eventually(format!("{name} shows its new certificate"), FOLLOWED, check).await
 }
 
 /// Waits until this service says that it has read its certificate again.
 async fn has_followed(install: &Install, service: &str) -> Result<()> {
-    let look = async || {
+    let check = async || {
         let log = install.kubectl(["logs", &format!("deployment/{RELEASE}-{service}")]).await?;
         ensure!(log.contains("certificates changed"), "its log does not say so");
         Ok(())
     };
-    eventually(format!("{service} has its new certificate"), FOLLOWED, look).await
+    eventually(format!("{service} has its new certificate"), FOLLOWED, check).await
 }
 
 /// Spans that agents and gateways could not send on, so far. A try that is repeated with success is not among them.
@@ -140,8 +140,8 @@ async fn failed_exports(install: &Install) -> Result<f64> {
         for pod in install.pods(part).await? {
             let target = format!("pod/{}", text(&pod, "/metadata/name")?);
             let forward = Forward::start(&install.cluster, install.namespace, &target, 8888).await?;
-            let answer = install.http.get(forward.url()?.join("metrics")?).send().await?;
-            let samples = Samples::parse(&answer.error_for_status()?.text().await?)?;
+            let response = install.http.get(forward.url()?.join("metrics")?).send().await?;
+            let samples = Samples::parse(&response.error_for_status()?.text().await?)?;
             failed += samples.sum("otelcol_exporter_send_failed_spans", &[]).unwrap_or(0.0);
             failed += samples.sum("otelcol_exporter_send_failed_spans_total", &[]).unwrap_or(0.0);
         }

@@ -7,7 +7,7 @@ use sightline_tests::poll::eventually;
 
 use crate::cluster::Cluster;
 use crate::install::{Install, RELEASE};
-use crate::inventory::Inventory;
+use crate::snapshot::Snapshot;
 
 /// Pods have thirty seconds to end, and volumes go after them.
 const GONE: Duration = Duration::from_secs(90);
@@ -17,13 +17,13 @@ pub(crate) async fn uninstall(install: &Install) -> Result<()> {
 }
 
 /// Uninstalls the release, and waits until the namespace is as it was before.
-pub(crate) async fn nothing_is_left(cluster: &Cluster, namespace: &str, before: &Inventory) -> Result<()> {
+pub(crate) async fn nothing_is_left(cluster: &Cluster, namespace: &str, before: &Snapshot) -> Result<()> {
     cluster.helm(["uninstall", RELEASE, "--namespace", namespace, "--wait", "--timeout", "2m"]).await?;
-    let look = async || {
-        let after = Inventory::take(cluster, namespace).await?;
+    let check = async || {
+        let after = Snapshot::take(cluster, namespace).await?;
         let left = after.beyond(before);
         ensure!(left.is_empty(), "left are {left:?}");
         Ok(())
     };
-    eventually("nothing of the release is left", GONE, look).await
+    eventually("nothing of the release is left", GONE, check).await
 }

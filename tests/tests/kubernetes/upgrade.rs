@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use sightline_tests::lab::root;
+use sightline_tests::test_stack::root;
 
-use crate::beside::Beside;
+use crate::extra_release::ExtraRelease;
 use crate::install::{Install, chart};
 use crate::progress;
 
@@ -19,7 +19,7 @@ pub(crate) async fn upgrade(install: &Install) -> Result<()> {
         install.figure(format!("helm upgrade from the previous commit's chart was skipped: {why:#}"));
         return Ok(());
     }
-    let beside = Beside::make(&install.cluster, NAMESPACE).await?;
+    let beside = ExtraRelease::make(&install.cluster, NAMESPACE).await?;
     let before = dir.path().join("helm/sightline").display().to_string();
     let outcome = async {
         beside.helm("install", &before).await.context("the previous commit's chart")?;

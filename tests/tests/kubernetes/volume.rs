@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 use sightline_tests::poll::eventually;
-use sightline_tests::traffic::{Served, Traffic};
+use sightline_tests::traffic::{ServedOrders, Traffic};
 
 use crate::install::Install;
 use crate::{memory, progress};
@@ -33,13 +33,13 @@ pub(crate) async fn orders(install: &Install) -> Result<()> {
     let began = Instant::now();
     let series = (0..SERIES).map(async |_| {
         let mut series = Traffic::start(&http, &url, PACE);
-        series.passes(ORDERS / SERIES, WITHIN, "all of them").await?;
+        series.wait_for_orders(ORDERS / SERIES, WITHIN, "all of them").await?;
         series.stop().await
     });
     let served = try_join_all(series).await?;
-    let (count, took) = (served.iter().map(Served::count).sum::<usize>(), began.elapsed().as_secs_f64());
+    let (count, took) = (served.iter().map(ServedOrders::count).sum::<usize>(), began.elapsed().as_secs_f64());
     // The pipeline may be behind the services. When a new order passes, nothing waits in a queue before it.
-    eventually("an order passes", CATCH_UP, async || install.order().await).await?;
+    eventually("an order passes", CATCH_UP, async || install.request_order().await).await?;
     let held = memory::held(&install.cluster, install.namespace).await?;
     install.figure(format!(
         "{count} orders in {took:.0} s, at most a hundred a second; memory thereafter, MiB:\n{}",

@@ -3,27 +3,27 @@
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::Jaeger;
 use sightline_tests::caller::Caller;
-use sightline_tests::lab::ORDER;
+use sightline_tests::test_stack::ORDER;
 use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;
-use crate::install::{Install, SOON, helm, make_namespace, settled};
-use crate::inventory::Inventory;
+use crate::install::{Install, DEFAULT_TIMEOUT, helm, make_namespace, settled};
+use crate::snapshot::Snapshot;
 use crate::{outage, progress, routes, uninstall};
 
 /// A namespace for one.
-pub(crate) struct Beside<'a> {
+pub(crate) struct ExtraRelease<'a> {
     cluster: &'a Cluster,
     namespace: &'static str,
-    before: Inventory,
+    before: Snapshot,
 }
 
-impl<'a> Beside<'a> {
+impl<'a> ExtraRelease<'a> {
     pub(crate) async fn make(cluster: &'a Cluster, namespace: &'static str) -> Result<Self> {
         make_namespace(cluster, namespace).await?;
-        Ok(Self { cluster, namespace, before: Inventory::take(cluster, namespace).await? })
+        Ok(Self { cluster, namespace, before: Snapshot::take(cluster, namespace).await? })
     }
 
     /// `helm install` or `helm upgrade` of a chart there, as it comes.
@@ -52,7 +52,7 @@ impl<'a> Beside<'a> {
         for workload in workloads.lines() {
             self.cluster.rolled_out(self.namespace, workload).await?;
         }
-        routes::lead_to_pods(self.cluster, self.namespace).await
+        routes::wait_for_service_routes(self.cluster, self.namespace).await
     }
 
     /// An order is served there and leaves its whole trace.
@@ -62,16 +62,16 @@ impl<'a> Beside<'a> {
         let jaeger = Forward::start(self.cluster, self.namespace, "svc/sightline-jaeger", 16686).await?;
         let (http, jaeger) = (reqwest::Client::builder().no_proxy().build()?, Jaeger::local(jaeger.port())?);
         let url = orders.url()?;
-        let answer = Caller::new().get(&http, &url, "orders/7").await?;
-        ensure!(answer.status == 200, "{answer:?}");
-        let id = answer.trace;
-        let look = async || {
+        let response = Caller::new().get(&http, &url, "orders/7").await?;
+        ensure!(response.status == 200, "{response:?}");
+        let id = response.trace;
+        let check = async || {
             let trace = jaeger.trace(&id).await?.context("nothing of it is stored")?;
             let seen = outline(&trace);
             ensure!(seen == ORDER, "this is stored:\n{seen}instead of:\n{ORDER}");
             Ok(())
         };
-        eventually(format!("the trace of an order in {} is whole", self.namespace), SOON, look).await
+        eventually(format!("the trace of an order in {} is whole", self.namespace), DEFAULT_TIMEOUT, check).await
     }
 
     /// What the service says that people ask, which has every request pass it.
@@ -98,7 +98,7 @@ impl<'a> Beside<'a> {
 
 /// Without TLS and with nothing on Jaeger's disk: what someone tries first on a laptop. There Jaeger goes away, too.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
-    let beside = Beside::make(&install.cluster, "sightline-e2e-plaintext").await?;
+    let beside = ExtraRelease::make(&install.cluster, "sightline-e2e-plaintext").await?;
     let values =
         format!("--set global.tls.mode=disabled,jaeger.storage.type=memory --values {}", outage::VALUES);
     let outcome = async {

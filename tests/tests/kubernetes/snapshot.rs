@@ -12,9 +12,9 @@ const EVENTS: [&str; 2] = ["events", "events.events.k8s.io"];
 
 /// Names of objects, as kubectl prints them: `secret/sightline-ca`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Inventory(BTreeSet<String>);
+pub(crate) struct Snapshot(BTreeSet<String>);
 
-impl Inventory {
+impl Snapshot {
     /// Of every kind that can be listed: all in the namespace, and cluster-wide those of releases of our name.
     pub(crate) async fn take(cluster: &Cluster, namespace: &str) -> Result<Self> {
         let inside = kinds(cluster, true).await?;

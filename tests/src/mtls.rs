@@ -1,0 +1,85 @@
+//! A check that an OTLP endpoint requires mutual TLS.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use sightline::certs::{self, TlsFiles};
+use sightline::jaeger::TraceId;
+
+use crate::otlp::{Credentials, OtlpEndpoint, one_span, send_over_grpc, send_over_http};
+use crate::poll::{DEFAULT_TIMEOUT, eventually};
+
+/// The OTLP transport of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP.
+    Http,
+}
+
+/// The traces that [`check_mutual_tls`] sent, each with one span.
+#[derive(Debug, Clone)]
+pub struct SentTraces {
+    /// The trace that the endpoint accepted.
+    pub accepted: TraceId,
+    /// The traces that the endpoint rejected, each with a description of the credentials.
+    pub rejected: Vec<(&'static str, TraceId)>,
+}
+
+/// Sends spans to `endpoint` in plaintext, without a client certificate, with `untrusted` and finally with `trusted`.
+/// The accepted span is named `span_name`.
+///
+/// Fails if one of the first three is accepted or if the last is rejected. The last one shows that the endpoint does
+/// not simply reject every client.
+pub async fn check_mutual_tls(
+    endpoint: &OtlpEndpoint,
+    transport: Transport,
+    span_name: &str,
+    trusted: &TlsFiles,
+    untrusted: &TlsFiles,
+) -> Result<SentTraces> {
+    let send = async |credentials: &Credentials| -> Result<(TraceId, Result<()>)> {
+        let id = uuid::Uuid::new_v4();
+        let request = one_span(id.as_u128(), span_name);
+        let outcome = match transport {
+            Transport::Grpc => send_over_grpc(endpoint, credentials, request).await,
+            Transport::Http => send_over_http(endpoint, credentials, request).await,
+        };
+        Ok((id.simple().to_string().parse()?, outcome))
+    };
+    let mut rejected = Vec::new();
+    // A port forward can restart after each rejection. A failure to connect must not count as a rejection.
+    let wait_until_reachable = async || {
+        eventually("the endpoint is reachable", DEFAULT_TIMEOUT, async || endpoint.connect().await).await
+    };
+    let trust = || trusted.clone();
+    for (description, credentials) in [
+        ("plaintext", Credentials::Plaintext),
+        ("no certificate", Credentials::NoCertificate { trust: trust() }),
+        (
+            "a certificate of another CA",
+            Credentials::Certificate { trust: trust(), identity: untrusted.clone() },
+        ),
+    ] {
+        wait_until_reachable().await?;
+        let (id, outcome) = send(&credentials).await?;
+        ensure!(outcome.is_err(), "the endpoint accepted a span with {description}");
+        rejected.push((description, id));
+    }
+    let credentials = Credentials::Certificate { trust: trust(), identity: trusted.clone() };
+    let check = async || {
+        let (id, outcome) = send(&credentials).await?;
+        outcome.map(|()| id)
+    };
+    let accepted =
+        eventually("the endpoint accepts the trusted certificate", DEFAULT_TIMEOUT, check).await?;
+    Ok(SentTraces { accepted, rejected })
+}
+
+/// Creates a certificate for the name `user-service` in `dir`. Its CA is new, so no endpoint trusts it.
+pub fn untrusted_certificate(dir: &Path) -> Result<TlsFiles> {
+    let identities = vec!["user-service".to_owned()];
+    certs::ensure(&certs::Request { identities, ..certs::Request::local(dir) })?;
+    Ok(TlsFiles::of(&dir.join("user-service")))
+}

@@ -1,0 +1,360 @@
+//! A complete stack for tests, with methods that query it and wait for telemetry.
+
+use std::fmt::{Display, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde_json::Value;
+use sightline::jaeger::{Jaeger, Search, Trace, TraceId};
+use sightline::stack::{Binaries, Exit, Ports, Process, Stack, StackConfig};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use url::Url;
+
+use crate::caller::{Caller, Response};
+use crate::log_records::{self, LogRecord};
+use crate::outline::outline;
+use crate::poll::{DEFAULT_TIMEOUT, eventually};
+use crate::prometheus::Samples;
+
+/// The shape of the trace of an order that was served to a caller with its own span (see [`outline`]).
+pub const ORDER: &str = "\
+^ order-service server GET /orders/{id}
+  order-service internal read_order
+    order-service client SELECT orders
+  order-service internal read_user
+    order-service client GET /users/{id}
+      user-service server GET /users/{id}
+        user-service internal read_user
+          user-service client SELECT users
+  order-service internal reserve_items
+    order-service client sightline.inventory.v1.Inventory/Reserve
+      inventory-service server sightline.inventory.v1.Inventory/Reserve
+        inventory-service internal reserve_stock
+";
+
+/// The shape of the trace of a user that was read by a caller with its own span (see [`outline`]).
+pub const USER: &str = "\
+^ user-service server GET /users/{id}
+  user-service internal read_user
+    user-service client SELECT users
+";
+
+/// If this variable is set and not empty, the state of stacks is kept, including the complete logs. A failure reports
+/// the directory of the logs.
+const KEEP_STATE: &str = "SIGHTLINE_KEEP_STATE";
+
+/// The number of lines of each log that a failure shows.
+const TAIL_LINES: usize = 5;
+
+/// The number of characters of each log line that a failure shows.
+const TAIL_LINE_LENGTH: usize = 250;
+
+/// A running stack on free ports. Its state is in a temporary directory, which is removed when it is dropped.
+#[derive(Debug)]
+pub struct TestStack {
+    // Declared before `dir`, so that it is dropped before its working directory is removed.
+    inner: Stack,
+    jaeger: Jaeger,
+    http: reqwest::Client,
+    dir: TempDir,
+}
+
+impl TestStack {
+    /// Starts the stack that `make up` runs, with the changes that `change` makes to its configuration.
+    ///
+    /// Fails if a program is missing, and reports the command that builds it. Fails if a process does not become
+    /// healthy, and reports the end of its log.
+    pub async fn start(change: impl FnOnce(StackConfig) -> StackConfig) -> Result<Self> {
+        let mut dir = TempDir::with_prefix("sightline-").context("creating a temporary directory failed")?;
+        dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
+        let mut config = StackConfig::of_checkout(&root(), dir.path().join("state"), &services()?);
+        config.ports = Ports::free()?;
+        // Short, because many tests wait for it in addition to the gateway's two seconds.
+        config.span_delay = Duration::from_millis(100);
+        config.metric_interval = Duration::from_secs(1);
+        let inner = Stack::start(change(config)).await.context("the stack did not start")?;
+        let jaeger = inner.jaeger()?;
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        Ok(Self { inner, jaeger, http, dir })
+    }
+
+    /// Starts one more instance of a service. It exports to the agent of this stack with the certificate of the service
+    /// in this stack, and calls the services of this stack.
+    ///
+    /// [`SingleService::stop`] stops it. It is killed when it is dropped.
+    pub async fn start_single_service(
+        &self,
+        process: Process,
+        change: impl FnOnce(StackConfig) -> StackConfig,
+    ) -> Result<SingleService> {
+        let dir = TempDir::with_prefix_in("single-service-", self.dir.path())?;
+        let mut config = self.inner.config().clone();
+        config.dir = dir.path().join("state");
+        config.processes = vec![process];
+        let stack_ports = std::mem::replace(&mut config.ports, Ports::free()?);
+        let tls = self.inner.tls_files(process);
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{}", stack_ports.agent_otlp_grpc)),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", tls.ca.display().to_string()),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", tls.cert.display().to_string()),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", tls.key.display().to_string()),
+            ("SIGHTLINE_USER_SERVICE_URL", self.inner.user_url()),
+            ("SIGHTLINE_INVENTORY_SERVICE_URL", self.inner.inventory_url()),
+        ] {
+            config = config.with(process, name, value);
+        }
+        let stack = Stack::start(change(config)).await.context("the service did not start")?;
+        Ok(SingleService { stack, process, _dir: dir })
+    }
+
+    /// The processes, ports and directories.
+    #[must_use]
+    pub fn inner(&self) -> &Stack {
+        &self.inner
+    }
+
+    /// The processes, to stop and start them one by one.
+    pub fn inner_mut(&mut self) -> &mut Stack {
+        &mut self.inner
+    }
+
+    /// Stops a process with SIGTERM. Fails if the process does not exit cleanly, which means that it lost telemetry.
+    pub async fn stop_process(&mut self, process: Process) -> Result<()> {
+        let exit = self.inner.stop_process(process).await?;
+        ensure!(exit.is_clean(), "{process}: {}", exit.describe());
+        Ok(())
+    }
+
+    /// Starts stopped processes and waits until all processes are healthy. Fails if a process exits.
+    pub async fn start_processes(&mut self, processes: &[Process]) -> Result<()> {
+        for &process in processes {
+            self.inner.start_process(process)?;
+        }
+        Ok(self.inner.ready(|_| {}).await?)
+    }
+
+    /// The API of Jaeger.
+    #[must_use]
+    pub fn jaeger(&self) -> &Jaeger {
+        &self.jaeger
+    }
+
+    /// An HTTP client for the services.
+    #[must_use]
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// The URL of order-service.
+    pub fn orders_url(&self) -> Result<Url> {
+        Ok(self.inner.order_url().parse()?)
+    }
+
+    /// The URL of user-service.
+    pub fn users_url(&self) -> Result<Url> {
+        Ok(self.inner.user_url().parse()?)
+    }
+
+    /// Requests an order.
+    pub async fn get_order(&self, caller: &Caller, id: &str) -> Result<Response> {
+        caller.get(&self.http, &self.orders_url()?, &format!("orders/{id}")).await
+    }
+
+    /// Requests a user.
+    pub async fn get_user(&self, caller: &Caller, id: &str) -> Result<Response> {
+        caller.get(&self.http, &self.users_url()?, &format!("users/{id}")).await
+    }
+
+    /// Waits until `check` succeeds, at most [`DEFAULT_TIMEOUT`]. The error contains the last failure of `check` and the
+    /// end of each process's log.
+    pub async fn eventually<T>(
+        &self,
+        condition: impl Display,
+        check: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<T> {
+        let outcome = eventually(condition, DEFAULT_TIMEOUT, check).await;
+        outcome.map_err(|error| anyhow!("{error:#}\n{}", self.log_tails()))
+    }
+
+    /// Waits until a trace is stored with exactly this shape (see [`outline`]).
+    pub async fn wait_for_trace(&self, id: &TraceId, shape: &str) -> Result<Trace> {
+        let check = async || {
+            let trace = self.jaeger.trace(id).await?.context("no span of the trace is stored")?;
+            let stored = outline(&trace);
+            ensure!(stored == shape, "stored:\n{stored}expected:\n{shape}");
+            Ok(trace)
+        };
+        self.eventually(format!("trace {id} is stored with the expected shape"), check).await
+    }
+
+    /// Waits until the trace of a new order has passed through the pipeline. Spans of earlier requests are then stored,
+    /// or they are lost or dropped.
+    pub async fn wait_for_pipeline(&self) -> Result<()> {
+        let caller = Caller::new();
+        let response = self.get_order(&caller, "1").await?;
+        ensure!(response.status == 200, "an order failed with {}: {}", response.status, response.body);
+        self.wait_for_trace(&response.trace, ORDER).await?;
+        Ok(())
+    }
+
+    /// Fails if a span of this trace is stored. Call [`wait_for_pipeline`](Self::wait_for_pipeline) first, because this
+    /// method does not find spans that are still in the pipeline.
+    pub async fn ensure_not_stored(&self, id: &TraceId) -> Result<()> {
+        match self.jaeger.trace(id).await? {
+            None => Ok(()),
+            Some(trace) => anyhow::bail!("trace {id} is stored:\n{}", outline(&trace)),
+        }
+    }
+
+    /// Returns the `tracestate` of each stored span of a trace. Spans without one are left out.
+    pub async fn trace_states(&self, id: &TraceId) -> Result<Vec<String>> {
+        let text = self.jaeger.trace_text(id).await?.context("no span of the trace is stored")?;
+        let merged = sightline::jaeger::merge(&text)?;
+        let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+        let scopes = list(&merged, "resourceSpans").into_iter().flat_map(|group| list(&group, "scopeSpans"));
+        let spans = scopes.flat_map(|scope| list(&scope, "spans"));
+        let state =
+            |span: Value| span["traceState"].as_str().filter(|state| !state.is_empty()).map(str::to_owned);
+        Ok(spans.filter_map(state).collect())
+    }
+
+    /// Returns the stored traces of the last hour that have spans of this service, at most 1000.
+    pub async fn traces_of(&self, process: Process) -> Result<Vec<Trace>> {
+        let now = OffsetDateTime::now_utc();
+        let search = Search {
+            service: process.name().to_owned(),
+            from: now - time::Duration::HOUR,
+            to: now + time::Duration::MINUTE,
+            limit: 1_000,
+        };
+        Ok(self.jaeger.traces(&search).await?)
+    }
+
+    /// Returns the log records that the gateway has received.
+    pub fn stored_logs(&self) -> Result<Vec<LogRecord>> {
+        log_records::in_gateway_file(&self.inner.stored_logs())
+    }
+
+    /// Returns the log records that a service has written to its console.
+    pub fn console_logs(&self, process: Process) -> Result<Vec<LogRecord>> {
+        log_records::on_console(process.name(), &self.inner.log_path(process))
+    }
+
+    /// Returns the metrics that the gateway serves to Prometheus: those of the services and its own span metrics.
+    pub async fn gateway_metrics(&self) -> Result<Samples> {
+        self.metrics(self.inner.ports().gateway_span_metrics).await
+    }
+
+    /// Requests `/metrics` on this port and parses it.
+    pub async fn metrics(&self, port: u16) -> Result<Samples> {
+        Samples::parse(&self.metrics_page(port).await?)
+    }
+
+    /// Requests `/metrics` on this port and returns the text.
+    pub async fn metrics_page(&self, port: u16) -> Result<String> {
+        let response = self.http.get(format!("http://127.0.0.1:{port}/metrics")).send().await?;
+        Ok(response.error_for_status()?.text().await?)
+    }
+
+    /// Stops all processes. Fails if a process did not exit cleanly, and reports the end of each log.
+    pub async fn stop(mut self) -> Result<()> {
+        let exits = self.inner.stop().await;
+        let unclean = exits.iter().filter(|exit| !exit.is_clean());
+        let unclean: Vec<_> =
+            unclean.map(|exit| format!("{}: {}", exit.process, exit.describe())).collect();
+        ensure!(unclean.is_empty(), "{unclean:?}\n{}", self.log_tails());
+        Ok(())
+    }
+
+    fn log_tails(&self) -> String {
+        log_tails(&self.inner.dir().join("logs"))
+    }
+}
+
+/// An instance of a service outside the stack (see [`TestStack::start_single_service`]).
+#[derive(Debug)]
+pub struct SingleService {
+    stack: Stack,
+    process: Process,
+    _dir: TempDir,
+}
+
+impl SingleService {
+    /// The URL of its HTTP API.
+    pub fn url(&self) -> Result<Url> {
+        let url = if self.process == Process::OrderService {
+            self.stack.order_url()
+        } else {
+            self.stack.user_url()
+        };
+        Ok(url.parse()?)
+    }
+
+    /// Its admin port.
+    #[must_use]
+    pub fn admin_port(&self) -> u16 {
+        let ports = self.stack.ports();
+        match self.process {
+            Process::OrderService => ports.order_admin,
+            Process::InventoryService => ports.inventory_admin,
+            _ => ports.user_admin,
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Result<u32> {
+        self.stack.pid(self.process).context("the service is not running")
+    }
+
+    /// Returns all of its log.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.stack.log_path(self.process))?)
+    }
+
+    /// Returns the end of its log, for an error message.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        log_tails(&self.stack.dir().join("logs"))
+    }
+
+    /// Sends SIGTERM and waits until the process exits, at most ten seconds.
+    pub async fn stop(&mut self) -> Result<Exit> {
+        Ok(self.stack.stop_process(self.process).await?)
+    }
+}
+
+/// The root directory of the checkout.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The directory of the service binaries: `SIGHTLINE_SERVICES`, or else the directory in which Cargo built these tests.
+pub fn services() -> Result<PathBuf> {
+    match std::env::var_os("SIGHTLINE_SERVICES").filter(|dir| !dir.is_empty()) {
+        Some(dir) => Ok(dir.into()),
+        None => Binaries::directory().context("finding the directory of the test binary failed"),
+    }
+}
+
+/// The last lines of each log in a directory.
+fn log_tails(logs: &Path) -> String {
+    let mut text =
+        format!("last lines of the logs in {} (set {KEEP_STATE}=1 to keep them):", logs.display());
+    let mut paths: Vec<_> =
+        std::fs::read_dir(logs).into_iter().flatten().flatten().map(|log| log.path()).collect();
+    paths.sort();
+    for path in paths {
+        let log = std::fs::read_to_string(&path).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let name = path.file_name().unwrap_or_default().display();
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {name}");
+        for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {
+            let _ = write!(text, "\n    | {}", line.chars().take(TAIL_LINE_LENGTH).collect::<String>());
+        }
+    }
+    text
+}
