@@ -1,32 +1,41 @@
-# The contents page of everything a person can do here: `make` prints it.
+# Every command of this repository. `make` lists them.
 #
-# Variables: OTELCOL, JAEGER, KIND, HELM and HELM_DOCS name programs to use instead of building them, KUBECTL the one to
-# use; SIGHTLINE_CACHE is where built Go programs are kept for the next checkout; ARGS goes to `sightline up`, and to
-# helm, and to the tests of the chart; CARGO_TARGET_DIR is Cargo's own. Those of the cluster stand at its group.
+# Variables:
+#   OTELCOL, JAEGER, KIND, HELM, HELM_DOCS, VALE, ACTIONLINT
+#                     programs to use instead of building them
+#   KUBECTL           the kubectl to use
+#   SIGHTLINE_CACHE   the directory that keeps built Go programs for the next checkout
+#   ARGS              further arguments for `sightline up`, for helm, or for a test
+#   CARGO_TARGET_DIR  Cargo's own variable
+# The variables of the cluster are in the group Cluster.
 
 .DEFAULT_GOAL := help
-# Cargo and Go use every core by themselves; two of them at once only get in each other's way.
+# Cargo and Go use all cores by themselves. Two of them at the same time only slow each other down.
 .NOTPARALLEL:
 
 programs := $(or $(CARGO_TARGET_DIR),target)/release
-# A make started by this one is given them as absolute paths and still has to see that they are ours to build.
-ours = $(patsubst $(CURDIR)/%,%,$1)
-collector := $(call ours,$(or $(OTELCOL),bin/otelcol))
-jaeger := $(call ours,$(or $(JAEGER),bin/jaeger))
-kind := $(call ours,$(or $(KIND),bin/kind))
-helm := $(call ours,$(or $(HELM),bin/helm))
-helm_docs := $(call ours,$(or $(HELM_DOCS),bin/helm-docs))
-# One that a variable names is not ours to build; whoever runs it says if it is not there.
+# A sub-make inherits the variables as absolute paths. Relative paths again match the build rules below.
+in_tree = $(patsubst $(CURDIR)/%,%,$1)
+collector := $(call in_tree,$(or $(OTELCOL),bin/otelcol))
+jaeger := $(call in_tree,$(or $(JAEGER),bin/jaeger))
+kind := $(call in_tree,$(or $(KIND),bin/kind))
+helm := $(call in_tree,$(or $(HELM),bin/helm))
+helm_docs := $(call in_tree,$(or $(HELM_DOCS),bin/helm-docs))
+vale := $(call in_tree,$(or $(VALE),bin/vale))
+actionlint := $(call in_tree,$(or $(ACTIONLINT),bin/actionlint))
+# Only programs in bin/ are built. A program that a variable names must exist already.
 pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger))
-# Absolute, as tests run in another directory; a name alone is looked for on the PATH.
+# Paths are absolute because tests run in another directory. A name without a slash is found on the PATH.
 program = $(if $(findstring /,$1),$(abspath $1),$1)
 override OTELCOL := $(abspath $(collector))
 override JAEGER := $(abspath $(jaeger))
 override KIND := $(call program,$(kind))
 override HELM := $(call program,$(helm))
 override HELM_DOCS := $(call program,$(helm_docs))
+override VALE := $(call program,$(vale))
+override ACTIONLINT := $(call program,$(actionlint))
 KUBECTL ?= kubectl
-export OTELCOL JAEGER KIND HELM HELM_DOCS KUBECTL
+export OTELCOL JAEGER KIND HELM HELM_DOCS VALE ACTIONLINT KUBECTL
 
 .PHONY: help
 help:
@@ -35,82 +44,92 @@ help:
 ##@ Run
 
 .PHONY: up
-up: build $(pipeline) ## run everything here and show three traces; Ctrl-C stops it
+up: build $(pipeline) ## run everything on this machine and show three traces; Ctrl-C stops it
 	@exec $(programs)/sightline up $(ARGS)
 
 .PHONY: demo
-demo: build $(pipeline) ## the same, and exit by itself: 0 when all three traces were complete
+demo: build $(pipeline) ## like up, but exit at the end: 0 if all three traces were complete
 	@exec $(programs)/sightline up --demo $(ARGS)
 
 .PHONY: certs
-certs: need-cargo ## make or renew the certificates in .sightline/certs
+certs: need-cargo ## create or renew the certificates in .sightline/certs
 	@cargo build --release --package sightline
 	@exec $(programs)/sightline certs $(ARGS)
 
 ##@ Build
 
 .PHONY: build
-build: need-cargo ## the three services and sightline
+build: need-cargo ## build the three services and the program sightline
 	cargo build --release --package user-service --package order-service --package inventory-service --package sightline
 
 .PHONY: tools
-tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## otelcol, jaeger, kind, helm and helm-docs in bin/, once
+tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/
+
+# module_version DIRECTORY,MODULE: shell code that prints the version of a module in DIRECTORY/go.mod, without the v.
+module_version = $$(awk '$$1 == "$2" { print substr($$2, 2) }' $1/go.mod)
 
 bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/collector/go.mod tools/collector/go.sum
 	@tools/build-go.sh otelcol tools/collector . 4
 
 bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
 	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 4 \
-		"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0"
+		"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v$$(tools/version.sh jaeger)"
 
 bin/kind: tools/kind/go.mod tools/kind/go.sum
 	@tools/build-go.sh kind tools/kind sigs.k8s.io/kind 1
 
 bin/helm: tools/helm/go.mod tools/helm/go.sum
-	@tools/build-go.sh helm tools/helm helm.sh/helm/v4/cmd/helm 3 "-X helm.sh/helm/v4/internal/version.version=v4.3.1"
+	@tools/build-go.sh helm tools/helm helm.sh/helm/v4/cmd/helm 3 "-X helm.sh/helm/v4/internal/version.version=v$(call module_version,tools/helm,helm.sh/helm/v4)"
 
 bin/helm-docs: tools/helm-docs/go.mod tools/helm-docs/go.sum
-	@tools/build-go.sh helm-docs tools/helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs 1 "-X main.version=1.14.2"
+	@tools/build-go.sh helm-docs tools/helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs 1 "-X main.version=$(call module_version,tools/helm-docs,github.com/norwoodj/helm-docs)"
+
+bin/vale: tools/vale/go.mod tools/vale/go.sum
+	@# Vale contains parsers in C.
+	@CGO_ENABLED=1 tools/build-go.sh vale tools/vale github.com/vale-cli/vale/v3/cmd/vale 3
+
+bin/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
+	@tools/build-go.sh actionlint tools/actionlint github.com/rhysd/actionlint/cmd/actionlint 1
 
 .PHONY: clean
-clean: ## remove what was built and kept here, stored traces too; not the cache of Go programs
+clean: ## remove build results and stored traces; keep the cache of Go programs
 	rm -rf bin .sightline
 	cargo clean
 
 ##@ Cluster
 
-# The kind cluster: its name, its nodes' image (that is the version of Kubernetes) and how many.
+# The kind cluster: its name, the image of its nodes (which sets the Kubernetes version) and the number of nodes.
 KIND_CLUSTER ?= sightline
 KIND_IMAGE ?= kindest/node:v1.34.4
 KIND_NODES ?= 2
-# What is installed, and where. Not kubectl's current context: that may be a cluster that matters.
+# The release, and where to install it. kubectl's current context is not used: it can be a production cluster.
 KUBE_CONTEXT ?= kind-$(KIND_CLUSTER)
 NAMESPACE ?=
 RELEASE ?= sightline
-# On this machine.
+# Ports on this machine.
 ORDER_PORT ?= 8081
 JAEGER_PORT ?= 16686
 export KIND_CLUSTER KIND_IMAGE KIND_NODES KUBE_CONTEXT NAMESPACE RELEASE ORDER_PORT JAEGER_PORT
 
 .PHONY: images
-images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images, and see that Jaeger's is there
+images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images and get Jaeger's
 	@deploy/images/build.sh
 
 .PHONY: kind-up
-kind-up: need-docker need-kubectl need-kind images ## make a kind cluster that has the images
+kind-up: need-docker need-kubectl need-kind images ## create a kind cluster and load the images
 	@deploy/kind/up.sh
 
 .PHONY: helm-install
-helm-install: need-helm need-kubectl need-cluster ## install Sightline there, or upgrade it; ARGS go to helm
+helm-install: need-helm need-kubectl need-cluster ## install or upgrade Sightline in the cluster; ARGS go to helm
 	$(helm) upgrade --install $(RELEASE) helm/sightline --kube-context $(KUBE_CONTEXT) \
 		$(if $(NAMESPACE),--namespace $(NAMESPACE) --create-namespace) --wait --timeout 5m $(ARGS)
 
 .PHONY: port-forward
-port-forward: need-kubectl need-cluster ## order-service and Jaeger on this machine's loopback; Ctrl-C ends it
+port-forward: need-kubectl need-cluster ## forward order-service and Jaeger to loopback; Ctrl-C stops it
 	@exec deploy/kind/port-forward.sh
 
 .PHONY: kind-e2e
-kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm ## the chart on a kind cluster of its own, which goes again unless KEEP=1
+kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm ## test the chart on a new kind cluster; KEEP=1 keeps the cluster
 	cargo test --package sightline-tests --test kubernetes -- --ignored $(ARGS)
 
 .PHONY: kind-down
@@ -126,20 +145,43 @@ need-docker need-kubectl need-kind need-helm need-cluster:
 ##@ Check
 
 .PHONY: test
-test: ## everything below, with the time of each: the test command
-	@MAKE="$(MAKE)" tools/test.sh fmt-check lint unit unit-go validate chart e2e
+test: ## run all checks and tests below, with the time of each
+	@MAKE="$(MAKE)" tools/test.sh fmt-check lint doc unit unit-go validate chart e2e
 
 .PHONY: fmt
 fmt: need-cargo ## format the code
 	cargo fmt --all
 
 .PHONY: fmt-check
-fmt-check: need-cargo ## say what is not formatted
+fmt-check: need-cargo ## fail if code is not formatted
 	cargo fmt --all --check
 
 .PHONY: lint
-lint: need-cargo ## clippy; a warning fails
+lint: clippy shellcheck prose version-check ## clippy, shellcheck, prose and versions; a warning fails
+
+.PHONY: clippy
+clippy: need-cargo
 	cargo clippy --workspace --all-targets -- --deny warnings
+
+.PHONY: shellcheck
+shellcheck:
+	@tools/shellcheck.sh
+
+.PHONY: prose
+prose: $(filter bin/vale,$(vale)) ## check the words of documents, comments and messages
+	@tools/vale/check.sh
+
+.PHONY: version-check
+version-check:
+	@tools/version.sh check
+
+.PHONY: actionlint
+actionlint: $(filter bin/actionlint,$(actionlint)) ## check the workflows in .github
+	"$(ACTIONLINT)"
+
+.PHONY: doc
+doc: need-cargo ## build the library's documentation; a warning fails
+	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --package telemetry
 
 .PHONY: unit
 unit: need-cargo ## unit tests
@@ -147,23 +189,23 @@ unit: need-cargo ## unit tests
 
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0
-unit-go: need-go ## unit tests of what is ours in the Collector
+unit-go: need-go ## unit tests of our Collector processor
 	@cd tools/collector && test -z "$$(gofmt -l gateprocessor)" || { gofmt -d gateprocessor; exit 1; }
-	@# With the flags of the build, whose compiled packages are used again.
+	@# The flags of the build, so that Go uses the packages it has compiled already.
 	cd tools/collector && go vet -trimpath ./gateprocessor && go test -trimpath -timeout 3m ./gateprocessor
 
 .PHONY: validate
-validate: $(pipeline) ## each combination of pipeline files; a warning fails
+validate: $(pipeline) ## validate each combination of pipeline files; a warning fails
 	@tools/validate-pipeline.sh
 
-# ARGS names a check or a set of values. UPDATE_RENDERED=1 writes what the chart renders to now; CHART_CONTEXT
-# names one of kubectl's contexts, whose API server is then asked too.
+# ARGS selects tests by name. UPDATE_RENDERED=1 writes the current renderings. CHART_CONTEXT is a kubectl context: its
+# API server then checks the renderings too.
 .PHONY: chart
-chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## the Helm chart: renderings, refusals, network policies, values; no cluster
+chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## test the Helm chart without a cluster
 	cargo test --package sightline-tests --test chart -- $(ARGS)
 
 .PHONY: e2e
-e2e: build $(pipeline) ## end-to-end tests: real services, Collector and Jaeger, on free ports
+e2e: build $(pipeline) ## end-to-end tests with real services, Collector and Jaeger
 	SIGHTLINE_SERVICES="$(abspath $(programs))" cargo test --package sightline-tests --test e2e --test volume
 
 .PHONY: need-cargo

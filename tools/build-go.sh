@@ -1,13 +1,15 @@
 #!/bin/sh
-# Builds bin/NAME from a pinned Go module, or takes it from the cache of an earlier build of the same sources.
+# Builds bin/NAME from a pinned Go module, or copies it from the cache if the same sources were built before.
 #
 #   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES [LINKER-FLAGS]
 #
-# MINUTES is how long it usually takes on two cores. `go build` prints nothing meanwhile, so this does.
+# MINUTES is the usual build time on two cores. `go build` prints nothing while it works, so this script prints progress.
+# Programs are static. CGO_ENABLED=1 is for a program that contains C code.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1 module=$2 package=$3 minutes=$4
 ldflags="-s -w ${5-}"
+export CGO_ENABLED="${CGO_ENABLED:-0}"
 
 cache=${SIGHTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sightline}
 key=$({ uname -sm; echo "$ldflags"; cat "$module/go.mod" "$module/go.sum"; find "$module" -name '*.go' ! -name '*_test.go' | LC_ALL=C sort | xargs cat; } </dev/null \
@@ -15,7 +17,7 @@ key=$({ uname -sm; echo "$ldflags"; cat "$module/go.mod" "$module/go.sum"; find 
 mkdir -p bin "$cache"
 cached=$(cd "$cache" && pwd)/$name-$key
 
-# Into place by a rename: a program that runs meanwhile is not disturbed, and nobody sees half a file.
+# A rename replaces the file at once: a running program keeps its file, and no process sees an incomplete one.
 install_program() {
     cp "$cached" "bin/.$name.$$"
     mv "bin/.$name.$$" "bin/$name"
@@ -23,20 +25,20 @@ install_program() {
 
 if [ -x "$cached" ]; then
     install_program
-    echo "bin/$name: taken from $cached"
+    echo "bin/$name: copied from $cached"
     exit 0
 fi
 if ! command -v go >/dev/null; then
     variable=$(echo "$name" | tr '[:lower:]-' '[:upper:]_')
-    echo "go is missing, and bin/$name is built with it: install it from https://go.dev/dl, or name a program you have: make $variable=/path/to/$name" >&2
+    echo "go is missing, and bin/$name needs it: install Go from https://go.dev/dl, or use an existing program: make $variable=/path/to/$name" >&2
     exit 1
 fi
 
 log=$(mktemp)
 partial=$cached.$$
 started=$(date +%s)
-echo "bin/$name: building with Go, once; about $minutes min on two cores (kept in $cache)"
-(cd "$module" && CGO_ENABLED=0 exec go build -trimpath -ldflags "$ldflags" -o "$partial" "$package") >"$log" 2>&1 &
+echo "bin/$name: building with Go; about $minutes min on two cores, once (cache: $cache)"
+(cd "$module" && exec go build -trimpath -ldflags "$ldflags" -o "$partial" "$package") >"$log" 2>&1 &
 build=$!
 trap 'kill "$build" 2>/dev/null || :; rm -f "$log" "$partial"' EXIT
 trap 'exit 130' INT TERM
@@ -49,7 +51,7 @@ while kill -0 "$build" 2>/dev/null; do
 done
 if ! wait "$build"; then
     cat "$log" >&2
-    echo "bin/$name: the build failed; go's own words are above" >&2
+    echo "bin/$name: the build failed; the output of go build is above" >&2
     exit 1
 fi
 mv "$partial" "$cached"

@@ -1,4 +1,4 @@
-# Prints a Makefile as a page of help: "##@ Group" lines, and "target: … ## what it does" lines.
+# Prints the help page of a Makefile from its lines "##@ Group" and "target: … ## description".
 /^##@ / { printf "\n%s\n", substr($0, 5) }
 /^[a-zA-Z0-9_-]+:.* ## / {
     target = $0

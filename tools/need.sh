@@ -1,7 +1,8 @@
 #!/bin/sh
-# Stops at the first of these that is missing, and says what would do: docker kubectl kind helm cluster.
+# Checks that each requirement is there: docker, kubectl, kind, helm or cluster. Stops at the first one that is missing and
+# says how to get it.
 #
-# KUBECTL, KIND and HELM name the programs to use, KUBE_CONTEXT the cluster.
+# Environment: KUBECTL, KIND, HELM (the programs to use), KUBE_CONTEXT (the cluster).
 set -eu
 
 stop() {
@@ -15,21 +16,21 @@ for program in "$@"; do
     case $program in
         docker)
             have docker || stop "docker is missing: install it from https://docs.docker.com/engine/install"
-            said=$(docker version --format '{{.Server.Version}}' 2>&1) ||
-                stop "Docker's daemon does not answer ($(echo "$said" | tail -n 1)): start it, and see that you may use it"
+            output=$(docker version --format '{{.Server.Version}}' 2>&1) ||
+                stop "the Docker daemon does not respond ($(echo "$output" | tail -n 1)): start it, and check that your user has access to it"
             ;;
         kubectl)
             have "${KUBECTL:-kubectl}" ||
                 stop "${KUBECTL:-kubectl} is missing: install kubectl from https://kubernetes.io/docs/tasks/tools," \
-                    "or name the one you have: make KUBECTL=/path/to/kubectl"
+                    "or use an existing program: make KUBECTL=/path/to/kubectl"
             ;;
-        kind) have "$KIND" || stop "$KIND is missing: make builds a kind into bin/ when KIND is not set" ;;
-        helm) have "$HELM" || stop "$HELM is missing: make builds a helm into bin/ when HELM is not set" ;;
+        kind) have "$KIND" || stop "$KIND is missing: unset KIND, and make builds bin/kind" ;;
+        helm) have "$HELM" || stop "$HELM is missing: unset HELM, and make builds bin/helm" ;;
         cluster)
-            said=$("${KUBECTL:-kubectl}" --context "$KUBE_CONTEXT" --request-timeout 10s get --raw /readyz 2>&1) ||
-                stop "the cluster of context $KUBE_CONTEXT does not answer ($(echo "$said" | tail -n 1)):" \
-                    "make kind-up makes one, and KUBE_CONTEXT names another"
+            output=$("${KUBECTL:-kubectl}" --context "$KUBE_CONTEXT" --request-timeout 10s get --raw /readyz 2>&1) ||
+                stop "the cluster of context $KUBE_CONTEXT does not respond ($(echo "$output" | tail -n 1)):" \
+                    "create one with make kind-up, or set KUBE_CONTEXT to another context"
             ;;
-        *) stop "tools/need.sh: it does not know $program" ;;
+        *) stop "tools/need.sh: unknown requirement $program" ;;
     esac
 done

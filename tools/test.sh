@@ -1,16 +1,16 @@
 #!/bin/sh
-# Runs the Makefile's targets given, each whatever became of the one before, and ends with what passed and its time.
+# Runs the given Makefile targets. A failed target does not stop the next one. The summary has the result and time of each.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 summary=
 result=0
-for part in "$@"; do
-    echo "=== $part"
+for target in "$@"; do
+    echo "=== $target"
     began=$(date +%s)
     state=passed
-    "${MAKE:-make}" --no-print-directory "$part" || { state=FAILED result=1; }
-    summary="$summary$(printf '  %-10s %s in %d s' "$part" "$state" $(($(date +%s) - began)))
+    "${MAKE:-make}" --no-print-directory "$target" || { state=FAILED result=1; }
+    summary="$summary$(printf '  %-10s %s in %d s' "$target" "$state" $(($(date +%s) - began)))
 "
 done
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Checks each combination of layers in collector-config/ that is in use with the program that runs it. An old name of a
-# component only warns, and is gone two versions later: a warning fails here.
+# Validates each combination of base file and overlays in collector-config/ with the program that runs it. A warning fails:
+# the Collector warns of a deprecated component name, and removes the name two versions later.
 #
-# OTELCOL and JAEGER name the programs.
+# Environment: OTELCOL, JAEGER (the programs).
 set -eu
 cd "$(dirname "$0")/../collector-config"
 
-# What the files ask for. Validation opens none of these.
+# The variables that the files read. Validation opens none of these paths and addresses.
 export SIGHTLINE_QUEUE_DIR=/queue SIGHTLINE_BADGER_DIR=/badger SIGHTLINE_LOGS_FILE=/logs.json
 export SIGHTLINE_JAEGER_ENDPOINT=jaeger:4317
 export SIGHTLINE_GATEWAY_SERVICE=gateway-headless.sightline SIGHTLINE_GATEWAY_ENDPOINT=gateway:4317
@@ -24,14 +24,14 @@ check() {
         set -- "$@" --config "$file"
         shift
     done
-    if ! said=$("$program" validate "$@" 2>&1); then
+    if ! output=$("$program" validate "$@" 2>&1); then
         failed=1
         echo "invalid: $names"
-        echo "$said"
-    elif echo "$said" | grep -qiE 'warn|deprecat'; then
+        echo "$output"
+    elif echo "$output" | grep -qiE 'warn|deprecat'; then
         failed=1
         echo "warns:   $names"
-        echo "$said"
+        echo "$output"
     else
         echo "valid:   $names"
     fi
@@ -42,13 +42,13 @@ for base in agent gateway jaeger; do
         jaeger) program=${JAEGER:-../bin/jaeger} ;;
         *) program=${OTELCOL:-../bin/otelcol} ;;
     esac
-    for layer in "$base"-*.yaml; do
-        [ "$layer" != "$base-insecure.yaml" ] || continue
+    for overlay in "$base"-*.yaml; do
+        [ "$overlay" != "$base-insecure.yaml" ] || continue
         export SIGHTLINE_TLS_DIR=/tls
-        check "$program" "$base.yaml" "$layer"
-        # Without TLS nothing may ask where certificates are.
+        check "$program" "$base.yaml" "$overlay"
+        # Without TLS, no file may read the certificate directory.
         unset SIGHTLINE_TLS_DIR
-        check "$program" "$base.yaml" "$layer" "$base-insecure.yaml"
+        check "$program" "$base.yaml" "$overlay" "$base-insecure.yaml"
     done
 done
 exit $failed

@@ -1,23 +1,22 @@
 #!/bin/sh
-# Builds every image of `images` and sees that Jaeger's is there; ends with a table of sizes, and with 1 if one is
-# over its limit.
+# Builds every image of the file `images` and gets Jaeger's image. Prints a table of sizes at the end, and exits with 1 if an
+# image is over its limit.
 #
-#   deploy/images/build.sh [list]      with `list`, only prints the images' full names, one a line
+#   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #
 # OTELCOL and JAEGER are the Go programs (bin/ by default); IMAGE_TARGET is the Rust target, the host's by default.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/images
-jaeger_image=docker.io/jaegertracing/jaeger:2.13.0
-# The charts' appVersion is the same.
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+jaeger_image=docker.io/jaegertracing/jaeger:$(tools/version.sh jaeger)
+version=$(tools/version.sh)
 
 stop() {
     echo "$*" >&2
     exit 1
 }
 
-# The table without its comments.
+# The lines of the file `images` without comments.
 table() { grep -v '^#' "$here/images"; }
 
 if [ "${1-}" = list ]; then
@@ -26,27 +25,27 @@ if [ "${1-}" = list ]; then
     exit 0
 fi
 
-# An image holds a Linux program, and one that needs no library: there is none in there.
+# The image has no libraries, so it needs a static Linux program.
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=${IMAGE_TARGET:-$host}
 case $target in
     *-linux-gnu | *-linux-musl) ;;
     *)
-        stop "images hold Linux programs, and $target makes none: run this on Linux (a virtual machine or a container" \
-            "with Rust and Docker's socket does), or name a Rust target whose linker you have: make images" \
-            "IMAGE_TARGET=$(uname -m | sed s/arm64/aarch64/)-unknown-linux-musl"
+        stop "images need Linux programs, and the Rust target $target does not build them: run this on Linux (a virtual machine" \
+            "or a container with Rust and the Docker socket works), or set a Rust target that you have a linker for:" \
+            "make images IMAGE_TARGET=$(uname -m | sed s/arm64/aarch64/)-unknown-linux-musl"
         ;;
 esac
 
 packages=$(table | awk '$2 != "otelcol" { print "--package", $2 }')
-# The target is named although it may be the host: the flags would else go to procedural macros too, which are
-# libraries. From glibc 2.34 on, what getaddrinfo needs to ask a DNS server is linked in.
-# Word by word on purpose.
+# The target is given even if it is the host: without it, the flags would also apply to procedural macros, which must be
+# shared libraries. From glibc 2.34 on, a static program can resolve names with DNS.
+# $packages is split into words on purpose.
 # shellcheck disable=SC2086
 RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" \
     cargo build --profile image --target "$target" $packages
 built=${CARGO_TARGET_DIR:-target}/$target/image
-# The operator's program is of use here as well.
+# The program sightline is useful on this machine too.
 if [ "$target" = "$host" ]; then
     mkdir -p bin
     cp "$built/sightline" "bin/.sightline.$$"
@@ -58,24 +57,24 @@ work=$(mktemp -d)
 mkdir "$work/context"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-# The attestations that BuildKit adds by itself make an image of several parts, which kind cannot load.
+# BuildKit adds attestations by default, and kind cannot load an image that has them.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 
-# image NAME:TAG PROGRAM FILE VERSION DESCRIPTION. Only the program is sent to the daemon.
+# image NAME:TAG PROGRAM FILE VERSION DESCRIPTION: builds one image. Only the program is sent to the Docker daemon.
 image() {
     if readelf -lW "$3" 2>/dev/null | grep -q INTERP; then
-        stop "$3 needs shared libraries, and an image from scratch has none: build it static (Go: CGO_ENABLED=0)"
+        stop "$3 needs shared libraries, and the image has none: build a static program (Go: CGO_ENABLED=0)"
     fi
     rm -f "$work/context/"*
-    # Not every builder knows COPY --chmod.
+    # The classic builder does not support COPY --chmod.
     install -m 0755 "$3" "$work/context/$2"
     sed "s/PROGRAM/$2/g" "$here/Dockerfile" | docker build --quiet --file - --tag "$1" \
         --build-arg TITLE="$2" --build-arg DESCRIPTION="$5" --build-arg VERSION="$4" --build-arg REVISION="$revision" \
-        "$work/context" >"$work/log" 2>&1 || { cat "$work/log" >&2; stop "$1 could not be built: Docker's words are above"; }
+        "$work/context" >"$work/log" 2>&1 || { cat "$work/log" >&2; stop "$1: docker build failed; its output is above"; }
 }
 
-# row NAME:TAG BYTES LIMIT: one line of the table at the end. An image weighs what its one program weighs; what Docker
-# says of a size depends on how it stores images.
+# row NAME:TAG BYTES LIMIT: adds a line to the table. The size is that of the program, because the size that Docker prints
+# depends on its storage driver.
 row() { awk -v image="$1" -v bytes="$2" -v limit="$3" 'BEGIN {
     over = limit ~ /^[0-9]+$/ && bytes > limit * 1e6
     printf "  %-42s %6.1f MB   limit %s%s\n", image, bytes / 1e6, limit, over ? "   OVER" : ""
@@ -91,20 +90,20 @@ while read -r name program limit description; do
     row "sightline/$name:$version" "$(wc -c <"$file")" "$limit"
 done <"$work/images"
 
-# The official image has the UI. Ours is for where that one cannot be pulled, and each run tries again.
+# The official image has the UI. If it cannot be pulled, an image without UI is built here, and the next run tries to pull again.
 substitute="Jaeger built from source, without its UI"
-there=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.description"}}' \
-    "$jaeger_image" 2>/dev/null) || there=$substitute
-if [ "$there" != "$substitute" ]; then
+found=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.description"}}' \
+    "$jaeger_image" 2>/dev/null) || found=$substitute
+if [ "$found" != "$substitute" ]; then
     note="official"
 elif docker pull --quiet "$jaeger_image" >"$work/log" 2>&1; then
     note="official, pulled"
 else
-    echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger: port 16686 will have its API and no UI"
+    echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger: port 16686 has the API and no UI"
     echo "  ($(tail -n 1 "$work/log"))"
     jaeger=${JAEGER:-bin/jaeger}
     [ -x "$jaeger" ] || make --no-print-directory bin/jaeger
-    [ -x "$jaeger" ] || stop "JAEGER is $jaeger, which is not there: without it make builds one"
+    [ -x "$jaeger" ] || stop "$jaeger does not exist: unset JAEGER, and make builds bin/jaeger"
     image "$jaeger_image" jaeger "$jaeger" "${jaeger_image##*:}" "$substitute"
     note="built here, no UI"
 fi

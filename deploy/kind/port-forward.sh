@@ -1,12 +1,12 @@
 #!/bin/sh
-# Brings order-service and Jaeger's UI from a cluster to this machine's loopback, until Ctrl-C. When a pod goes away,
-# one that is ready takes its place.
+# Forwards order-service and Jaeger's UI from the cluster to loopback on this machine, until Ctrl-C. When a pod is deleted,
+# the script connects to another ready pod.
 #
-# Environment, set by the Makefile: KUBECTL (the program), KUBE_CONTEXT, NAMESPACE (empty: the context's own), RELEASE,
+# Environment, set by the Makefile: KUBECTL (the program), KUBE_CONTEXT, NAMESPACE (empty: the namespace of the context), RELEASE,
 # ORDER_PORT, JAEGER_PORT (on this machine).
 set -eu
 
-# Each is one word.
+# Neither value contains a space.
 flags="--context=$KUBE_CONTEXT${NAMESPACE:+ --namespace=$NAMESPACE}"
 work=$(mktemp -d)
 # shellcheck disable=SC2046
@@ -18,38 +18,38 @@ stop() {
     exit 1
 }
 
-# start SERVICE LOCAL-PORT PORT VARIABLE: forwards one port, or says why that cannot be.
+# start SERVICE LOCAL-PORT PORT VARIABLE: forwards one port, or stops with the reason. VARIABLE sets the local port.
 start() {
     log=$work/$1.log
     # shellcheck disable=SC2086
     "$KUBECTL" $flags wait endpointslices --selector "kubernetes.io/service-name=$1" --timeout=60s \
         --for=jsonpath='{.endpoints[0].conditions.ready}'=true >"$log" 2>&1 ||
-        stop "service $1 has no pod that is ready (kubectl says: $(tail -n 1 "$log"))
-is it installed (make helm-install), and how far are its pods: $KUBECTL $flags get pods"
+        stop "service $1 has no ready pod (kubectl: $(tail -n 1 "$log"))
+install it with make helm-install, or look at its pods: $KUBECTL $flags get pods"
 
     # shellcheck disable=SC2086
     "$KUBECTL" $flags port-forward --address 127.0.0.1 "service/$1" "$2:$3" >"$log" 2>&1 &
     echo $! >"$work/$1.pid"
     until grep -q '^Forwarding from' "$log"; do
         if grep -q 'address already in use' "$log"; then
-            stop "port $2 is taken on this machine: end what listens there, or use another: make port-forward $4=$(($2 % 50000 + 10000))"
+            stop "port $2 is in use on this machine: stop the program that uses it, or choose another port: make port-forward $4=$(($2 % 50000 + 10000))"
         fi
-        kill -0 $! 2>/dev/null || stop "port $2 could not be forwarded to $1 (kubectl says: $(tail -n 1 "$log"))"
+        kill -0 $! 2>/dev/null || stop "port $2 could not be forwarded to $1 (kubectl: $(tail -n 1 "$log"))"
         sleep 0.1
     done
     printf '%-28s http://127.0.0.1:%s\n' "$1" "$2"
 }
 
-# keep SERVICE …: starts again what has ended.
+# keep SERVICE …: starts the forwarding again if it has ended.
 keep() {
     kill -0 "$(cat "$work/$1.pid")" 2>/dev/null && return
-    echo "$1: the connection was lost (kubectl says: $(tail -n 1 "$work/$1.log")); connecting again"
+    echo "$1: the connection was lost (kubectl: $(tail -n 1 "$work/$1.log")); connecting again"
     start "$@"
 }
 
 start "$RELEASE-order-service" "$ORDER_PORT" 8081 ORDER_PORT
 start "$RELEASE-jaeger" "$JAEGER_PORT" 16686 JAEGER_PORT
-echo "Try: curl -i http://127.0.0.1:$ORDER_PORT/orders/1    Ctrl-C ends this"
+echo "Try: curl -i http://127.0.0.1:$ORDER_PORT/orders/1    Ctrl-C stops this"
 while sleep 1; do
     keep "$RELEASE-order-service" "$ORDER_PORT" 8081 ORDER_PORT
     keep "$RELEASE-jaeger" "$JAEGER_PORT" 16686 JAEGER_PORT

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the kind cluster unless it is there, and gives its nodes the images. What is done already is kept.
+# Creates the kind cluster if it does not exist, and loads the images into its nodes. A second run keeps the existing cluster.
 #
 # Environment, set by the Makefile: KIND, KUBECTL (programs), KIND_CLUSTER, KIND_IMAGE, KIND_NODES, HELM.
 set -eu
@@ -12,7 +12,7 @@ stop() {
 }
 
 case $KIND_NODES in
-    '' | *[!0-9]* | 0*) stop "KIND_NODES is '$KIND_NODES': give the number of nodes, 1 or more" ;;
+    '' | *[!0-9]* | 0*) stop "KIND_NODES is '$KIND_NODES': it must be the number of nodes, 1 or more" ;;
 esac
 
 config() {
@@ -26,30 +26,29 @@ config() {
 
 if "$KIND" get clusters 2>/dev/null | grep -qxF "$KIND_CLUSTER"; then
     nodes=$("$KIND" get nodes --name "$KIND_CLUSTER")
-    # Nodes do not come back by themselves when the daemon was restarted.
+    # Nodes do not start by themselves after a restart of the Docker daemon.
     for node in $nodes; do docker start "$node" >/dev/null; done
     "$KIND" export kubeconfig --name "$KIND_CLUSTER" --quiet
-    echo "cluster $KIND_CLUSTER: there already, with $(echo "$nodes" | wc -l | tr -d ' ') nodes"
+    echo "cluster $KIND_CLUSTER: exists, with $(echo "$nodes" | wc -l | tr -d ' ') nodes"
 else
     config | "$KIND" create cluster --name "$KIND_CLUSTER" --image "$KIND_IMAGE" --config - ||
-        stop "cluster $KIND_CLUSTER could not be made: kind's own words are above (make kind-down removes what is left)"
+        stop "kind could not create the cluster $KIND_CLUSTER: its output is above (make kind-down removes what is left)"
 fi
 "$KUBECTL" --context "$context" wait --for=condition=Ready nodes --all --timeout=180s >/dev/null ||
     stop "the nodes of $KIND_CLUSTER are not ready after 180 s: $KUBECTL --context $context describe nodes"
 
-# What a node has already, kind leaves alone.
-# Word by word on purpose.
+# kind skips images that a node has already. The list is split into words on purpose.
 # shellcheck disable=SC2046
 "$KIND" load docker-image --name "$KIND_CLUSTER" $(deploy/images/build.sh list)
-echo "images: on every node"
+echo "images: loaded on every node"
 
 workloads=deployments,statefulsets,daemonsets
 if [ -n "$("$KUBECTL" --context "$context" get "$workloads" -A -l app.kubernetes.io/part-of=sightline -o name)" ]; then
-    echo "what runs there keeps the images it started with; for new ones: $KUBECTL --context $context rollout restart" \
+    echo "running pods keep their images; to use the new ones: $KUBECTL --context $context rollout restart" \
         "$workloads -l app.kubernetes.io/part-of=sightline"
 fi
 if command -v helm >/dev/null; then
-    echo "next: helm install sightline helm/sightline    (kubectl's and helm's context is now $context)"
+    echo "next: helm install sightline helm/sightline    (the current context of kubectl and helm is now $context)"
 else
-    echo "next: make helm-install    (kubectl's context is now $context)"
+    echo "next: make helm-install    (the current context of kubectl is now $context)"
 fi

@@ -1,5 +1,5 @@
-// helm-docs, which writes the table of a chart's values. To change its version:
-// go get -tool github.com/norwoodj/helm-docs/cmd/helm-docs@VERSION, and the Makefile names it too.
+// helm-docs, which writes the values tables in the READMEs of the charts. To change its version:
+// go get -tool github.com/norwoodj/helm-docs/cmd/helm-docs@VERSION
 module sightline/tools/helm-docs
 
 go 1.25.0

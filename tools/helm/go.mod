@@ -1,4 +1,4 @@
-// Helm, pinned. To change its version: go get -tool helm.sh/helm/v4/cmd/helm@VERSION, and the Makefile names it too.
+// Helm. To change its version: go get -tool helm.sh/helm/v4/cmd/helm@VERSION
 module sightline/tools/helm
 
 go 1.26.0

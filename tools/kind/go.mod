@@ -1,4 +1,4 @@
-// kind, which makes a Kubernetes cluster of containers. To change its version: go get -tool sigs.k8s.io/kind@VERSION
+// kind, which creates a Kubernetes cluster from containers. To change its version: go get -tool sigs.k8s.io/kind@VERSION
 module sightline/tools/kind
 
 go 1.25.0
