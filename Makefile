@@ -59,8 +59,9 @@ certs: need-cargo ## create or renew the certificates in .sightline/certs
 ##@ Build
 
 .PHONY: build
-build: need-cargo ## build the three services and the program sightline
+build: need-cargo ## build the three services and the program bin/sightline
 	cargo build --release --package user-service --package order-service --package inventory-service --package sightline
+	@mkdir -p bin && install -m 0755 $(programs)/sightline bin/sightline
 
 .PHONY: tools
 tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/
@@ -207,6 +208,32 @@ chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## 
 .PHONY: e2e
 e2e: build $(pipeline) ## end-to-end tests with real services, Collector and Jaeger
 	SIGHTLINE_SERVICES="$(abspath $(programs))" cargo test --package sightline-tests --test e2e --test volume
+
+##@ Release
+
+.PHONY: set-version
+set-version: need-cargo ## write VERSION=1.2.3 to Cargo.toml and each Chart.yaml
+	@tools/version.sh set "$(VERSION)"
+
+.PHONY: changelog
+changelog: ## write the entries of the commits since the last tag to CHANGELOG.md
+	@tools/release/changelog.sh update
+
+.PHONY: release-notes
+release-notes:
+	@tools/release/changelog.sh notes
+
+.PHONY: dist
+dist: need-cargo need-helm ## put the archive of the programs and the packaged chart into dist/
+	@tools/release/archives.sh
+
+.PHONY: sbom
+sbom: need-cargo ## put an SBOM of each program into dist/sbom/
+	@tools/release/sbom.sh
+
+.PHONY: push
+push: need-docker need-helm ## push the images and the chart to REGISTRY, and sign them
+	@tools/release/push.sh "$(REGISTRY)"
 
 .PHONY: need-cargo
 need-cargo:

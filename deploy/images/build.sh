@@ -4,7 +4,7 @@
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #
-# OTELCOL and JAEGER are the Go programs (bin/ by default); IMAGE_TARGET is the Rust target, the host's by default.
+# OTELCOL and JAEGER are the Go programs (bin/ by default). programs.sh reads more variables.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/images
@@ -25,32 +25,7 @@ if [ "${1-}" = list ]; then
     exit 0
 fi
 
-# The image has no libraries, so it needs a static Linux program.
-host=$(rustc -vV | sed -n 's/^host: //p')
-target=${IMAGE_TARGET:-$host}
-case $target in
-    *-linux-gnu | *-linux-musl) ;;
-    *)
-        stop "images need Linux programs, and the Rust target $target does not build them: run this on Linux (a virtual machine" \
-            "or a container with Rust and the Docker socket works), or set a Rust target that you have a linker for:" \
-            "make images IMAGE_TARGET=$(uname -m | sed s/arm64/aarch64/)-unknown-linux-musl"
-        ;;
-esac
-
-packages=$(table | awk '$2 != "otelcol" { print "--package", $2 }')
-# The target is given even if it is the host: without it, the flags would also apply to procedural macros, which must be
-# shared libraries. From glibc 2.34 on, a static program can resolve names with DNS.
-# $packages is split into words on purpose.
-# shellcheck disable=SC2086
-RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" \
-    cargo build --profile image --target "$target" $packages
-built=${CARGO_TARGET_DIR:-target}/$target/image
-# The program sightline is useful on this machine too.
-if [ "$target" = "$host" ]; then
-    mkdir -p bin
-    cp "$built/sightline" "bin/.sightline.$$"
-    mv "bin/.sightline.$$" bin/sightline
-fi
+built=$(deploy/images/programs.sh)
 
 revision=$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
 work=$(mktemp -d)

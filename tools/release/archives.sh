@@ -1,0 +1,19 @@
+#!/bin/sh
+# Puts the files of a release into dist/: an archive of the static programs, the packaged chart, and their checksums.
+#
+# Environment: HELM (the program); deploy/images/programs.sh reads more variables.
+set -eu
+cd "$(dirname "$0")/../.."
+version=$(tools/version.sh)
+programs=$(deploy/images/programs.sh)
+
+mkdir -p dist
+target=$(basename "$(dirname "$programs")")
+archive=dist/sightline-$version-$target.tar.gz
+names=$(awk '!/^#/ && $2 != "otelcol" { print $2 }' deploy/images/images)
+# The list is split into words on purpose.
+# shellcheck disable=SC2086
+tar -czf "$archive" -C "$programs" $names -C "$PWD" LICENSE README.md CHANGELOG.md
+"$HELM" package helm/sightline --destination dist >/dev/null
+(cd dist && sha256sum ./*.tar.gz ./*.tgz >SHA256SUMS)
+ls -l dist

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Writes CHANGELOG.md from the history, or prints the entries of the newest tag.
+#
+#   tools/release/changelog.sh update | notes
+set -eu
+cd "$(dirname "$0")/../.."
+
+command -v git-cliff >/dev/null || {
+    echo "git-cliff is missing: cargo install --locked git-cliff, or pip install git-cliff" >&2
+    exit 1
+}
+case ${1-} in
+    update) git-cliff --config cliff.toml --output CHANGELOG.md ;;
+    notes) git-cliff --config cliff.toml --latest --strip all ;;
+    *)
+        echo "usage: tools/release/changelog.sh update | notes" >&2
+        exit 2
+        ;;
+esac

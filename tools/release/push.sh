@@ -1,0 +1,29 @@
+#!/bin/sh
+# Pushes the images and the packaged chart to REGISTRY, and signs each with cosign if it is installed.
+#
+#   tools/release/push.sh REGISTRY       such as ghcr.io/example
+#
+# Environment: HELM (the program). The clients must be logged in to the registry.
+set -eu
+cd "$(dirname "$0")/../.."
+registry=${1:?usage: tools/release/push.sh REGISTRY}
+version=$(tools/version.sh)
+
+sign() {
+    if command -v cosign >/dev/null; then
+        cosign sign --yes "$1"
+    else
+        echo "$1: not signed: cosign is not installed"
+    fi
+}
+
+# The official image of Jaeger has its own registry.
+deploy/images/build.sh list | grep '^sightline/' | while read -r image; do
+    docker tag "$image" "$registry/$image"
+    docker push "$registry/$image"
+    sign "$(docker inspect --format '{{index .RepoDigests 0}}' "$registry/$image")"
+done
+
+"$HELM" push "dist/sightline-$version.tgz" "oci://$registry/charts" 2>&1 | tee dist/push.txt
+sign "$registry/charts/sightline@$(sed -n 's/^Digest: //p' dist/push.txt)"
+rm dist/push.txt

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Writes an SBOM in CycloneDX format of each program to dist/sbom: the Rust programs from Cargo.lock, the Collector from go.mod.
+set -eu
+cd "$(dirname "$0")/../.."
+
+command -v cargo-cyclonedx >/dev/null || {
+    echo "cargo-cyclonedx is missing: cargo install --locked cargo-cyclonedx" >&2
+    exit 1
+}
+mkdir -p dist/sbom
+cargo cyclonedx --format json --quiet
+# cargo-cyclonedx writes each file next to its Cargo.toml.
+find services tools -name '*.cdx.json' -exec mv {} dist/sbom/ \;
+find tests -name '*.cdx.json' -exec rm {} \;
+if command -v cyclonedx-gomod >/dev/null; then
+    cyclonedx-gomod app -json -output dist/sbom/otelcol.cdx.json tools/collector
+else
+    echo "sbom: skipped the Collector: cyclonedx-gomod is missing" \
+        "(go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@latest)"
+fi
+ls -l dist/sbom
