@@ -1,4 +1,4 @@
-//! Whether a certificate would be accepted on both sides of a connection, by the same code the services check with.
+//! Checks that both sides of a connection would accept a certificate, with the verifiers that the services use.
 
 use std::sync::Arc;
 
@@ -13,38 +13,40 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-/// Checks a certificate with its key against an authority, and gives the names it is for.
-pub(crate) fn check(authority: &[u8], certificate: &[u8], key: &[u8]) -> Result<Vec<String>> {
+/// Checks a certificate and its key against a CA, all in PEM. The certificate must be valid for a client, and for a
+/// server with each of its DNS names. Returns these names.
+pub(crate) fn check(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<Vec<String>> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
-    for root in CertificateDer::pem_slice_iter(authority) {
+    for root in CertificateDer::pem_slice_iter(ca) {
         roots.add(root.context("ca.crt")?).context("ca.crt")?;
     }
     let roots = Arc::new(roots);
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().context("tls.crt")?;
-    let (own, between) = chain.split_first().context("tls.crt holds no certificate")?;
+    let (leaf, intermediates) = chain.split_first().context("tls.crt contains no certificate")?;
     let key = PrivateKeyDer::from_pem_slice(key).context("tls.key")?;
-    CertifiedKey::from_der(chain.clone(), key, &provider).context("tls.key is not that of tls.crt")?;
+    CertifiedKey::from_der(chain.clone(), key, &provider).context("tls.key does not belong to tls.crt")?;
 
-    let names = names(own)?;
-    ensure!(!names.is_empty(), "the certificate is for no name");
+    let names = dns_names(leaf)?;
+    ensure!(!names.is_empty(), "the certificate has no DNS name");
     let server =
         WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build()?;
     for name in &names {
-        let asked = ServerName::try_from(name.clone())?;
+        let server_name = ServerName::try_from(name.clone())?;
         server
-            .verify_server_cert(own, between, &asked, &[], UnixTime::now())
-            .with_context(|| format!("as a server named {name}"))?;
+            .verify_server_cert(leaf, intermediates, &server_name, &[], UnixTime::now())
+            .with_context(|| format!("not valid for a server with the name {name}"))?;
     }
     let client = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-    client.verify_client_cert(own, between, UnixTime::now()).context("as a client")?;
+    client.verify_client_cert(leaf, intermediates, UnixTime::now()).context("not valid for a client")?;
     Ok(names)
 }
 
-fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>> {
+fn dns_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>> {
     let (_, certificate) = X509Certificate::from_der(certificate).context("tls.crt")?;
-    let alternatives = certificate.subject_alternative_name()?.context("no alternative names")?;
+    let alternatives =
+        certificate.subject_alternative_name()?.context("tls.crt has no subject alternative names")?;
     let names = alternatives.value.general_names.iter().filter_map(|name| match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         _ => None,

@@ -1,54 +1,55 @@
-//! Helm, and what it makes of the chart: by its own program, as an installation does.
+//! Runs the `helm` program, as an installation does, and parses its output.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::{env, fs};
+use std::{env, fmt, fs};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// What the chart is rendered for. Helm's own default changes with Helm.
-const KUBERNETES: &str = "1.34.0";
+/// The Kubernetes version to render for. Helm's default changes with the version of Helm.
+const KUBE_VERSION: &str = "1.34.0";
 
-/// The directory of this repository.
+/// The root directory of this repository.
 pub(crate) fn repository() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     root.canonicalize().unwrap_or(root)
 }
 
-/// The chart under test: `CHART`, or the one of this repository.
+/// The chart under test: the path in `CHART`, or the chart of this repository.
 pub(crate) fn chart() -> PathBuf {
     env::var_os("CHART").map_or_else(|| repository().join("helm/sightline"), PathBuf::from)
 }
 
-/// A program that `make tools` builds, or that `variable` names: a path from the repository's root, or a name on the PATH.
+/// Returns the path of a program: the value of `variable`, or the one in `bin/` that `make tools` builds. The value is
+/// a path relative to the repository's root, or a name to look up on the `PATH`. Fails if there is no file at the path.
 pub(crate) fn program(variable: &str, name: &str) -> Result<PathBuf> {
-    let said = env::var_os(variable).filter(|value| !value.is_empty());
-    let said = said.map_or_else(|| Path::new("bin").join(name), PathBuf::from);
-    if said.components().count() == 1 {
-        return Ok(said);
+    let path = env::var_os(variable).filter(|value| !value.is_empty());
+    let path = path.map_or_else(|| Path::new("bin").join(name), PathBuf::from);
+    if path.components().count() == 1 {
+        return Ok(path);
     }
-    let path = repository().join(said);
+    let path = repository().join(path);
     ensure!(
         path.is_file(),
-        "{name} is missing at {}: `make tools` builds it, or {variable} names one you have",
+        "there is no {name} at {}: run `make tools`, or set {variable} to the path of {name}",
         path.display()
     );
     Ok(path)
 }
 
-/// One manifest that Helm rendered.
+/// A manifest that Helm rendered.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
-    /// The template it came from: `sightline/charts/…/templates/….yaml`.
+    /// The path of its template: `sightline/charts/…/templates/….yaml`.
     pub(crate) source: String,
     pub(crate) value: Value,
 }
 
 impl Manifest {
-    /// The text at a path such as `/metadata/name`, or nothing.
+    /// Returns the string at a JSON pointer such as `/metadata/name`, or an empty string.
     pub(crate) fn text(&self, pointer: &str) -> &str {
         self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
@@ -62,28 +63,35 @@ impl Manifest {
     }
 }
 
-/// Who asks for a rendering.
+impl fmt::Display for Manifest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} from {}", self.kind(), self.name(), self.source)
+    }
+}
+
+/// The installation to render.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Install<'a> {
     pub(crate) release: &'a str,
     pub(crate) namespace: &'a str,
+    /// The path of the values file.
     pub(crate) values: &'a Path,
-    /// Kinds the cluster is said to have beside Kubernetes' own, as group/version/kind.
+    /// The APIs that the cluster has in addition to those of Kubernetes: group/version or group/version/kind.
     pub(crate) apis: &'a [String],
 }
 
-/// Runs Helm, and gives what it printed; fails with Helm's own words.
+/// Runs Helm and returns its standard output. Fails with Helm's own error message.
 pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<String> {
     let output = output(arguments)?;
-    let said = String::from_utf8(output.stdout).context("Helm's output is not text")?;
-    // It tells of each link it follows.
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let errors: Vec<&str> = errors.lines().filter(|line| !line.starts_with("level=INFO")).collect();
-    ensure!(output.status.success(), "{}{said}", errors.join("\n"));
-    Ok(said)
+    let stdout = String::from_utf8(output.stdout).context("Helm's output is not UTF-8")?;
+    // Helm logs each symbolic link that it follows.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let errors: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("level=INFO")).collect();
+    ensure!(output.status.success(), "{}{stdout}", errors.join("\n"));
+    Ok(stdout)
 }
 
-/// Runs Helm, whatever becomes of it. It reads no settings of the person who runs the tests, and no cluster's.
+/// Runs Helm and returns its output, even if Helm fails. Helm uses neither the user's settings nor a cluster.
 fn output(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Output> {
     let helm = program("HELM", "helm")?;
     let home = tempfile::tempdir()?;
@@ -108,67 +116,75 @@ fn arguments(command: &str, chart: &Path, install: Install<'_>) -> Vec<String> {
     arguments
 }
 
-/// What the chart renders to.
+/// Renders the chart: `helm template`.
 pub(crate) fn template(chart: &Path, install: Install<'_>) -> Result<Vec<Manifest>> {
     let mut arguments = arguments("template", chart, install);
-    arguments.extend(["--kube-version", KUBERNETES].map(str::to_owned));
+    arguments.extend(["--kube-version", KUBE_VERSION].map(str::to_owned));
     for api in install.apis {
         arguments.extend(["--api-versions".to_owned(), api.clone()]);
     }
     parse(&run(arguments)?)
 }
 
-/// Where Helm cannot be told which kinds a cluster has, as `template` can.
-const NO_MONITOR: &str = "--set=global.serviceMonitor.enabled=false";
+/// Turns service monitors off for the commands that have no `--api-versions`.
+const NO_SERVICE_MONITOR: &str = "--set=global.serviceMonitor.enabled=false";
 
-/// What Helm says to a person after an installation.
+/// Returns the notes that Helm prints after an installation.
 pub(crate) fn notes(chart: &Path, install: Install<'_>) -> Result<String> {
     let mut arguments = arguments("install", chart, install);
-    arguments.extend(["--dry-run=client", NO_MONITOR].map(str::to_owned));
-    let said = run(arguments)?;
-    let (_, notes) = said.split_once("\nNOTES:\n").ok_or_else(|| anyhow!("no notes in:\n{said}"))?;
+    arguments.extend(["--dry-run=client", NO_SERVICE_MONITOR].map(str::to_owned));
+    let stdout = run(arguments)?;
+    let (_, notes) = stdout.split_once("\nNOTES:\n").ok_or_else(|| anyhow!("no notes in:\n{stdout}"))?;
     Ok(notes.to_owned())
 }
 
-/// Helm's own opinion of a chart with these values, of which a warning fails too.
+/// Runs `helm lint` with these values. A warning is a failure.
 pub(crate) fn lint(chart: &Path, install: Install<'_>) -> Result<()> {
     let values = install.values.display().to_string();
     let chart = chart.display().to_string();
-    let arguments =
-        ["lint", "--strict", &chart, "--namespace", install.namespace, "--values", &values, NO_MONITOR];
+    let arguments = [
+        "lint",
+        "--strict",
+        &chart,
+        "--namespace",
+        install.namespace,
+        "--values",
+        &values,
+        NO_SERVICE_MONITOR,
+    ];
     run(arguments).map(drop)
 }
 
-/// The same of a part alone, with its own values: those of the whole it would not know.
-pub(crate) fn lint_part(chart: &Path) -> Result<()> {
+/// Runs `helm lint` with the chart's default values only. A subchart does not know the values of the whole chart.
+pub(crate) fn lint_with_defaults(chart: &Path) -> Result<()> {
     run(["lint".as_ref(), "--strict".as_ref(), chart.as_os_str()]).map(drop)
 }
 
-/// What Helm says when it refuses these values; fails when it takes them.
-pub(crate) fn refusal(values: &str) -> Result<String> {
+/// Returns the message with which Helm rejects these values. Fails if Helm accepts them.
+pub(crate) fn rejection(values: &str) -> Result<String> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("values.yaml");
     fs::write(&file, values)?;
     let install = Install { release: "sightline", namespace: "default", values: &file, apis: &[] };
     match template(&chart(), install) {
-        Ok(_) => bail!("these values were taken:\n{values}"),
+        Ok(_) => bail!("Helm accepted these values:\n{values}"),
         Err(error) => Ok(format!("{error:#}")),
     }
 }
 
-/// Takes Helm's stream of documents apart. A text inside a document is indented, so no line of it is a bare `---`.
+/// Splits Helm's output into manifests. Block scalars are indented, so a bare `---` always separates two documents.
 fn parse(stream: &str) -> Result<Vec<Manifest>> {
     let stream = format!("\n{stream}");
     let mut manifests = Vec::new();
     for document in stream.split("\n---\n").filter(|document| !document.trim().is_empty()) {
         let source = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or_default();
         let yaml = serde_yaml::Deserializer::from_str(document);
-        let value =
-            Value::deserialize(yaml).with_context(|| format!("not YAML, from {source}:\n{document}"))?;
+        let value = Value::deserialize(yaml)
+            .with_context(|| format!("the output of {source} is not YAML:\n{document}"))?;
         if !value.is_null() {
             manifests.push(Manifest { source: source.to_owned(), value });
         }
     }
-    ensure!(!manifests.is_empty(), "nothing was rendered");
+    ensure!(!manifests.is_empty(), "Helm rendered no manifest");
     Ok(manifests)
 }

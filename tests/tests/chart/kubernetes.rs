@@ -1,6 +1,7 @@
-//! Whether Kubernetes would know every field: each manifest goes through the type of its kind and has to come back whole.
+//! Kubernetes knows every field: each manifest is decoded as its Kubernetes type and encoded again, and no field gets
+//! lost.
 //!
-//! No schema is fetched. A cluster checks more (`server.rs`), but every `make test` has this.
+//! This needs no schemas from the network. The API server checks more (`server.rs`), but only with a cluster.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::Resource;
@@ -15,89 +16,86 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::case::{Rendering, show, typed};
+use crate::ensure_none;
 use crate::helm::Manifest;
+use crate::rendering::{Rendering, decode, show};
 
-/// Kinds that other programs bring, of which nothing here knows the fields.
-pub(crate) const FOREIGN: [(&str, &str); 3] = [
+/// The kinds of custom resources in the chart. Their fields are not checked.
+const CUSTOM_RESOURCES: [(&str, &str); 3] = [
     ("cert-manager.io/v1", "Certificate"),
     ("cert-manager.io/v1", "Issuer"),
     ("monitoring.coreos.com/v1", "ServiceMonitor"),
 ];
 
 pub(crate) fn every_field_is_known(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for manifest in &rendering.manifests {
         if let Err(error) = check(manifest) {
-            wrong.push(format!(
-                "{} {} from {}: {error:#}",
-                manifest.kind(),
-                manifest.name(),
-                manifest.source
-            ));
+            problems.push(format!("{manifest}: {error:#}"));
         }
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
 fn check(manifest: &Manifest) -> Result<()> {
-    let kinds = [
-        known::<ConfigMap>,
-        known::<Secret>,
-        known::<Service>,
-        known::<ServiceAccount>,
-        known::<PersistentVolumeClaim>,
-        known::<Pod>,
-        known::<Deployment>,
-        known::<StatefulSet>,
-        known::<DaemonSet>,
-        known::<Job>,
-        known::<CronJob>,
-        known::<HorizontalPodAutoscaler>,
-        known::<PodDisruptionBudget>,
-        known::<NetworkPolicy>,
-        known::<Ingress>,
-        known::<Role>,
-        known::<RoleBinding>,
-        known::<ClusterRole>,
-        known::<ClusterRoleBinding>,
+    let checks = [
+        check_as::<ConfigMap>,
+        check_as::<Secret>,
+        check_as::<Service>,
+        check_as::<ServiceAccount>,
+        check_as::<PersistentVolumeClaim>,
+        check_as::<Pod>,
+        check_as::<Deployment>,
+        check_as::<StatefulSet>,
+        check_as::<DaemonSet>,
+        check_as::<Job>,
+        check_as::<CronJob>,
+        check_as::<HorizontalPodAutoscaler>,
+        check_as::<PodDisruptionBudget>,
+        check_as::<NetworkPolicy>,
+        check_as::<Ingress>,
+        check_as::<Role>,
+        check_as::<RoleBinding>,
+        check_as::<ClusterRole>,
+        check_as::<ClusterRoleBinding>,
     ];
-    if let Some(checked) = kinds.iter().find_map(|known| known(manifest)) {
-        return checked;
+    if let Some(result) = checks.iter().find_map(|check_as| check_as(manifest)) {
+        return result;
     }
     let (version, kind) = (manifest.text("/apiVersion"), manifest.kind());
-    ensure!(FOREIGN.contains(&(version, kind)), "{version} {kind} is no kind this test knows");
+    ensure!(CUSTOM_RESOURCES.contains(&(version, kind)), "this test does not know the kind {version} {kind}");
     Ok(())
 }
 
-/// Nothing if the manifest is of another kind.
-fn known<T: Resource + DeserializeOwned + Serialize>(manifest: &Manifest) -> Option<Result<()>> {
-    let same = manifest.kind() == T::KIND && manifest.text("/apiVersion") == T::API_VERSION;
-    same.then(|| {
-        let back = serde_json::to_value(typed::<T>(manifest)?).context("cannot be written again")?;
-        lost(&manifest.value, Some(&back), "")
+/// Checks a manifest of kind `T`. Returns `None` for other kinds.
+fn check_as<T: Resource + DeserializeOwned + Serialize>(manifest: &Manifest) -> Option<Result<()>> {
+    let same_type = manifest.kind() == T::KIND && manifest.text("/apiVersion") == T::API_VERSION;
+    same_type.then(|| {
+        let encoded = serde_json::to_value(decode::<T>(manifest)?).context("cannot be encoded again")?;
+        compare(&manifest.value, Some(&encoded), "")
     })
 }
 
-/// Fails at the first field that did not come back.
-fn lost(given: &Value, back: Option<&Value>, path: &str) -> Result<()> {
-    match (given, back) {
-        // What is null was not set.
+/// Fails at the first field of `original` that `encoded` does not have, or has with another value.
+fn compare(original: &Value, encoded: Option<&Value>, path: &str) -> Result<()> {
+    match (original, encoded) {
+        // A null field is the same as a missing one.
         (Value::Null, _) => Ok(()),
-        (Value::Object(fields), Some(Value::Object(kept))) => {
-            fields.iter().try_for_each(|(key, value)| lost(value, kept.get(key), &format!("{path}.{key}")))
+        (Value::Object(fields), Some(Value::Object(encoded))) => fields
+            .iter()
+            .try_for_each(|(key, value)| compare(value, encoded.get(key), &format!("{path}.{key}"))),
+        (Value::Array(items), Some(Value::Array(encoded))) if items.len() == encoded.len() => {
+            let mut pairs = items.iter().zip(encoded).enumerate();
+            pairs.try_for_each(|(index, (item, encoded))| {
+                compare(item, Some(encoded), &format!("{path}[{index}]"))
+            })
         }
-        (Value::Array(items), Some(Value::Array(kept))) if items.len() == kept.len() => {
-            let mut pairs = items.iter().zip(kept).enumerate();
-            pairs.try_for_each(|(index, (item, kept))| lost(item, Some(kept), &format!("{path}[{index}]")))
-        }
-        (given, Some(back)) if given == back => Ok(()),
-        // An empty map or list may be left out.
+        (original, Some(encoded)) if original == encoded => Ok(()),
+        // The encoder can omit an empty map or list.
         (Value::Object(fields), None) if fields.is_empty() => Ok(()),
         (Value::Array(items), None) if items.is_empty() => Ok(()),
-        (given, back) => {
-            bail!("{path} is not a field, or not of this kind: {given} came back as {}", show(back))
+        (original, encoded) => {
+            bail!("{path} is not a field, or has the wrong type: {original} became {}", show(encoded))
         }
     }
 }

@@ -1,10 +1,9 @@
-//! The chart, without a cluster: what it renders to, what it refuses, and what its network policies let through.
+//! Tests of the Helm chart without a cluster: its renderings, the values that it rejects, and its network policies.
 //!
-//! Every set of values in `helm/sightline/ci/` is a case, and every check below is made of each. A single one:
-//! `make chart ARGS=tls::mode::tls-disabled`. With `CHART_CONTEXT` naming one of kubectl's contexts, that cluster's API server
-//! is asked too; `CHART` names another chart than that of this repository.
+//! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check below runs once for each value set. `make
+//! chart ARGS=tls::mode_applies_to_every_hop::tls-disabled` runs a single test. `CHART_CONTEXT` is a kubectl context:
+//! the API server of that cluster then checks the renderings too. `CHART` is the path of another chart to test.
 
-mod case;
 mod certificates;
 mod docs;
 mod helm;
@@ -15,62 +14,62 @@ mod pipeline;
 mod pods;
 mod policy;
 mod references;
-mod refusals;
-mod rendered;
+mod rejections;
+mod rendering;
 mod server;
+mod snapshots;
 mod tls;
+mod value_set;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use case::{Case, Rendering};
+use rendering::Rendering;
+use value_set::ValueSet;
 
-/// A check of something; it fails with what is wrong.
+/// A check of a rendering or a value set. The error lists what is wrong.
 type Check<T> = fn(&T) -> Result<()>;
 
-/// What has to be true of each rendering.
-const CHECKS: &[(&str, Check<Rendering>)] = &[
+/// The checks of each rendering.
+const RENDERING_CHECKS: &[(&str, Check<Rendering>)] = &[
     ("kubernetes::every_field_is_known", kubernetes::every_field_is_known),
-    ("names::unique", names::unique),
-    ("names::labels", names::labels),
-    ("names::selectors", names::selectors),
-    ("names::checksums", names::checksums),
-    ("pods::restricted", |rendering| pods::each(rendering, pods::restricted)),
-    ("pods::resources", |rendering| pods::each(rendering, pods::resources)),
-    ("pods::mounts", |rendering| pods::each(rendering, pods::mounts)),
-    ("pods::ports", |rendering| pods::each(rendering, pods::ports)),
-    ("pods::lifecycle", |rendering| pods::each(rendering, pods::lifecycle)),
-    ("pods::environment", |rendering| pods::each(rendering, pods::environment)),
-    ("pods::tokens", pods::tokens),
-    ("references::of_pods", references::of_pods),
-    ("references::of_services", references::of_services),
-    ("references::of_workloads", references::of_workloads),
-    ("references::of_bindings", references::of_bindings),
-    ("pipeline::layers", pipeline::layers),
-    ("pipeline::environment", pipeline::environment),
-    ("pipeline::memory", pipeline::memory),
-    ("pipeline::validates", pipeline::validates),
-    ("policy::every_pod_is_closed", policy::every_pod_is_closed),
-    ("policy::both_ends_agree", policy::both_ends_agree),
-    ("policy::what_is_configured_is_allowed", policy::what_is_configured_is_allowed),
+    ("names::are_unique_dns_labels", names::are_unique_dns_labels),
+    ("names::recommended_labels_are_set", names::recommended_labels_are_set),
+    ("names::selectors_match_their_own_pods", names::selectors_match_their_own_pods),
+    ("names::configuration_changes_restart_pods", names::configuration_changes_restart_pods),
+    ("pods::meet_the_restricted_standard", |rendering| pods::check_each(rendering, pods::restricted)),
+    ("pods::set_resources", |rendering| pods::check_each(rendering, pods::resources)),
+    ("pods::have_valid_mounts", |rendering| pods::check_each(rendering, pods::mounts)),
+    ("pods::have_unique_ports", |rendering| pods::check_each(rendering, pods::ports)),
+    ("pods::have_probes_and_time_to_stop", |rendering| pods::check_each(rendering, pods::lifecycle)),
+    ("pods::set_variables_before_use", |rendering| pods::check_each(rendering, pods::environment)),
+    ("pods::mount_tokens_only_if_needed", pods::mount_tokens_only_if_needed),
+    ("references::pods_use_existing_objects", references::pods_use_existing_objects),
+    ("references::services_select_one_workload", references::services_select_one_workload),
+    ("references::scaling_and_monitoring_have_targets", references::scaling_and_monitoring_have_targets),
+    ("references::bindings_have_roles_and_accounts", references::bindings_have_roles_and_accounts),
+    ("pipeline::uses_files_of_collector_config", pipeline::uses_files_of_collector_config),
+    ("pipeline::environment_matches_the_files", pipeline::environment_matches_the_files),
+    ("pipeline::memory_limiter_is_first_and_low_enough", pipeline::memory_limiter_is_first_and_low_enough),
+    ("pipeline::configuration_is_valid", pipeline::configuration_is_valid),
+    ("policy::every_pod_is_isolated", policy::every_pod_is_isolated),
+    ("policy::egress_and_ingress_agree", policy::egress_and_ingress_agree),
+    ("policy::configured_addresses_are_allowed", policy::configured_addresses_are_allowed),
 ];
 
-/// And of each with its values, or its chart.
-const CASES: &[(&str, Check<Case>)] = &[
-    ("lint", |case| helm::lint(&case.chart(), case.install())),
-    ("rendered::committed", rendered::committed),
-    ("rendered::packaged", rendered::packaged),
-    ("tls::mode", tls::mode),
-    ("names::of_the_cluster", names::of_the_cluster),
+/// The checks that also need the values or the chart.
+const VALUE_SET_CHECKS: &[(&str, Check<ValueSet>)] = &[
+    ("lint", |set| helm::lint(&set.chart(), set.install())),
+    ("snapshots::rendering_is_as_committed", snapshots::rendering_is_as_committed),
+    ("snapshots::package_renders_the_same", snapshots::package_renders_the_same),
+    ("tls::mode_applies_to_every_hop", tls::mode_applies_to_every_hop),
+    ("names::cluster_scoped_names_differ_by_namespace", names::cluster_scoped_names_differ_by_namespace),
 ];
 
-#[expect(
-    clippy::print_stderr,
-    reason = "without the backtrace, which says nothing to whoever lacks a program"
-)]
+#[expect(clippy::print_stderr, reason = "an error that `main` returns would be printed with a backtrace")]
 fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
         eprintln!("{error:#}");
@@ -80,29 +79,32 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    // Once, and not at each test: all of them render. The few that run other programs say so themselves.
+    // All tests need Helm, so a missing Helm is reported once. Tests that run another program report it
+    // themselves.
     helm::program("HELM", "helm")?;
-    let cases = case::all()?;
+    let sets = value_set::all()?;
     let mut trials = Vec::new();
-    for case in &cases {
-        of_case(case, &mut trials);
+    for set in &sets {
+        add_value_set(&mut trials, set);
     }
-    for refusal in refusals::TABLE {
-        add(&mut trials, format!("refusals::{}", refusal.name), || refusal.check());
+    for rejection in rejections::TABLE {
+        add(&mut trials, format!("rejects::{}", rejection.name), || rejection.check());
     }
     for (name, test) in policy::tests() {
-        add(&mut trials, format!("policy::only_the_arrows::{name}"), test);
+        add(&mut trials, format!("policy::allows_only_expected_flows::{name}"), test);
     }
     for (name, test) in policy::semantics::tests() {
         add(&mut trials, format!("policy::semantics::{}", name.replace(' ', "_")), test);
     }
-    let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
-    add(&mut trials, "rendered::no_leftovers".to_owned(), move || rendered::no_leftovers(&names));
-    add(&mut trials, "docs::readmes".to_owned(), docs::readmes);
-    add(&mut trials, "docs::schemas".to_owned(), docs::schemas);
-    for part in docs::charts()? {
-        let name = part.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        add(&mut trials, format!("lint::part::{name}"), move || helm::lint_part(&part));
+    let names: Vec<String> = sets.iter().map(|set| set.name.clone()).collect();
+    add(&mut trials, "snapshots::each_has_a_value_set".to_owned(), move || {
+        snapshots::each_has_a_value_set(&names)
+    });
+    add(&mut trials, "docs::readmes_are_as_generated".to_owned(), docs::readmes_are_as_generated);
+    add(&mut trials, "docs::schemas_match_values".to_owned(), docs::schemas_match_values);
+    for chart in docs::charts()? {
+        let name = chart.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        add(&mut trials, format!("lint::chart::{name}"), move || helm::lint_with_defaults(&chart));
     }
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
@@ -112,24 +114,35 @@ fn add(trials: &mut Vec<Trial>, name: String, test: impl FnOnce() -> Result<()> 
     trials.push(Trial::test(name, run));
 }
 
-fn of_case(case: &Arc<Case>, trials: &mut Vec<Trial>) {
-    let name = &case.name;
-    for (check, test) in CHECKS {
-        let case = Arc::clone(case);
-        add(trials, format!("{check}::{name}"), move || test(&*case.rendering()?));
+fn add_value_set(trials: &mut Vec<Trial>, set: &Arc<ValueSet>) {
+    let name = &set.name;
+    for (check, test) in RENDERING_CHECKS {
+        let set = Arc::clone(set);
+        add(trials, format!("{check}::{name}"), move || test(&*set.rendering()?));
     }
-    for (check, test) in CASES {
-        let case = Arc::clone(case);
-        add(trials, format!("{check}::{name}"), move || test(&case));
+    for (check, test) in VALUE_SET_CHECKS {
+        let set = Arc::clone(set);
+        add(trials, format!("{check}::{name}"), move || test(&set));
     }
-    if case.is_whole() {
-        let case = Arc::clone(case);
-        add(trials, format!("notes::name_what_is_there::{name}"), move || notes::name_what_is_there(&case));
+    if set.is_whole_chart() {
+        let set = Arc::clone(set);
+        add(trials, format!("notes::name_existing_services::{name}"), move || {
+            notes::name_existing_services(&set)
+        });
     }
     if name == "default" {
-        let case = Arc::clone(case);
-        add(trials, "notes::three_commands".to_owned(), move || notes::three_commands(&case));
+        let set = Arc::clone(set);
+        add(trials, "notes::lead_to_the_trace_of_an_order".to_owned(), move || {
+            notes::lead_to_the_trace_of_an_order(&set)
+        });
     }
-    let asked = Arc::clone(case);
-    trials.push(Trial::ignorable_test(format!("server::accepts::{name}"), move || server::accepts(&asked)));
+    let set = Arc::clone(set);
+    let trial = Trial::ignorable_test(format!("server::accepts::{name}"), move || server::accepts(&set));
+    trials.push(trial);
+}
+
+/// Fails with all of `problems`, one on each line, unless there are none.
+pub(crate) fn ensure_none(problems: &[String]) -> Result<()> {
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    Ok(())
 }

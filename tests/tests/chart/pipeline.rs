@@ -1,5 +1,5 @@
-//! The configuration of agent, gateway and Jaeger, exactly as their pods get it: the files their arguments name, out of the
-//! `ConfigMap` that is mounted there, with the environment of the pod.
+//! The configuration of the agent, the gateway and Jaeger, exactly as their pods get it: the files that the arguments
+//! name, from the mounted `ConfigMap`, with the environment of the pod.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,86 +10,87 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar};
 use serde_json::Value;
 
-use crate::case::{Rendering, Workload};
-use crate::helm;
-use crate::rendered::PipelineFiles;
+use crate::rendering::{Rendering, Workload};
+use crate::snapshots::CollectorConfig;
+use crate::{ensure_none, helm};
 
-/// A program of the pipeline, in a pod.
+/// A container of the pipeline: an agent, a gateway or Jaeger.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) workload: Workload,
     pub(crate) container: Container,
-    /// The files of `--config`, in their order: path in the container and text.
-    pub(crate) layers: Vec<(String, String)>,
+    /// The files of the `--config` arguments, in order: path in the container and text. The first is the base file, and
+    /// each other is an overlay.
+    pub(crate) files: Vec<(String, String)>,
 }
 
 impl Stage {
-    /// The file names of its layers.
-    pub(crate) fn files(&self) -> Vec<&str> {
-        self.layers.iter().filter_map(|(path, _)| path.rsplit('/').next()).collect()
+    /// The names of its files, without directories.
+    pub(crate) fn file_names(&self) -> Vec<&str> {
+        self.files.iter().filter_map(|(path, _)| path.rsplit('/').next()).collect()
     }
 
-    /// `agent`, `gateway` or `jaeger`, by the file it begins with.
+    /// The name of the base file without its extension: `agent`, `gateway` or `jaeger`.
     pub(crate) fn role(&self) -> &str {
-        self.files().first().map_or("", |file| file.trim_end_matches(".yaml"))
+        self.file_names().first().map_or("", |file| file.trim_end_matches(".yaml"))
     }
 
-    /// All layers in one: maps are merged, everything else is replaced by the later.
+    /// Merges all files as the Collector does: maps are merged, and a later file replaces everything else.
     pub(crate) fn configuration(&self) -> Result<Value> {
-        let mut whole = Value::Null;
-        for (path, text) in &self.layers {
-            let layer = serde_yaml::from_str(text).with_context(|| format!("{path} is not YAML"))?;
-            merge(&mut whole, layer);
+        let mut merged = Value::Null;
+        for (path, text) in &self.files {
+            let overlay = serde_yaml::from_str(text).with_context(|| format!("{path} is not YAML"))?;
+            merge(&mut merged, overlay);
         }
-        Ok(whole)
+        Ok(merged)
     }
 }
 
-fn merge(whole: &mut Value, layer: Value) {
-    match (whole, layer) {
-        (Value::Object(whole), Value::Object(layer)) => {
-            for (key, value) in layer {
-                merge(whole.entry(key).or_insert(Value::Null), value);
+fn merge(base: &mut Value, overlay: Value) {
+    match (base, overlay) {
+        (Value::Object(base), Value::Object(overlay)) => {
+            for (key, value) in overlay {
+                merge(base.entry(key).or_insert(Value::Null), value);
             }
         }
-        (whole, layer) => *whole = layer,
+        (base, overlay) => *base = overlay,
     }
 }
 
-/// Every container that is told of a configuration.
+/// Returns the containers that have a `--config` argument.
 pub(crate) fn stages(rendering: &Rendering) -> Result<Vec<Stage>> {
     let mut stages = Vec::new();
     for workload in rendering.workloads()? {
         for container in &workload.spec.containers {
-            let paths = configured(container);
+            let paths = config_paths(container);
             if paths.is_empty() {
                 continue;
             }
-            let mounted = mounted(rendering, &workload, container)?;
-            let layers = paths.into_iter().map(|path| {
+            let mounted = mounted_files(rendering, &workload, container)?;
+            let files = paths.into_iter().map(|path| {
                 let text = mounted.iter().find(|(known, _)| *known == path).map(|(_, text)| text.clone());
                 let text =
-                    text.with_context(|| format!("{workload}: {path} is in no ConfigMap that is mounted"))?;
+                    text.with_context(|| format!("{workload}: {path} is not in a mounted ConfigMap"))?;
                 Ok((path, text))
             });
-            let layers = layers.collect::<Result<_>>()?;
-            stages.push(Stage { workload: workload.clone(), container: container.clone(), layers });
+            let files = files.collect::<Result<_>>()?;
+            stages.push(Stage { workload: workload.clone(), container: container.clone(), files });
         }
     }
     Ok(stages)
 }
 
-/// How the chart writes that a file is to be loaded.
+/// The argument with which the chart names a configuration file.
 const CONFIG: &str = "--config=";
 
-/// The values of `--config`.
-fn configured(container: &Container) -> Vec<String> {
+/// Returns the paths in the `--config` arguments.
+fn config_paths(container: &Container) -> Vec<String> {
     let arguments = container.args.iter().flatten();
     arguments.filter_map(|argument| argument.strip_prefix(CONFIG)).map(str::to_owned).collect()
 }
 
-/// Every file that the `ConfigMap`s put into a container, with its text.
-fn mounted(
+/// Returns the path and the text of each file that a container mounts from a `ConfigMap`.
+fn mounted_files(
     rendering: &Rendering,
     workload: &Workload,
     container: &Container,
@@ -101,112 +102,128 @@ fn mounted(
         let Some(source) = volume.and_then(|volume| volume.config_map.as_ref()) else { continue };
         let map = maps.iter().find(|map| map.metadata.name.as_ref() == Some(&source.name));
         for (key, text) in map.iter().flat_map(|map| map.data.iter().flatten()) {
-            let place = match &source.items {
+            let file = match &source.items {
                 None => Some(key.clone()),
                 Some(items) => items.iter().find(|item| item.key == *key).map(|item| item.path.clone()),
             };
-            files.extend(place.map(|place| (format!("{}/{place}", mount.mount_path), text.clone())));
+            files.extend(file.map(|file| (format!("{}/{file}", mount.mount_path), text.clone())));
         }
     }
     Ok(files)
 }
 
-/// There are the stages there should be, and each is made of files of `collector-config/`, unchanged; only the last, which
-/// the values write, is not.
-pub(crate) fn layers(rendering: &Rendering) -> Result<()> {
-    let known = PipelineFiles::read()?;
+/// Each stage uses unchanged files of `collector-config/`, all for its role. Only the last overlay can have another
+/// text, which comes from the values. The first overlay of an agent or a gateway is the one for Kubernetes.
+pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()> {
+    let known = CollectorConfig::read()?;
     for stage in stages(rendering)? {
         let role = stage.role();
         ensure!(
             ["agent", "gateway", "jaeger"].contains(&role),
-            "{}: begins with {role}.yaml",
+            "{}: the base file is {role}.yaml, not that of an agent, a gateway or Jaeger",
             stage.workload
         );
-        for (index, (path, text)) in stage.layers.iter().enumerate() {
+        for (index, (path, text)) in stage.files.iter().enumerate() {
             let file = path.rsplit('/').next().unwrap_or_default();
-            let last = index > 0 && index + 1 == stage.layers.len();
+            let is_last_overlay = index > 0 && index + 1 == stage.files.len();
             match known.name_of(text) {
-                Some(name) => ensure!(name == file, "{}: {path} is {name}", stage.workload),
+                Some(name) => ensure!(name == file, "{}: {path} has the text of {name}", stage.workload),
                 None => {
-                    ensure!(last, "{}: {path} is no file of collector-config/, or changed", stage.workload);
+                    ensure!(
+                        is_last_overlay,
+                        "{}: {path} is not, or not exactly, a file of collector-config/",
+                        stage.workload
+                    );
                 }
             }
-            ensure!(file.starts_with(role) || known.name_of(text).is_none(), "{}: {path}", stage.workload);
+            ensure!(
+                file.starts_with(role) || known.name_of(text).is_none(),
+                "{}: {path} is for another role than {role}",
+                stage.workload
+            );
         }
         if role != "jaeger" {
-            let layer = format!("{role}-kubernetes.yaml");
-            ensure!(stage.files().get(1) == Some(&layer.as_str()), "{}: {:?}", stage.workload, stage.files());
+            let overlay = format!("{role}-kubernetes.yaml");
+            ensure!(
+                stage.file_names().get(1) == Some(&overlay.as_str()),
+                "{}: the second file is not {overlay}: {:?}",
+                stage.workload,
+                stage.file_names()
+            );
         }
     }
     Ok(())
 }
 
-/// The pod sets what its files ask for, and nothing of ours that no file asks for: a program takes an empty address for an
-/// address, and a misspelt setting for none.
-pub(crate) fn environment(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
+/// A pod sets each variable that its files use, and no `SIGHTLINE_` variable that they do not use. The programs report
+/// neither mistake: an unset address is an empty address, and a misspelt variable has no effect.
+pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()> {
+    let mut problems = Vec::new();
     for stage in stages(rendering)? {
         let set: Vec<&str> =
             stage.container.env.iter().flatten().map(|variable| variable.name.as_str()).collect();
-        // Of what is left when all layers are laid over each other: no certificates where there is no TLS.
-        let said = stage.configuration()?.to_string();
-        let asked: BTreeSet<&str> =
-            said.split("${env:").skip(1).filter_map(|rest| rest.split('}').next()).collect();
-        for asked in asked {
-            // What has a default may be left out.
-            if !asked.contains(":-") && !set.contains(&asked) {
-                wrong.push(format!("{}: {asked} is asked for, and not set", stage.workload));
+        // The merged configuration: without TLS, an overlay removes the variables for certificates.
+        let configuration = stage.configuration()?.to_string();
+        let used: BTreeSet<&str> =
+            configuration.split("${env:").skip(1).filter_map(|rest| rest.split('}').next()).collect();
+        for name in used {
+            // A variable with a default can stay unset.
+            if !name.contains(":-") && !set.contains(&name) {
+                problems.push(format!("{}: {name} is used, but not set", stage.workload));
             }
         }
-        for name in set.into_iter().filter(|name| name.starts_with("SIGHTLINE_") && !said.contains(name)) {
-            wrong.push(format!("{}: {name} is set, and no file asks for it", stage.workload));
-        }
+        let unused =
+            set.into_iter().filter(|name| name.starts_with("SIGHTLINE_") && !configuration.contains(name));
+        problems.extend(unused.map(|name| format!("{}: {name} is set, but not used", stage.workload)));
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
-/// The memory limiter comes first and refuses before the kernel ends the pod, with all it holds in memory. What it counts
-/// is what Go has in use. Of the Collector the kernel counts more, up to a quarter of the limit: a case on a cluster has
-/// gateways full. Of Jaeger it counts less.
-pub(crate) fn memory(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
+/// The memory limiter is the first processor, and it refuses data before the kernel kills the pod, which would lose
+/// all data in memory. The limiter counts the memory that Go has in use. For the Collector, the kernel counts more,
+/// by up to a quarter of the pod's limit; a test on a cluster fills gateways. For Jaeger, the kernel counts less.
+pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> Result<()> {
+    let mut problems = Vec::new();
     for stage in stages(rendering)? {
-        let whole = stage.configuration()?;
-        let percent = |key: &str| whole["processors"]["memory_limiter"][key].as_u64();
-        let refuses = percent("limit_percentage").zip(percent("spike_limit_percentage"));
-        let most = if stage.role() == "jaeger" { 85 } else { 65 };
-        if refuses.is_none_or(|(limit, spike)| limit.saturating_sub(spike) > most) {
-            wrong.push(format!(
-                "{}: refuses from {refuses:?} % (less the spike) of its memory",
+        let configuration = stage.configuration()?;
+        let percent = |key: &str| configuration["processors"]["memory_limiter"][key].as_u64();
+        let limits = percent("limit_percentage").zip(percent("spike_limit_percentage"));
+        let highest = if stage.role() == "jaeger" { 85 } else { 65 };
+        if limits.is_none_or(|(limit, spike)| limit.saturating_sub(spike) > highest) {
+            problems.push(format!(
+                "{}: the limit and the spike limit are {limits:?} % of the memory; their difference can be at most \
+                 {highest} %",
                 stage.workload
             ));
         }
-        for (name, pipeline) in whole["service"]["pipelines"].as_object().into_iter().flatten() {
+        for (name, pipeline) in configuration["service"]["pipelines"].as_object().into_iter().flatten() {
             let receivers = pipeline["receivers"].as_array();
-            let takes = receivers.is_some_and(|receivers| receivers.iter().any(|each| each == "otlp"));
-            if takes && pipeline["processors"][0] != "memory_limiter" {
-                wrong.push(format!("{}: pipeline {name} has no memory_limiter first", stage.workload));
+            let receives_otlp = receivers.is_some_and(|receivers| receivers.iter().any(|each| each == "otlp"));
+            if receives_otlp && pipeline["processors"][0] != "memory_limiter" {
+                problems.push(format!(
+                    "{}: memory_limiter is not the first processor of the pipeline {name}",
+                    stage.workload
+                ));
             }
         }
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
-/// Each program takes its configuration, without a warning: an old name only warns, and is gone two versions later.
-pub(crate) fn validates(rendering: &Rendering) -> Result<()> {
+/// The `validate` command of each program accepts the configuration without a warning. A deprecated name is only a
+/// warning, and two versions later it is an error.
+pub(crate) fn configuration_is_valid(rendering: &Rendering) -> Result<()> {
     let root = tempfile::tempdir()?;
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for stage in stages(rendering)? {
-        let said = validate(&stage, root.path())?;
-        wrong.extend(said.map(|said| format!("{}: {:?}\n{said}", stage.workload, stage.files())));
+        let output = validate(&stage, root.path())?;
+        problems
+            .extend(output.map(|output| format!("{}: {:?}\n{output}", stage.workload, stage.file_names())));
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
-/// What is wrong with a stage, if anything.
+/// Runs `validate` for a stage. Returns its output if it fails or warns.
 fn validate(stage: &Stage, root: &Path) -> Result<Option<String>> {
     let program = match stage.role() {
         "jaeger" => helm::program("JAEGER", "jaeger")?,
@@ -215,29 +232,29 @@ fn validate(stage: &Stage, root: &Path) -> Result<Option<String>> {
     let directory = root.join(&stage.workload.name);
     let mut command = Command::new(program);
     command.arg("validate").env_clear();
-    for (path, text) in &stage.layers {
+    for (path, text) in &stage.files {
         let file = directory.join(path.trim_start_matches('/'));
         fs::create_dir_all(file.parent().unwrap_or(&directory))?;
         fs::write(&file, text)?;
         command.arg("--config").arg(file);
     }
-    // Feature gates and the like, which it knows or refuses.
+    // The other arguments, such as feature gates. The program fails if it does not know them.
     command.args(stage.container.args.iter().flatten().filter(|argument| !argument.starts_with(CONFIG)));
-    let mut set: Vec<(&str, String)> = Vec::new();
+    let mut variables: Vec<(&str, String)> = Vec::new();
     for variable in stage.container.env.iter().flatten() {
-        let value = value(variable, &set)?;
-        set.push((&variable.name, value));
+        let value = resolve(variable, &variables)?;
+        variables.push((&variable.name, value));
     }
-    let output = command.envs(set).output()?;
-    let said =
+    let output = command.envs(variables).output()?;
+    let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let lower = said.to_lowercase();
+    let lower = text.to_lowercase();
     let bad = !output.status.success() || lower.contains("warn") || lower.contains("deprecat");
-    Ok(bad.then_some(said))
+    Ok(bad.then_some(text))
 }
 
-/// What a kubelet would set.
-fn value(variable: &EnvVar, before: &[(&str, String)]) -> Result<String> {
+/// Returns the value that a kubelet could set, with references to the variables in `before` replaced.
+fn resolve(variable: &EnvVar, before: &[(&str, String)]) -> Result<String> {
     let mut value = variable.value.clone().unwrap_or_default();
     if let Some(source) = &variable.value_from {
         value = match source.field_ref.as_ref().map(|field| field.field_path.as_str()) {
@@ -245,7 +262,7 @@ fn value(variable: &EnvVar, before: &[(&str, String)]) -> Result<String> {
             Some("metadata.uid") => "2d5cbc1c-8b6f-4c1f-a7f6-b2c9a6d0c3a1".to_owned(),
             Some(path) => path.rsplit('.').next().unwrap_or_default().to_lowercase(),
             None if source.secret_key_ref.is_some() => "from-a-secret".to_owned(),
-            None => bail!("{} is from {source:?}, which this test cannot follow", variable.name),
+            None => bail!("{} comes from {source:?}, which this test does not support", variable.name),
         };
     }
     for (name, known) in before {

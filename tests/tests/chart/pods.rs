@@ -1,50 +1,51 @@
-//! What must be true of every pod, whatever the values.
+//! Checks of every pod, for all values.
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe, Volume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use crate::case::{Rendering, Workload};
+use crate::ensure_none;
+use crate::rendering::{Rendering, Workload};
 
-/// Runs a check on every workload, and fails with all that it found.
-pub(crate) fn each(rendering: &Rendering, check: fn(&Workload) -> Vec<String>) -> Result<()> {
-    let mut wrong = Vec::new();
+/// Runs a check on every workload. Fails with all problems that it returns.
+pub(crate) fn check_each(rendering: &Rendering, check: fn(&Workload) -> Vec<String>) -> Result<()> {
+    let mut problems = Vec::new();
     for workload in rendering.workloads()? {
-        wrong.extend(check(&workload).into_iter().map(|what| format!("{workload}: {what}")));
+        problems.extend(check(&workload).into_iter().map(|problem| format!("{workload}: {problem}")));
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
-/// The Pod Security Standard `restricted`, as of Kubernetes 1.34, and a root file system that is read-only.
+/// Checks that a pod meets the Pod Security Standard `restricted` of Kubernetes 1.34, and that its root file system is
+/// read-only.
 pub(crate) fn restricted(workload: &Workload) -> Vec<String> {
     let spec = &workload.spec;
-    let mut wrong = Vec::new();
-    let mut check = |holds: bool, what: &str| {
+    let mut problems = Vec::new();
+    let mut check = |holds: bool, problem: &str| {
         if !holds {
-            wrong.push(what.to_owned());
+            problems.push(problem.to_owned());
         }
     };
     let shared = [spec.host_network, spec.host_pid, spec.host_ipc];
-    check(!shared.contains(&Some(true)), "a namespace of the host is shared");
+    check(!shared.contains(&Some(true)), "it uses a namespace of the host");
     for volume in spec.volumes.iter().flatten() {
         let name = &volume.name;
-        check(volume_allowed(volume), &format!("volume {name} is of a kind that restricted forbids"));
+        check(volume_allowed(volume), &format!("restricted forbids the type of volume {name}"));
     }
     let pod = spec.security_context.clone().unwrap_or_default();
     check(pod.sysctls.is_none_or(|sysctls| sysctls.is_empty()), "sysctls are set");
     for container in workload.containers() {
         let name = &container.name;
         let own = container.security_context.clone().unwrap_or_default();
-        let mut check = |holds: bool, what: &str| check(holds, &format!("{name}: {what}"));
+        let mut check = |holds: bool, problem: &str| check(holds, &format!("{name}: {problem}"));
         check(own.run_as_non_root.or(pod.run_as_non_root) == Some(true), "runAsNonRoot is not true");
         let user = own.run_as_user.or(pod.run_as_user);
-        check(user.is_some_and(|user| user > 0), "runAsUser is not a number above 0");
-        check(own.privileged != Some(true), "privileged");
+        check(user.is_some_and(|user| user > 0), "runAsUser is not above 0");
+        check(own.privileged != Some(true), "it is privileged");
         check(own.allow_privilege_escalation == Some(false), "allowPrivilegeEscalation is not false");
         check(own.read_only_root_filesystem == Some(true), "readOnlyRootFilesystem is not true");
         let capabilities = own.capabilities.unwrap_or_default();
@@ -52,18 +53,21 @@ pub(crate) fn restricted(workload: &Workload) -> Vec<String> {
         check(capabilities.add.is_none_or(|add| add.is_empty()), "capabilities are added");
         let seccomp = own.seccomp_profile.or_else(|| pod.seccomp_profile.clone());
         let seccomp = seccomp.map(|profile| profile.type_).unwrap_or_default();
-        check(["RuntimeDefault", "Localhost"].contains(&seccomp.as_str()), "no seccomp profile");
+        check(
+            ["RuntimeDefault", "Localhost"].contains(&seccomp.as_str()),
+            "seccompProfile is neither RuntimeDefault nor Localhost",
+        );
         let ports = container.ports.iter().flatten();
-        check(ports.clone().all(|port| port.host_port.is_none_or(|port| port == 0)), "a port of the host");
+        check(ports.clone().all(|port| port.host_port.is_none_or(|port| port == 0)), "hostPort is set");
         for (_, probe) in probes(container) {
             let hosts = [
                 probe.http_get.as_ref().and_then(|get| get.host.as_ref()),
                 probe.tcp_socket.as_ref().and_then(|socket| socket.host.as_ref()),
             ];
-            check(hosts.iter().all(Option::is_none), "a probe of another host");
+            check(hosts.iter().all(Option::is_none), "a probe sets host");
         }
     }
-    wrong
+    problems
 }
 
 fn volume_allowed(volume: &Volume) -> bool {
@@ -86,51 +90,52 @@ fn probes(container: &Container) -> impl Iterator<Item = (&'static str, &Probe)>
     probes.into_iter().filter_map(|(name, probe)| probe.as_ref().map(|probe| (name, probe)))
 }
 
-/// Requests, a limit of memory, and for Go programs the collector's target of 80 % of it.
+/// Checks that each container sets requests and a memory limit. A Go program also sets `GOMEMLIMIT`, the target of Go's
+/// garbage collector, to 80 % of the limit.
 pub(crate) fn resources(workload: &Workload) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for container in workload.containers() {
         let name = &container.name;
         let resources = container.resources.clone().unwrap_or_default();
         let (requests, limits) =
             (resources.requests.unwrap_or_default(), resources.limits.unwrap_or_default());
-        for (list, what, key) in
+        for (list, field, key) in
             [(&requests, "requests", "cpu"), (&requests, "requests", "memory"), (&limits, "limits", "memory")]
         {
             if !list.contains_key(key) {
-                wrong.push(format!("{name}: no {what}.{key}"));
+                problems.push(format!("{name}: resources.{field}.{key} is not set"));
             }
         }
         let limit = limits.get("memory").and_then(|Quantity(text)| bytes(text));
-        let asked = requests.get("memory").and_then(|Quantity(text)| bytes(text));
-        if let (Some(limit), Some(asked)) = (limit, asked)
-            && asked > limit
+        let request = requests.get("memory").and_then(|Quantity(text)| bytes(text));
+        if let (Some(limit), Some(request)) = (limit, request)
+            && request > limit
         {
-            wrong.push(format!("{name}: asks for more memory than its limit"));
+            problems.push(format!("{name}: requests.memory is above limits.memory"));
         }
         if is_go(container) {
-            let said = env(container, "GOMEMLIMIT");
-            let share = said.and_then(bytes).zip(limit).map(|(target, limit)| target / limit);
+            let target = env(container, "GOMEMLIMIT");
+            let share = target.and_then(bytes).zip(limit).map(|(target, limit)| target / limit);
             if !share.is_some_and(|share| (0.79..=0.8).contains(&share)) {
-                wrong.push(format!("{name}: GOMEMLIMIT is {said:?}, which is not 80 % of {limits:?}"));
+                problems.push(format!("{name}: GOMEMLIMIT is {target:?}, not 80 % of {limits:?}"));
             }
         }
     }
-    wrong
+    problems
 }
 
-/// The Collector and Jaeger; the services and our own program are in Rust.
+/// Whether the container runs the Collector or Jaeger, which are Go programs. All others are Rust programs.
 fn is_go(container: &Container) -> bool {
     let image = container.image.as_deref().unwrap_or_default();
     image.contains("otelcol") || image.contains("jaeger")
 }
 
-/// The literal value of a variable.
+/// Returns the literal value of an environment variable.
 pub(crate) fn env<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
     container.env.iter().flatten().find(|variable| variable.name == name)?.value.as_deref()
 }
 
-/// A quantity of Kubernetes (`256Mi`, `1G`), or of Go (`204MiB`), in bytes.
+/// Parses a Kubernetes quantity (`256Mi`, `1G`) or a Go memory limit (`204MiB`). Returns bytes.
 fn bytes(text: &str) -> Option<f64> {
     let split = text.find(|character: char| character.is_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -147,162 +152,175 @@ fn bytes(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// A kubelet swaps a link when a `Secret` or a `ConfigMap` changes, which a mount of one file in it never sees.
+/// Checks that each mount is of an existing volume at a unique path. No mount has a `subPath`: when a Secret or a
+/// `ConfigMap` changes, the kubelet replaces a symbolic link, and a mount of a single file does not follow it.
+/// Secrets and `ConfigMap`s are mounted read-only.
 pub(crate) fn mounts(workload: &Workload) -> Vec<String> {
     let spec = &workload.spec;
     let volumes: BTreeSet<&String> = spec.volumes.iter().flatten().map(|volume| &volume.name).collect();
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for container in workload.containers() {
         let mut paths = BTreeSet::new();
         for mount in container.volume_mounts.iter().flatten() {
-            let what = format!("{}: mount {}", container.name, mount.mount_path);
+            let place = format!("{}: mount {}", container.name, mount.mount_path);
             if mount.sub_path.is_some() || mount.sub_path_expr.is_some() {
-                wrong.push(format!("{what} is of a subPath"));
+                problems.push(format!("{place} uses a subPath"));
             }
-            // A StatefulSet's claims are volumes too, which references.rs follows.
+            // The claims of a StatefulSet are volumes too; references.rs checks those mounts.
             if !volumes.contains(&mount.name) && workload.kind != "StatefulSet" {
-                wrong.push(format!("{what} is of no volume: {}", mount.name));
+                problems.push(format!("{place} uses an unknown volume: {}", mount.name));
             }
             if !paths.insert(&mount.mount_path) {
-                wrong.push(format!("{what} is there twice"));
+                problems.push(format!("{place} is used twice"));
             }
             let volume = spec.volumes.iter().flatten().find(|volume| volume.name == mount.name);
-            let held = volume.is_some_and(|volume| volume.secret.is_some() || volume.config_map.is_some());
-            if held && mount.read_only != Some(true) {
-                wrong.push(format!("{what} is not readOnly"));
+            let must_be_read_only =
+                volume.is_some_and(|volume| volume.secret.is_some() || volume.config_map.is_some());
+            if must_be_read_only && mount.read_only != Some(true) {
+                problems.push(format!("{place} is not readOnly"));
             }
         }
     }
-    wrong
+    problems
 }
 
-/// Ports have names of their own, and probes ask one of them.
+/// Checks that port names and numbers are unique in a pod, and that each probe uses a declared port of its container.
 pub(crate) fn ports(workload: &Workload) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for container in workload.containers() {
         for port in container.ports.iter().flatten() {
             let name = port.name.clone().unwrap_or_default();
             let fits = (1..=15).contains(&name.len());
             if !fits || !names.insert(name.clone()) {
-                wrong.push(format!(
-                    "{}: port name {name:?} is missing, twice or over 15 long",
+                problems.push(format!(
+                    "{}: port name {name:?} is used twice, or does not have 1 to 15 characters",
                     container.name
                 ));
             }
             if !numbers.insert((port.container_port, port.protocol.clone())) {
-                wrong.push(format!("{}: port {} is there twice", container.name, port.container_port));
+                problems.push(format!("{}: port {} is declared twice", container.name, port.container_port));
             }
         }
     }
     for container in workload.containers() {
-        for (which, probe) in probes(container) {
-            let asked = probe.http_get.as_ref().map(|get| &get.port);
-            let asked = asked.or(probe.tcp_socket.as_ref().map(|socket| &socket.port));
-            let declared = container.ports.iter().flatten().any(|port| match asked {
+        for (kind, probe) in probes(container) {
+            let used = probe.http_get.as_ref().map(|get| &get.port);
+            let used = used.or(probe.tcp_socket.as_ref().map(|socket| &socket.port));
+            let declared = container.ports.iter().flatten().any(|port| match used {
                 Some(IntOrString::String(name)) => port.name.as_ref() == Some(name),
                 Some(IntOrString::Int(number)) => port.container_port == *number,
                 None => true,
             });
             if !declared {
-                wrong.push(format!("{}: {which} asks port {asked:?}, which is not declared", container.name));
+                problems.push(format!("{}: {kind} uses port {used:?}, which is not declared", container.name));
             }
         }
     }
-    wrong
+    problems
 }
 
-/// What runs for long says when it is ready and alive, and is given the time to stop.
+/// Checks that a pod that runs until it is deleted has probes and enough time to stop, and that a pod that ends does
+/// not have the restart policy `Always`.
 pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     let grace = workload.spec.termination_grace_period_seconds;
     if workload.selector.is_none() {
         if workload.spec.restart_policy.as_deref().is_none_or(|policy| policy == "Always") {
-            wrong.push("restartPolicy Always on what should end".to_owned());
+            problems.push("restartPolicy is Always, but the pod is meant to end".to_owned());
         }
-        return wrong;
+        return problems;
     }
     if grace.is_none_or(|grace| grace < 30) {
-        wrong.push(format!("terminationGracePeriodSeconds is {grace:?}, under 30"));
+        problems.push(format!("terminationGracePeriodSeconds is {grace:?}, not at least 30"));
     }
     for container in &workload.spec.containers {
         let have: Vec<&str> = probes(container).map(|(name, _)| name).collect();
-        for which in ["readinessProbe", "livenessProbe"] {
-            if !have.contains(&which) {
-                wrong.push(format!("{}: no {which}", container.name));
+        for kind in ["readinessProbe", "livenessProbe"] {
+            if !have.contains(&kind) {
+                problems.push(format!("{}: no {kind}", container.name));
             }
         }
         let stop = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
         let sleep = stop.and_then(|stop| stop.sleep.as_ref()).map_or(0, |sleep| sleep.seconds);
-        // A service drains for up to ten seconds after it was told to stop.
+        // A service drains for up to ten seconds after SIGTERM.
         if grace.is_some_and(|grace| sleep + 10 >= grace) {
-            wrong.push(format!("{}: preStop takes {sleep} s of the grace period", container.name));
+            problems.push(format!(
+                "{}: preStop takes {sleep} s, which leaves at most 10 s to drain",
+                container.name
+            ));
         }
         if stop.is_some_and(|stop| stop.exec.is_some()) {
-            wrong.push(format!("{}: preStop runs a command, and images have none", container.name));
+            problems.push(format!("{}: preStop runs a command, but the images contain none", container.name));
         }
     }
-    wrong
+    problems
 }
 
-/// `$(NAME)` in a value is replaced only by a variable that stands before it; otherwise it stays as it is, in silence.
+/// Checks that each variable is set once, and before other variables use it. Kubernetes replaces `$(NAME)` in a value
+/// only if NAME is set earlier in the list; otherwise it silently keeps the text.
 pub(crate) fn environment(workload: &Workload) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for container in workload.containers() {
         let mut before = BTreeSet::new();
         for variable in container.env.iter().flatten() {
             let value = variable.value.as_deref().unwrap_or_default();
             for name in value.split("$(").skip(1).filter_map(|rest| rest.split(')').next()) {
                 if !before.contains(name) {
-                    wrong.push(format!(
-                        "{}: {} uses $({name}), not set before",
+                    problems.push(format!(
+                        "{}: {} uses $({name}), which is not set before it",
                         container.name, variable.name
                     ));
                 }
             }
             if !before.insert(variable.name.as_str()) {
-                wrong.push(format!("{}: {} is set twice", container.name, variable.name));
+                problems.push(format!("{}: {} is set twice", container.name, variable.name));
             }
         }
         for argument in container.args.iter().flatten().chain(container.command.iter().flatten()) {
             for name in argument.split("$(").skip(1).filter_map(|rest| rest.split(')').next()) {
                 if !before.contains(name) {
-                    wrong.push(format!("{}: argument {argument} uses $({name}), not set", container.name));
+                    problems.push(format!(
+                        "{}: argument {argument} uses $({name}), which is not set",
+                        container.name
+                    ));
                 }
             }
         }
     }
-    wrong
+    problems
 }
 
-/// Only what speaks to the API server carries a token for it.
-pub(crate) fn tokens(rendering: &Rendering) -> Result<()> {
+/// A pod mounts a token for the API server if its account has rights there or if it is an agent, and only then.
+pub(crate) fn mount_tokens_only_if_needed(rendering: &Rendering) -> Result<()> {
     let bound: BTreeSet<String> = ["RoleBinding", "ClusterRoleBinding"]
         .into_iter()
-        .flat_map(|kind| rendering.raw(kind))
+        .flat_map(|kind| rendering.of_kind(kind))
         .flat_map(|binding| binding.value["subjects"].as_array().into_iter().flatten())
         .filter_map(|subject| subject["name"].as_str().map(str::to_owned))
         .collect();
-    let mut wrong = Vec::new();
+    let mut problems = Vec::new();
     for workload in rendering.workloads()? {
         let account = workload.spec.service_account_name.clone().unwrap_or_default();
-        let token = token(rendering, &workload.spec, &account);
-        let labels = workload.metadata.labels.clone().unwrap_or_default();
-        // An agent does not start without one, whatever it may do with it.
-        let agent = labels.get("app.kubernetes.io/component").is_some_and(|component| component == "agent");
-        if token != (bound.contains(&account) || agent) {
-            let may = if bound.contains(&account) { "is given rights" } else { "has no rights" };
-            wrong.push(format!("{workload}: its account {account:?} {may}, and a token is mounted: {token}"));
+        let mounted = mounts_token(rendering, &workload.spec, &account);
+        let labels = workload.labels();
+        // An agent does not start without a token, even if its account has no rights.
+        let is_agent =
+            labels.get("app.kubernetes.io/component").is_some_and(|component| component == "agent");
+        if mounted != (bound.contains(&account) || is_agent) {
+            let rights = if bound.contains(&account) { "rights" } else { "no rights" };
+            let verb = if mounted { "mounts a token" } else { "mounts no token" };
+            problems.push(format!("{workload} {verb}, and its account {account:?} has {rights}"));
         }
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
-fn token(rendering: &Rendering, spec: &PodSpec, account: &str) -> bool {
-    let of_account = || {
+/// Whether a pod mounts a token. The pod's setting takes precedence over that of its account; the default is yes.
+fn mounts_token(rendering: &Rendering, spec: &PodSpec, account: &str) -> bool {
+    let setting_of_account = || {
         let account = rendering.find("ServiceAccount", account)?;
         account.value.get("automountServiceAccountToken").and_then(Value::as_bool)
     };
-    spec.automount_service_account_token.or_else(of_account).unwrap_or(true)
+    spec.automount_service_account_token.or_else(setting_of_account).unwrap_or(true)
 }

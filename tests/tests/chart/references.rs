@@ -1,8 +1,8 @@
-//! What one manifest names in another is there.
+//! The objects that manifests refer to exist.
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVarSource, Service, ServicePort, Volume};
@@ -11,101 +11,100 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
-use crate::case::{Rendering, Workload, selects};
+use crate::ensure_none;
 use crate::helm::Manifest;
+use crate::rendering::{Rendering, Workload, selects};
 
-/// Fails with each of `wrong`.
-fn none(wrong: &[String]) -> Result<()> {
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
-}
+/// An object that a pod uses: kind, name, and the key in it, if the pod uses a single key.
+type Reference = (&'static str, String, Option<String>);
 
-/// Something a pod asks for: kind, name, and the key in it, if one is named.
-type Asked = (&'static str, String, Option<String>);
-
-/// Every `ConfigMap`, Secret, claim and account that a pod needs is rendered, or was there before (`# given:`).
-pub(crate) fn of_pods(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
+/// Every `ConfigMap`, Secret, claim and account that a pod uses is rendered, or existed before (`# existing:`).
+pub(crate) fn pods_use_existing_objects(rendering: &Rendering) -> Result<()> {
+    let mut problems = Vec::new();
     for workload in rendering.workloads()? {
-        let mut asked = Vec::new();
+        let mut references = Vec::new();
         for volume in workload.spec.volumes.iter().flatten() {
-            of_volume(volume, &mut asked);
+            add_volume(volume, &mut references);
         }
         for container in workload.containers() {
             let sources = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
-            sources.for_each(|source| of_variable(source, &mut asked));
-            container.env_from.iter().flatten().for_each(|source| of_variables(source, &mut asked));
+            sources.for_each(|source| add_variable(source, &mut references));
+            container.env_from.iter().flatten().for_each(|source| add_variables(source, &mut references));
         }
         for secret in workload.spec.image_pull_secrets.iter().flatten() {
-            asked.push(("Secret", secret.name.clone(), None));
+            references.push(("Secret", secret.name.clone(), None));
         }
         let account = workload.spec.service_account_name.clone();
-        asked.extend(account.filter(|name| name != "default").map(|name| ("ServiceAccount", name, None)));
-        for (kind, name, key) in asked.iter().filter(|asked| !there(rendering, asked)) {
+        references.extend(account.filter(|name| name != "default").map(|name| ("ServiceAccount", name, None)));
+        for (kind, name, key) in references.iter().filter(|reference| !exists(rendering, reference)) {
             let key = key.as_ref().map_or(String::new(), |key| format!(" with key {key}"));
-            wrong.push(format!("{workload}: {kind} {name}{key} is not rendered, and not given"));
+            problems.push(format!("{workload}: {kind} {name}{key} is neither rendered nor listed as existing"));
         }
-        wrong.extend(claims(rendering, &workload)?);
+        problems.extend(unknown_mounts(rendering, &workload)?);
     }
-    none(&wrong)
+    ensure_none(&problems)
 }
 
-fn of_volume(volume: &Volume, asked: &mut Vec<Asked>) {
+/// Adds the objects that a volume uses.
+fn add_volume(volume: &Volume, references: &mut Vec<Reference>) {
     if let Some(map) = &volume.config_map {
-        asked.push(("ConfigMap", map.name.clone(), None));
-        asked.extend(
+        references.push(("ConfigMap", map.name.clone(), None));
+        references.extend(
             map.items.iter().flatten().map(|item| ("ConfigMap", map.name.clone(), Some(item.key.clone()))),
         );
     }
     if let Some(secret) = &volume.secret {
         let name = secret.secret_name.clone().unwrap_or_default();
-        asked.push(("Secret", name.clone(), None));
-        asked.extend(
+        references.push(("Secret", name.clone(), None));
+        references.extend(
             secret.items.iter().flatten().map(|item| ("Secret", name.clone(), Some(item.key.clone()))),
         );
     }
     if let Some(claim) = &volume.persistent_volume_claim {
-        asked.push(("PersistentVolumeClaim", claim.claim_name.clone(), None));
+        references.push(("PersistentVolumeClaim", claim.claim_name.clone(), None));
     }
     for source in volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten()) {
-        asked.extend(source.config_map.iter().map(|map| ("ConfigMap", map.name.clone(), None)));
-        asked.extend(source.secret.iter().map(|secret| ("Secret", secret.name.clone(), None)));
+        references.extend(source.config_map.iter().map(|map| ("ConfigMap", map.name.clone(), None)));
+        references.extend(source.secret.iter().map(|secret| ("Secret", secret.name.clone(), None)));
     }
 }
 
-fn of_variable(source: &EnvVarSource, asked: &mut Vec<Asked>) {
+/// Adds the object that a variable gets its value from, unless the reference is optional.
+fn add_variable(source: &EnvVarSource, references: &mut Vec<Reference>) {
     if let Some(key) = source.config_map_key_ref.as_ref().filter(|key| key.optional != Some(true)) {
-        asked.push(("ConfigMap", key.name.clone(), Some(key.key.clone())));
+        references.push(("ConfigMap", key.name.clone(), Some(key.key.clone())));
     }
     if let Some(key) = source.secret_key_ref.as_ref().filter(|key| key.optional != Some(true)) {
-        asked.push(("Secret", key.name.clone(), Some(key.key.clone())));
+        references.push(("Secret", key.name.clone(), Some(key.key.clone())));
     }
 }
 
-fn of_variables(source: &EnvFromSource, asked: &mut Vec<Asked>) {
-    asked.extend(source.config_map_ref.iter().map(|map| ("ConfigMap", map.name.clone(), None)));
-    asked.extend(source.secret_ref.iter().map(|secret| ("Secret", secret.name.clone(), None)));
+/// Adds the objects that a container gets a set of variables from.
+fn add_variables(source: &EnvFromSource, references: &mut Vec<Reference>) {
+    references.extend(source.config_map_ref.iter().map(|map| ("ConfigMap", map.name.clone(), None)));
+    references.extend(source.secret_ref.iter().map(|secret| ("Secret", secret.name.clone(), None)));
 }
 
-fn there(rendering: &Rendering, (kind, name, key): &Asked) -> bool {
-    if rendering.given.contains(&format!("{kind}/{name}")) {
+/// Whether an object with this key is rendered, existed before, or will exist.
+fn exists(rendering: &Rendering, (kind, name, key): &Reference) -> bool {
+    if rendering.existing.contains(&format!("{kind}/{name}")) {
         return true;
     }
-    // cert-manager makes the secret that a Certificate names, with the same three keys as the chart.
-    let promised = |certificate: &Manifest| certificate.text("/spec/secretName") == name;
-    if *kind == "Secret" && rendering.raw("Certificate").any(promised) {
+    // cert-manager creates the secret that a Certificate names, with the same three keys as the chart.
+    let creates_it = |certificate: &Manifest| certificate.text("/spec/secretName") == name;
+    if *kind == "Secret" && rendering.of_kind("Certificate").any(creates_it) {
         return key.as_ref().is_none_or(|key| ["tls.crt", "tls.key", "ca.crt"].contains(&key.as_str()));
     }
     let Some(manifest) = rendering.find(kind, name) else { return false };
-    let held = |key: &String| {
+    let has_key = |key: &String| {
         ["data", "stringData", "binaryData"].iter().any(|field| manifest.value[field].get(key).is_some())
     };
-    key.as_ref().is_none_or(held)
+    key.as_ref().is_none_or(has_key)
 }
 
-/// A `StatefulSet`'s mounts that are of no volume are of one of its claims.
-fn claims(rendering: &Rendering, workload: &Workload) -> Result<Vec<String>> {
-    let mut wrong = Vec::new();
+/// Returns the mounts of a `StatefulSet` that use neither a volume nor a claim of it.
+fn unknown_mounts(rendering: &Rendering, workload: &Workload) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
     for set in rendering.all::<StatefulSet>()? {
         if workload.kind != "StatefulSet" || set.metadata.name.as_ref() != Some(&workload.name) {
             continue;
@@ -116,31 +115,30 @@ fn claims(rendering: &Rendering, workload: &Workload) -> Result<Vec<String>> {
             volumes.chain(claims.into_iter().filter_map(|claim| claim.metadata.name)).collect();
         for mount in workload.containers().flat_map(|container| container.volume_mounts.iter().flatten()) {
             if !names.contains(&mount.name) {
-                wrong.push(format!("{workload}: mount {} is of no volume and no claim", mount.name));
+                problems.push(format!("{workload}: mount {} uses an unknown volume or claim", mount.name));
             }
         }
     }
-    Ok(wrong)
+    Ok(problems)
 }
 
-/// Every Service takes the pods of one workload, and every port of it is one of theirs.
-pub(crate) fn of_services(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
+/// Every Service selects the pods of one workload, and each of its ports leads to a port of these pods. Every
+/// `StatefulSet` has a headless Service.
+pub(crate) fn services_select_one_workload(rendering: &Rendering) -> Result<()> {
+    let mut problems = Vec::new();
     let workloads = rendering.workloads()?;
     for service in rendering.all::<Service>()? {
         let name = service.metadata.name.unwrap_or_default();
         let spec = service.spec.unwrap_or_default();
         let selector = LabelSelector { match_labels: spec.selector, match_expressions: None };
-        let mut taken = workloads
-            .iter()
-            .filter(|workload| selects(&selector, &workload.metadata.labels.clone().unwrap_or_default()));
-        let (Some(workload), None) = (taken.next(), taken.next()) else {
-            wrong.push(format!("Service {name} takes the pods of no workload, or of more than one"));
+        let mut selected = workloads.iter().filter(|workload| selects(&selector, &workload.labels()));
+        let (Some(workload), None) = (selected.next(), selected.next()) else {
+            problems.push(format!("Service {name} does not select the pods of exactly one workload"));
             continue;
         };
         for port in spec.ports.iter().flatten() {
             if container_port(port, workload).is_none() {
-                wrong.push(format!("Service {name}: port {:?} goes to no port of {workload}", port.name));
+                problems.push(format!("Service {name}: port {:?} leads to no port of {workload}", port.name));
             }
         }
     }
@@ -150,18 +148,18 @@ pub(crate) fn of_services(rendering: &Rendering) -> Result<()> {
         let headless =
             rendering.find("Service", &name).map(|service| service.text("/spec/clusterIP") == "None");
         if headless != Some(true) {
-            wrong.push(format!(
-                "StatefulSet {:?}: its Service {name:?} is no headless one here",
+            problems.push(format!(
+                "StatefulSet {:?}: its Service {name:?} is not a headless Service of the rendering",
                 set.metadata.name
             ));
         }
     }
-    none(&wrong)
+    ensure_none(&problems)
 }
 
-/// The number of the container's port behind a Service's.
+/// Returns the number of the container port that a Service port leads to.
 pub(crate) fn container_port(port: &ServicePort, workload: &Workload) -> Option<u16> {
-    let protocol = |own: &Option<String>| own.clone().unwrap_or_else(|| "TCP".to_owned());
+    let protocol = |protocol: &Option<String>| protocol.clone().unwrap_or_else(|| "TCP".to_owned());
     let target = port.target_port.clone().unwrap_or(IntOrString::Int(port.port));
     let mut declared = workload.containers().flat_map(|container| container.ports.iter().flatten());
     let found = declared.find(|declared| {
@@ -174,9 +172,9 @@ pub(crate) fn container_port(port: &ServicePort, workload: &Workload) -> Option<
     u16::try_from(found.container_port).ok()
 }
 
-/// What is about a workload is about one that is there.
-pub(crate) fn of_workloads(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
+/// Autoscalers, disruption budgets and service monitors have a target.
+pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Result<()> {
+    let mut problems = Vec::new();
     let workloads = rendering.workloads()?;
     for scaler in rendering.all::<HorizontalPodAutoscaler>()? {
         let spec = scaler.spec.unwrap_or_default();
@@ -184,92 +182,91 @@ pub(crate) fn of_workloads(rendering: &Rendering) -> Result<()> {
         let found =
             workloads.iter().find(|workload| (&workload.kind, &workload.name) == (&target.0, &target.1));
         match found {
-            None => wrong.push(format!("HorizontalPodAutoscaler: there is no {} {}", target.0, target.1)),
-            // Every upgrade would set it back.
+            None => problems.push(format!("HorizontalPodAutoscaler: there is no {} {}", target.0, target.1)),
+            // Each upgrade would reset the number of replicas.
             Some(workload) if workload.replicas.is_some() => {
-                wrong.push(format!("{workload}: it is scaled, and sets replicas itself"));
+                problems.push(format!("{workload}: it has an autoscaler, but sets replicas itself"));
             }
             Some(_) => {}
         }
-        if spec.min_replicas.is_some_and(|least| least > spec.max_replicas) {
-            wrong.push(format!("HorizontalPodAutoscaler of {}: the least is more than the most", target.1));
+        if spec.min_replicas.is_some_and(|min| min > spec.max_replicas) {
+            problems.push(format!("HorizontalPodAutoscaler of {}: minReplicas is above maxReplicas", target.1));
         }
     }
     for budget in rendering.all::<PodDisruptionBudget>()? {
         let name = budget.metadata.name.unwrap_or_default();
         let selector = budget.spec.unwrap_or_default().selector.unwrap_or_default();
-        let taken =
-            |workload: &&Workload| selects(&selector, &workload.metadata.labels.clone().unwrap_or_default());
-        let count = workloads.iter().filter(taken).count();
+        let count = workloads.iter().filter(|workload| selects(&selector, &workload.labels())).count();
         if count != 1 {
-            wrong.push(format!("PodDisruptionBudget {name} takes the pods of {count} workloads"));
+            problems.push(format!("PodDisruptionBudget {name} selects the pods of {count} workloads, not of one"));
         }
     }
-    for monitor in rendering.raw("ServiceMonitor") {
+    for monitor in rendering.of_kind("ServiceMonitor") {
         let labels = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();
         let wanted = labels(monitor.value.pointer("/spec/selector/matchLabels"));
         let services: Vec<&Manifest> = rendering
-            .raw("Service")
+            .of_kind("Service")
             .filter(|service| {
-                let held = labels(service.value.pointer("/metadata/labels"));
-                !wanted.is_empty() && wanted.iter().all(|(key, value)| held.get(key) == Some(value))
+                let actual = labels(service.value.pointer("/metadata/labels"));
+                !wanted.is_empty() && wanted.iter().all(|(key, value)| actual.get(key) == Some(value))
             })
             .collect();
         for endpoint in monitor.value["spec"]["endpoints"].as_array().into_iter().flatten() {
             let port = &endpoint["port"];
-            let named = |service: &&&Manifest| {
+            let has_port = |service: &&&Manifest| {
                 service.value["spec"]["ports"]
                     .as_array()
                     .into_iter()
                     .flatten()
                     .any(|one| &one["name"] == port)
             };
-            if services.iter().filter(named).count() != 1 {
-                wrong.push(format!(
-                    "ServiceMonitor {}: port {port} is of no Service, or of two",
+            if services.iter().filter(has_port).count() != 1 {
+                problems.push(format!(
+                    "ServiceMonitor {}: it does not select exactly one Service with the port {port}",
                     monitor.name()
                 ));
             }
         }
     }
-    none(&wrong)
+    ensure_none(&problems)
 }
 
-/// Rights are given by roles that are there to accounts that are there.
-pub(crate) fn of_bindings(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
-    for binding in rendering.raw("RoleBinding").chain(rendering.raw("ClusterRoleBinding")) {
-        let what = format!("{} {}", binding.kind(), binding.name());
+/// Each binding gives an existing role to existing accounts of the release's namespace, and roles only allow
+/// reading, without wildcards.
+pub(crate) fn bindings_have_roles_and_accounts(rendering: &Rendering) -> Result<()> {
+    let mut problems = Vec::new();
+    for binding in rendering.of_kind("RoleBinding").chain(rendering.of_kind("ClusterRoleBinding")) {
+        let label = format!("{} {}", binding.kind(), binding.name());
         let (kind, role) = (binding.text("/roleRef/kind"), binding.text("/roleRef/name"));
         if rendering.find(kind, role).is_none() {
-            wrong.push(format!("{what}: there is no {kind} {role}"));
+            problems.push(format!("{label}: there is no {kind} {role}"));
         }
         for subject in binding.value["subjects"].as_array().into_iter().flatten() {
             let name = subject["name"].as_str().unwrap_or_default();
             if rendering.find("ServiceAccount", name).is_none() {
-                wrong.push(format!("{what}: there is no ServiceAccount {name}"));
+                problems.push(format!("{label}: there is no ServiceAccount {name}"));
             }
             if subject["namespace"].as_str() != Some(&rendering.namespace) {
-                wrong.push(format!("{what}: its subject is in namespace {}", subject["namespace"]));
+                problems.push(format!("{label}: its subject is in the namespace {}", subject["namespace"]));
             }
         }
     }
-    for role in rendering.raw("Role").chain(rendering.raw("ClusterRole")) {
+    for role in rendering.of_kind("Role").chain(rendering.of_kind("ClusterRole")) {
         let text = role.value["rules"].to_string();
-        let least = ["get", "list", "watch"];
+        let reading = ["get", "list", "watch"];
         let verbs = role.value["rules"]
             .as_array()
             .into_iter()
             .flatten()
             .flat_map(|rule| rule["verbs"].as_array().into_iter().flatten().filter_map(Value::as_str));
-        let more: Vec<&str> = verbs.filter(|verb| !least.contains(verb)).collect();
-        if text.contains('*') || !more.is_empty() {
-            wrong.push(format!(
-                "{} {}: more than {least:?} of what is named: {text}",
+        let other: Vec<&str> = verbs.filter(|verb| !reading.contains(verb)).collect();
+        if text.contains('*') || !other.is_empty() {
+            problems.push(format!(
+                "{} {}: it allows more than {reading:?}, or it has a wildcard: {text}",
                 role.kind(),
                 role.name()
             ));
         }
     }
-    none(&wrong)
+    ensure_none(&problems)
 }

@@ -1,4 +1,5 @@
-//! What a real API server says of each rendering, Pod Security included. It stores nothing.
+//! The API server of a real cluster accepts each rendering, including its Pod Security admission. Nothing is stored
+//! except a namespace, which is deleted afterwards.
 //!
 //! `CHART_CONTEXT=kind-sightline cargo test --package sightline-tests --test chart -- server::`
 
@@ -11,21 +12,22 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Completion, Failed};
 use serde_json::json;
 
-use crate::case::Case;
 use crate::helm::{self, Install, Manifest};
+use crate::value_set::ValueSet;
 
-/// Which of kubectl's contexts to ask. Never its current one: that may be a cluster that matters.
+/// The kubectl context of the cluster to use. The current context is never used, because it can be an important
+/// cluster.
 const CONTEXT: &str = "CHART_CONTEXT";
 
-/// A namespace that enforces `restricted`, gone when this is dropped.
+/// A namespace that enforces the Pod Security Standard `restricted`. Dropping it deletes the namespace.
 struct Namespace {
     context: String,
     name: String,
 }
 
 impl Namespace {
-    fn create(context: String, case: &str) -> Result<Self> {
-        let namespace = Self { context, name: format!("chart-{case}-{}", process::id()) };
+    fn create(context: String, set: &str) -> Result<Self> {
+        let namespace = Self { context, name: format!("chart-{set}-{}", process::id()) };
         let labels = json!({
             "pod-security.kubernetes.io/enforce": "restricted",
             "pod-security.kubernetes.io/warn": "restricted",
@@ -43,44 +45,46 @@ impl Drop for Namespace {
     }
 }
 
-/// A warning fails too: that is how an API server speaks of pods it would not admit, and of old fields.
-pub(crate) fn accepts(case: &Case) -> Result<Completion, Failed> {
+/// The API server accepts each manifest without a warning. For a pod that it would not admit, or for a deprecated
+/// field, it returns no error but a warning. The test is ignored without [`CONTEXT`].
+pub(crate) fn accepts(set: &ValueSet) -> Result<Completion, Failed> {
     let Some(context) = env::var(CONTEXT).ok().filter(|context| !context.is_empty()) else {
-        return Ok(Completion::ignored_with(format!("{CONTEXT} names no cluster")));
+        return Ok(Completion::ignored_with(format!("{CONTEXT} is not set")));
     };
-    ask(case, context).map_err(|error| Failed::from(format!("{error:#}")))
+    dry_run(set, context).map_err(|error| Failed::from(format!("{error:#}")))
 }
 
-fn ask(case: &Case, context: String) -> Result<Completion> {
-    let namespace = Namespace::create(context, &case.name)?;
-    let install = Install { namespace: &namespace.name, ..case.install() };
-    let manifests = helm::template(&case.chart(), install)?;
-    let known = kubectl(&namespace.context, &["api-resources", "--output=name", "--no-headers"], "")?;
+fn dry_run(set: &ValueSet, context: String) -> Result<Completion> {
+    let namespace = Namespace::create(context, &set.name)?;
+    let install = Install { namespace: &namespace.name, ..set.install() };
+    let manifests = helm::template(&set.chart(), install)?;
+    let resources = kubectl(&namespace.context, &["api-resources", "--output=name", "--no-headers"], "")?;
     let is_known = |manifest: &&Manifest| match manifest.text("/apiVersion").split_once('/') {
-        // A foreign group has a dot and is not Kubernetes' own.
+        // The group of a custom resource has a dot and does not belong to Kubernetes.
         Some((group, _)) if group.contains('.') && !group.ends_with(".k8s.io") => {
-            known.lines().any(|line| line.ends_with(&format!(".{group}")))
+            resources.lines().any(|line| line.ends_with(&format!(".{group}")))
         }
         _ => true,
     };
-    let (asked, left): (Vec<&Manifest>, Vec<&Manifest>) = manifests.iter().partition(is_known);
+    let (known, unknown): (Vec<&Manifest>, Vec<&Manifest>) = manifests.iter().partition(is_known);
     let documents: Result<Vec<String>, _> =
-        asked.iter().map(|one| serde_yaml::to_string(&one.value)).collect();
+        known.iter().map(|manifest| serde_yaml::to_string(&manifest.value)).collect();
     let arguments = ["apply", "--dry-run=server", "--namespace", &namespace.name, "--filename=-"];
-    let said = kubectl(&namespace.context, &arguments, &documents?.join("---\n"))?;
-    ensure!(!said.contains("Warning:"), "{said}");
-    if left.len() == manifests.len() {
-        return Ok(Completion::ignored_with("the cluster knows none of it"));
+    let output = kubectl(&namespace.context, &arguments, &documents?.join("---\n"))?;
+    ensure!(!output.contains("Warning:"), "{output}");
+    if unknown.len() == manifests.len() {
+        return Ok(Completion::ignored_with("the cluster knows none of the kinds"));
     }
-    if !left.is_empty() {
-        // Nothing else tells of it: a test that passes prints its name only.
-        let kinds: BTreeSet<&str> = left.iter().map(|manifest| manifest.kind()).collect();
-        writeln!(stderr().lock(), "{}: {kinds:?} not asked, as the cluster does not know them", case.name)?;
+    if !unknown.is_empty() {
+        // A test that passes cannot report more than its name, so this goes to stderr.
+        let kinds: BTreeSet<&str> = unknown.iter().map(|manifest| manifest.kind()).collect();
+        writeln!(stderr().lock(), "{}: skipped {kinds:?}, which the cluster does not know", set.name)?;
     }
     Ok(Completion::Completed)
 }
 
-/// What it prints, warnings too.
+/// Runs kubectl with `input` on its standard input. Returns its standard output, then its standard error, which
+/// contains warnings. Fails if kubectl fails.
 fn kubectl(context: &str, arguments: &[&str], input: &str) -> Result<String> {
     let program = env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
     let mut child = Command::new(&program)
@@ -91,11 +95,11 @@ fn kubectl(context: &str, arguments: &[&str], input: &str) -> Result<String> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("{program} cannot be run"))?;
-    // Small enough for kubectl to take it all before it says anything.
-    child.stdin.take().context("no standard input")?.write_all(input.as_bytes())?;
+    // The input is small: kubectl reads all of it before it writes anything, so neither side blocks.
+    child.stdin.take().context("kubectl has no standard input")?.write_all(input.as_bytes())?;
     let output = child.wait_with_output()?;
-    let said =
+    let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "kubectl {}: {said}", arguments.join(" "));
-    Ok(said)
+    ensure!(output.status.success(), "kubectl {}: {text}", arguments.join(" "));
+    Ok(text)
 }

@@ -1,4 +1,5 @@
-//! On each hop the connection is what the mode says: both sides with certificates that the other accepts, or neither.
+//! Each hop follows `global.tls.mode`: both sides have certificates that the other side accepts, or neither side uses
+//! TLS.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,127 +8,136 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Container, Secret};
 use serde_json::Value;
 
-use crate::case::{Case, Rendering, Workload, show};
-use crate::certificates;
 use crate::helm::Manifest;
 use crate::pipeline::{self, Stage};
 use crate::pods::env;
+use crate::rendering::{Rendering, Workload, show};
+use crate::value_set::ValueSet;
+use crate::{certificates, ensure_none};
 
-/// What a service's exporter is told of certificates, and the file of the secret that it has to be.
-const EXPORTER: [(&str, &str); 3] = [
+/// The variables with the paths of a service's certificate files, and the name of each file in the secret.
+const EXPORTER_FILES: [(&str, &str); 3] = [
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.crt"),
     ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "tls.crt"),
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "tls.key"),
 ];
 
-/// A program with a certificate: the secret it mounts, and where.
-struct Holder {
+/// The certificate of a workload: the secret, and the directory where it is mounted.
+struct CertificateMount {
     workload: Workload,
     secret: String,
     directory: String,
 }
 
-/// Checks a rendering against the mode its values ask for.
-pub(crate) fn mode(case: &Case) -> Result<()> {
-    let values: Value = serde_yaml::from_str(&fs::read_to_string(&case.file)?)?;
+/// Checks each hop of a rendering against the mode in its values.
+pub(crate) fn mode_applies_to_every_hop(set: &ValueSet) -> Result<()> {
+    let values: Value = serde_yaml::from_str(&fs::read_to_string(&set.file)?)?;
     let mode = values.pointer("/global/tls/mode").and_then(Value::as_str).unwrap_or("generated");
-    let rendering = &*case.rendering()?;
-    let secure = mode != "disabled";
+    let rendering = &*set.rendering()?;
+    let tls = mode != "disabled";
     let stages = pipeline::stages(rendering)?;
-    let mut holders = Vec::new();
+    let mut mounts = Vec::new();
     for workload in rendering.workloads()? {
         for container in workload.containers().filter(|one| env(one, "OTEL_EXPORTER_OTLP_ENDPOINT").is_some())
         {
-            holders.extend(sender(&workload, container, secure)?);
+            mounts.extend(check_service(&workload, container, tls)?);
         }
     }
     for stage in &stages {
-        holders.extend(hop(stage, secure).with_context(|| stage.workload.to_string())?);
+        mounts.extend(check_stage(stage, tls).with_context(|| stage.workload.to_string())?);
     }
     let names = match mode {
-        "generated" => generated(rendering, &holders)?,
-        "certManager" => managed(rendering, &values, &holders)?,
+        "generated" => check_generated(rendering, &mounts)?,
+        "certManager" => check_cert_manager(rendering, &values, &mounts)?,
         _ => {
-            let other = rendering.raw("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
-            ensure!(other.is_none(), "{mode}: a certificate is made: {}", other.map_or("", Manifest::name));
-            ensure!(rendering.raw("Certificate").next().is_none(), "{mode}: a Certificate is asked for");
-            ensure!(secure || holders.is_empty(), "disabled, and secrets are mounted");
+            let secret = rendering.of_kind("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
+            ensure!(
+                secret.is_none(),
+                "{mode}: the chart makes a certificate: {}",
+                secret.map_or("", Manifest::name)
+            );
+            ensure!(
+                rendering.of_kind("Certificate").next().is_none(),
+                "{mode}: the chart requests a certificate from cert-manager"
+            );
+            ensure!(tls || mounts.is_empty(), "{mode}: a pod mounts a certificate");
             return Ok(());
         }
     };
-    names_match(rendering, &stages, &names)
+    check_server_names(rendering, &stages, &names)
 }
 
-/// A service: https with three files of one secret, or http with none.
-fn sender(workload: &Workload, container: &Container, secure: bool) -> Result<Option<Holder>> {
+/// Checks a service: an `https` endpoint and three files of one secret, or an `http` endpoint and no files.
+fn check_service(workload: &Workload, container: &Container, tls: bool) -> Result<Option<CertificateMount>> {
     let endpoint = env(container, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default();
-    let scheme = if secure { "https://" } else { "http://" };
+    let scheme = if tls { "https://" } else { "http://" };
     ensure!(
         endpoint.starts_with(scheme),
         "{workload}: OTEL_EXPORTER_OTLP_ENDPOINT is {endpoint}, not {scheme}…"
     );
-    let holder = holder(workload, container);
-    for (name, file) in EXPORTER {
-        let expected = holder.as_ref().map(|holder| format!("{}/{file}", holder.directory));
-        let said = env(container, name);
-        ensure!(
-            said == expected.as_deref(),
-            "{workload}: {name} is {said:?}, and the secret's is {expected:?}"
-        );
+    let mount = certificate_mount(workload, container);
+    for (name, file) in EXPORTER_FILES {
+        let expected = mount.as_ref().map(|mount| format!("{}/{file}", mount.directory));
+        let actual = env(container, name);
+        ensure!(actual == expected.as_deref(), "{workload}: {name} is {actual:?}, not {expected:?}");
     }
     ensure!(
-        holder.is_some() == secure,
-        "{workload}: it mounts a secret of certificates: {}",
-        holder.is_some()
+        mount.is_some() == tls,
+        "{workload}: expected TLS: {tls}; mounts a certificate: {}",
+        mount.is_some()
     );
-    Ok(holder)
+    Ok(mount)
 }
 
-/// A stage of the pipeline: with the layer that takes TLS away, or without it; and what comes of that when all layers are
-/// laid over each other.
-fn hop(stage: &Stage, secure: bool) -> Result<Option<Holder>> {
-    let layer = format!("{}-insecure.yaml", stage.role());
-    let insecure = stage.files().contains(&layer.as_str());
-    ensure!(insecure != secure, "its layers are {:?}", stage.files());
-    let holder = holder(&stage.workload, &stage.container);
-    let (said, held) =
-        (env(&stage.container, "SIGHTLINE_TLS_DIR"), holder.as_ref().map(|one| one.directory.as_str()));
-    ensure!(!secure || said == held, "SIGHTLINE_TLS_DIR is {said:?}, and the secret is at {held:?}");
-    ensure!(held.is_some() == secure, "it mounts a secret of certificates: {}", held.is_some());
+/// Checks a stage of the pipeline. With TLS, it has a certificate, and its merged configuration uses TLS on each hop.
+/// Without TLS, it has the overlay that removes TLS, and its merged configuration uses TLS on no hop.
+fn check_stage(stage: &Stage, tls: bool) -> Result<Option<CertificateMount>> {
+    let overlay = format!("{}-insecure.yaml", stage.role());
+    let insecure = stage.file_names().contains(&overlay.as_str());
+    ensure!(insecure != tls, "expected TLS: {tls}; configuration files: {:?}", stage.file_names());
+    let mount = certificate_mount(&stage.workload, &stage.container);
+    let (variable, directory) =
+        (env(&stage.container, "SIGHTLINE_TLS_DIR"), mount.as_ref().map(|mount| mount.directory.as_str()));
+    ensure!(
+        !tls || variable == directory,
+        "SIGHTLINE_TLS_DIR is {variable:?}, but the certificate is at {directory:?}"
+    );
+    ensure!(mount.is_some() == tls, "expected TLS: {tls}; mounts a certificate: {}", mount.is_some());
     let configuration = stage.configuration()?;
     let protocols = configuration.pointer("/receivers/otlp/protocols").and_then(Value::as_object);
-    for (protocol, settings) in protocols.context("no OTLP is received")? {
-        let asks = settings.pointer("/tls/client_ca_file").is_some_and(Value::is_string);
-        ensure!(asks == secure, "OTLP over {protocol} asks for a certificate: {asks}");
+    for (protocol, settings) in protocols.context("it has no OTLP receiver")? {
+        let requires = settings.pointer("/tls/client_ca_file").is_some_and(Value::is_string);
+        ensure!(requires == tls, "OTLP over {protocol} requires a client certificate: {requires}");
         let serves = settings.get("tls").is_some_and(|tls| !tls.is_null());
-        ensure!(serves == secure, "OTLP over {protocol} has TLS: {}", show(settings.get("tls")));
+        ensure!(serves == tls, "OTLP over {protocol} has TLS settings: {}", show(settings.get("tls")));
     }
     for (name, exporter) in configuration["exporters"].as_object().into_iter().flatten() {
-        let Some(tls) = exporter.get("tls").or_else(|| exporter.pointer("/protocol/otlp/tls")) else {
+        let Some(settings) = exporter.get("tls").or_else(|| exporter.pointer("/protocol/otlp/tls")) else {
             continue;
         };
-        let plain = tls.get("insecure") == Some(&Value::Bool(true));
-        let shows =
-            ["ca_file", "cert_file", "key_file"].iter().all(|key| tls.get(key).is_some_and(Value::is_string));
-        ensure!(plain != secure, "exporter {name}: insecure is {plain}");
-        ensure!(shows || !secure, "exporter {name} shows no certificate: {tls}");
+        let insecure = settings.get("insecure") == Some(&Value::Bool(true));
+        let has_files = ["ca_file", "cert_file", "key_file"]
+            .iter()
+            .all(|key| settings.get(key).is_some_and(Value::is_string));
+        ensure!(insecure != tls, "exporter {name}: insecure is {insecure}");
+        ensure!(has_files || !tls, "exporter {name} lacks a CA, a certificate or a key: {settings}");
         ensure!(
-            tls.get("insecure_skip_verify").is_none(),
-            "exporter {name} does not check whom it speaks to"
+            settings.get("insecure_skip_verify").is_none(),
+            "exporter {name} does not verify the server's certificate"
         );
     }
-    Ok(holder)
+    Ok(mount)
 }
 
-/// The secret a container mounts whole at the directory where it looks for certificates.
-fn holder(workload: &Workload, container: &Container) -> Option<Holder> {
+/// Returns the secret that a container mounts at the directory where it reads its certificate.
+fn certificate_mount(workload: &Workload, container: &Container) -> Option<CertificateMount> {
     container.volume_mounts.iter().flatten().find_map(|mount| {
         let volume = workload.spec.volumes.iter().flatten().find(|volume| volume.name == mount.name)?;
         let secret = volume.secret.as_ref()?;
-        let looked = env(container, "SIGHTLINE_TLS_DIR") == Some(&mount.mount_path)
-            || env(container, EXPORTER[0].0)
+        let is_read = env(container, "SIGHTLINE_TLS_DIR") == Some(&mount.mount_path)
+            || env(container, EXPORTER_FILES[0].0)
                 .is_some_and(|file| file.starts_with(&format!("{}/", mount.mount_path)));
-        looked.then(|| Holder {
+        is_read.then(|| CertificateMount {
             workload: workload.clone(),
             secret: secret.secret_name.clone().unwrap_or_default(),
             directory: mount.mount_path.clone(),
@@ -135,16 +145,16 @@ fn holder(workload: &Workload, container: &Container) -> Option<Holder> {
     })
 }
 
-/// The names that each workload's certificate is for.
+/// The DNS names in the certificate of each workload.
 type Names = BTreeMap<String, Vec<String>>;
 
-/// The chart made each certificate, by one authority, and each side accepts the other's.
-fn generated(rendering: &Rendering, holders: &[Holder]) -> Result<Names> {
+/// Checks mode `generated`: the chart makes each certificate with the same CA, and each is valid for client and server.
+fn check_generated(rendering: &Rendering, mounts: &[CertificateMount]) -> Result<Names> {
     let secrets = rendering.all::<Secret>()?;
     let mut names = Names::new();
-    let mut authority: Option<Vec<u8>> = None;
-    for holder in holders {
-        let Holder { workload, secret: name, .. } = holder;
+    let mut first_ca: Option<Vec<u8>> = None;
+    for mount in mounts {
+        let CertificateMount { workload, secret: name, .. } = mount;
         let secret = secrets.iter().find(|secret| secret.metadata.name.as_ref() == Some(name));
         let secret = secret.with_context(|| format!("{workload}: secret {name} is not rendered"))?;
         ensure!(secret.type_.as_deref() == Some("kubernetes.io/tls"), "{name}: type is {:?}", secret.type_);
@@ -153,53 +163,64 @@ fn generated(rendering: &Rendering, holders: &[Holder]) -> Result<Names> {
             data.map(|data| data.0.clone()).with_context(|| format!("{name} has no {key}"))
         };
         let (ca, certificate, key) = (file("ca.crt")?, file("tls.crt")?, file("tls.key")?);
-        let same = authority.get_or_insert_with(|| ca.clone());
-        ensure!(*same == ca, "{name} has another authority than the first");
-        let valid_for = certificates::check(&ca, &certificate, &key).with_context(|| name.clone())?;
-        names.insert(workload.name.clone(), valid_for);
+        let first_ca = first_ca.get_or_insert_with(|| ca.clone());
+        ensure!(*first_ca == ca, "{name} has another CA than the first secret");
+        let dns_names = certificates::check(&ca, &certificate, &key).with_context(|| name.clone())?;
+        names.insert(workload.name.clone(), dns_names);
     }
     Ok(names)
 }
 
-/// cert-manager is asked for each certificate, and an issuer is rendered or named by the values.
-fn managed(rendering: &Rendering, values: &Value, holders: &[Holder]) -> Result<Names> {
-    let made = rendering.raw("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
-    ensure!(made.is_none(), "certManager: the chart makes a certificate itself");
-    let issuer_given = values.pointer("/global/tls/certManager/issuerRef/name").and_then(Value::as_str);
+/// Checks mode `certManager`: the chart requests each certificate from cert-manager, for client and server. The
+/// issuer is rendered, or named in the values.
+fn check_cert_manager(rendering: &Rendering, values: &Value, mounts: &[CertificateMount]) -> Result<Names> {
+    let generated = rendering.of_kind("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
+    ensure!(generated.is_none(), "certManager: the chart makes a certificate itself");
+    let external_issuer = values.pointer("/global/tls/certManager/issuerRef/name").and_then(Value::as_str);
     let mut names = Names::new();
-    for certificate in rendering.raw("Certificate") {
+    for certificate in rendering.of_kind("Certificate") {
         let issuer = certificate.text("/spec/issuerRef/name");
-        let here = rendering.find("Issuer", issuer).is_some();
+        let rendered = rendering.find("Issuer", issuer).is_some();
         ensure!(
-            here != (issuer_given == Some(issuer)),
-            "{}: issuer {issuer} rendered: {here}",
+            rendered != (external_issuer == Some(issuer)),
+            "{}: the issuer {issuer} has to be either rendered or named in the values; rendered: {rendered}",
             certificate.name()
         );
     }
-    for holder in holders {
-        let mut asked = rendering.raw("Certificate");
-        let asked = asked.find(|certificate| certificate.text("/spec/secretName") == holder.secret);
-        let Some(asked) = asked else { bail!("{}: nobody makes secret {}", holder.workload, holder.secret) };
+    for mount in mounts {
+        let mut certificates = rendering.of_kind("Certificate");
+        let Some(certificate) =
+            certificates.find(|certificate| certificate.text("/spec/secretName") == mount.secret)
+        else {
+            bail!("{}: no Certificate has the secret {}", mount.workload, mount.secret)
+        };
         let list = |field: &str| {
-            let items = asked.value["spec"][field].as_array().into_iter().flatten();
+            let items = certificate.value["spec"][field].as_array().into_iter().flatten();
             items.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<String>>()
         };
         for usage in ["server auth", "client auth"] {
-            ensure!(list("usages").iter().any(|one| one == usage), "{}: not for {usage}", asked.name());
+            ensure!(
+                list("usages").iter().any(|one| one == usage),
+                "{}: usages do not contain {usage}",
+                certificate.name()
+            );
         }
-        names.insert(holder.workload.name.clone(), list("dnsNames"));
+        names.insert(mount.workload.name.clone(), list("dnsNames"));
     }
     Ok(names)
 }
 
-/// Each server's certificate is for the name by which its clients know it.
-fn names_match(rendering: &Rendering, stages: &[Stage], names: &Names) -> Result<()> {
-    let mut wrong = Vec::new();
-    let mut check = |who: &Workload, name: &str, role: &str| {
+/// Checks that each server's certificate has the name that its clients verify.
+fn check_server_names(rendering: &Rendering, stages: &[Stage], names: &Names) -> Result<()> {
+    let mut problems = Vec::new();
+    let mut check = |client: &Workload, name: &str, role: &str| {
         for server in stages.iter().filter(|stage| stage.role() == role) {
-            let held = names.get(&server.workload.name).cloned().unwrap_or_default();
-            if !held.iter().any(|one| one == name) {
-                wrong.push(format!("{who} expects {name:?}, and {} has {held:?}", server.workload));
+            let actual = names.get(&server.workload.name).cloned().unwrap_or_default();
+            if !actual.iter().any(|one| one == name) {
+                problems.push(format!(
+                    "{client} expects the name {name:?}, but the certificate of {} has {actual:?}",
+                    server.workload
+                ));
             }
         }
     };
@@ -221,6 +242,5 @@ fn names_match(rendering: &Rendering, stages: &[Stage], names: &Names) -> Result
             }
         }
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }

@@ -1,7 +1,7 @@
-//! Who may speak to whom: the semantics of `NetworkPolicy` of `networking.k8s.io/v1`.
+//! Evaluates `NetworkPolicy` objects of `networking.k8s.io/v1`: whether they allow a connection.
 //!
-//! Written here because what there is (cyclonus) is a Go program unchanged since 2024 that wants a cluster for most of
-//! what it does. The rules are those of the API's own documentation; `semantics.rs` has one test for each.
+//! The existing evaluator, cyclonus, is a Go program without changes since 2024, and most of its functions need a
+//! cluster. This one follows the documentation of the API; `semantics.rs` has a test for each rule.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,22 +11,22 @@ use k8s_openapi::api::core::v1::ContainerPort;
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::case::selects;
+use crate::rendering::selects;
 
-/// Labels of a pod or a namespace.
+/// The labels of a pod or a namespace.
 pub(crate) type Labels = BTreeMap<String, String>;
 
-/// An end of a connection.
+/// One side of a connection.
 #[derive(Debug, Clone)]
-pub(crate) enum End {
-    Pod(PodEnd),
-    /// What is no pod: a host, a control plane, a machine outside.
+pub(crate) enum Peer {
+    Pod(Pod),
+    /// The address of anything but a pod: a node, a control plane, a machine outside the cluster.
     Address(IpAddr),
 }
 
-/// A pod, as policies see it.
+/// The properties of a pod that policies use.
 #[derive(Debug, Clone)]
-pub(crate) struct PodEnd {
+pub(crate) struct Pod {
     pub(crate) namespace: String,
     pub(crate) namespace_labels: Labels,
     pub(crate) labels: Labels,
@@ -34,7 +34,7 @@ pub(crate) struct PodEnd {
     pub(crate) address: IpAddr,
 }
 
-/// What a connection goes to.
+/// The destination port of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Port {
     pub(crate) protocol: &'static str,
@@ -51,18 +51,18 @@ impl Port {
     }
 }
 
-/// Whether a range of addresses takes in pods too. The API leaves that to the network: Calico says yes, Cilium no.
+/// Whether an `ipBlock` also matches pods. The API leaves this to the network plugin: Calico does it, Cilium does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ranges {
-    CoverPods,
-    OutsideOnly,
+pub(crate) enum IpBlocks {
+    MatchPods,
+    IgnorePods,
 }
 
-/// The policies of a cluster, on one kind of network.
+/// The policies of a cluster, with the behavior of its network plugin.
 #[derive(Debug)]
 pub(crate) struct Policies<'a> {
     pub(crate) policies: &'a [NetworkPolicy],
-    pub(crate) ranges: Ranges,
+    pub(crate) ip_blocks: IpBlocks,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,38 +71,45 @@ enum Direction {
     Egress,
 }
 
-/// A rule of either direction: who is at the other end, and the ports of the end that listens.
+/// An ingress or egress rule: the peers at the other side, and the ports of the destination.
 struct Rule<'a> {
     peers: Option<&'a Vec<NetworkPolicyPeer>>,
     ports: Option<&'a Vec<NetworkPolicyPort>>,
 }
 
 impl Policies<'_> {
-    /// Whether a connection from one end to a port of the other is let through, at both of its ends.
-    pub(crate) fn allow(&self, from: &End, to: &End, port: Port) -> bool {
-        self.let_out(from, to, port) && self.let_in(from, to, port)
+    /// Whether the policies on both sides allow a connection to a port of `to`.
+    pub(crate) fn allow(&self, from: &Peer, to: &Peer, port: Port) -> bool {
+        self.allow_egress(from, to, port) && self.allow_ingress(from, to, port)
     }
 
-    /// What the policies on the one who asks say of it.
-    pub(crate) fn let_out(&self, from: &End, to: &End, port: Port) -> bool {
-        self.side(Direction::Egress, from, to, to, port)
+    /// Whether the policies on the source allow the connection.
+    pub(crate) fn allow_egress(&self, from: &Peer, to: &Peer, port: Port) -> bool {
+        self.allow_direction(Direction::Egress, from, to, to, port)
     }
 
-    /// What the policies on the one who is asked say of it.
-    pub(crate) fn let_in(&self, from: &End, to: &End, port: Port) -> bool {
-        self.side(Direction::Ingress, to, from, to, port)
+    /// Whether the policies on the destination allow the connection.
+    pub(crate) fn allow_ingress(&self, from: &Peer, to: &Peer, port: Port) -> bool {
+        self.allow_direction(Direction::Ingress, to, from, to, port)
     }
 
-    /// What the policies on one end say. A pod that none selects in this direction is free; of a pod that some do,
-    /// what any of them allows is allowed. Policies are on pods only.
-    fn side(&self, direction: Direction, end: &End, peer: &End, server: &End, port: Port) -> bool {
-        let End::Pod(pod) = end else { return true };
+    /// Whether the policies on `target` allow the connection. A pod that no policy selects for this direction can
+    /// connect freely. Otherwise, one policy that allows the connection is enough. Policies select only pods.
+    fn allow_direction(
+        &self,
+        direction: Direction,
+        target: &Peer,
+        other: &Peer,
+        destination: &Peer,
+        port: Port,
+    ) -> bool {
+        let Peer::Pod(pod) = target else { return true };
         let mut isolated = false;
-        for policy in self.policies.iter().filter(|policy| concerns(policy, pod, direction)) {
+        for policy in self.policies.iter().filter(|policy| applies_to(policy, pod, direction)) {
             isolated = true;
             let namespace = namespace(policy);
             let allowed = rules(policy, direction).into_iter().any(|rule| {
-                allows_port(rule.ports, server, port) && self.allows_peer(rule.peers, namespace, peer)
+                allows_port(rule.ports, destination, port) && self.allows_peer(rule.peers, namespace, other)
             });
             if allowed {
                 return true;
@@ -111,45 +118,49 @@ impl Policies<'_> {
         !isolated
     }
 
-    /// No list, or an empty one, is everyone.
-    fn allows_peer(&self, peers: Option<&Vec<NetworkPolicyPeer>>, namespace: &str, end: &End) -> bool {
+    /// Whether one of the peers in a rule matches. A missing or empty list matches every peer.
+    fn allows_peer(&self, peers: Option<&Vec<NetworkPolicyPeer>>, namespace: &str, other: &Peer) -> bool {
         match peers {
             None => true,
-            Some(peers) => peers.is_empty() || peers.iter().any(|peer| self.is_peer(peer, namespace, end)),
+            Some(peers) => peers.is_empty() || peers.iter().any(|peer| self.matches(peer, namespace, other)),
         }
     }
 
-    fn is_peer(&self, peer: &NetworkPolicyPeer, namespace: &str, end: &End) -> bool {
-        match (&peer.ip_block, end) {
-            (Some(block), End::Address(address)) => in_block(block, *address),
-            (Some(block), End::Pod(pod)) => self.ranges == Ranges::CoverPods && in_block(block, pod.address),
-            (None, End::Address(_)) => false,
-            (None, End::Pod(pod)) => {
-                // Without a selector of namespaces it is about the policy's own.
-                let at_home = pod.namespace == namespace;
+    fn matches(&self, peer: &NetworkPolicyPeer, namespace: &str, other: &Peer) -> bool {
+        match (&peer.ip_block, other) {
+            (Some(block), Peer::Address(address)) => in_block(block, *address),
+            (Some(block), Peer::Pod(pod)) => {
+                self.ip_blocks == IpBlocks::MatchPods && in_block(block, pod.address)
+            }
+            (None, Peer::Address(_)) => false,
+            (None, Peer::Pod(pod)) => {
+                // A peer without a namespace selector matches pods in the namespace of the policy.
+                let same_namespace = pod.namespace == namespace;
                 let namespaces = peer.namespace_selector.as_ref();
-                // A peer that says nothing is refused by the API server.
+                // The API server rejects an empty peer.
                 (peer.pod_selector.is_some() || namespaces.is_some())
-                    && namespaces.map_or(at_home, |selector| selects(selector, &pod.namespace_labels))
+                    && namespaces.map_or(same_namespace, |selector| selects(selector, &pod.namespace_labels))
                     && peer.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels))
             }
         }
     }
 }
 
-/// A manifest without a namespace goes to the release's, which whoever reads the policies has written into them.
+/// Returns the namespace of a policy. `Network::of` sets that of the release in manifests without a namespace.
 fn namespace(policy: &NetworkPolicy) -> &str {
     policy.metadata.namespace.as_deref().unwrap_or("default")
 }
 
-fn concerns(policy: &NetworkPolicy, pod: &PodEnd, direction: Direction) -> bool {
+/// Whether a policy selects a pod for this direction.
+fn applies_to(policy: &NetworkPolicy, pod: &Pod, direction: Direction) -> bool {
     let Some(spec) = &policy.spec else { return false };
-    let here = namespace(policy) == pod.namespace;
-    here && spec.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels))
+    let same_namespace = namespace(policy) == pod.namespace;
+    same_namespace
+        && spec.pod_selector.as_ref().is_none_or(|selector| selects(selector, &pod.labels))
         && match (&spec.policy_types, direction) {
             (Some(types), Direction::Ingress) => types.iter().any(|one| one == "Ingress"),
             (Some(types), Direction::Egress) => types.iter().any(|one| one == "Egress"),
-            // By default a policy is about what comes in, and about what goes out if it has a rule for it.
+            // The default is Ingress, and also Egress if the policy has an egress rule.
             (None, Direction::Ingress) => true,
             (None, Direction::Egress) => spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()),
         }
@@ -169,15 +180,15 @@ fn rules(policy: &NetworkPolicy, direction: Direction) -> Vec<Rule<'_>> {
     }
 }
 
-/// No list, or an empty one, is every port.
-fn allows_port(ports: Option<&Vec<NetworkPolicyPort>>, server: &End, port: Port) -> bool {
+/// Whether one of the ports in a rule matches. A missing or empty list matches every port.
+fn allows_port(ports: Option<&Vec<NetworkPolicyPort>>, destination: &Peer, port: Port) -> bool {
     match ports {
         None => true,
-        Some(ports) => ports.is_empty() || ports.iter().any(|one| is_port(one, server, port)),
+        Some(ports) => ports.is_empty() || ports.iter().any(|one| matches_port(one, destination, port)),
     }
 }
 
-fn is_port(rule: &NetworkPolicyPort, server: &End, port: Port) -> bool {
+fn matches_port(rule: &NetworkPolicyPort, destination: &Peer, port: Port) -> bool {
     if rule.protocol.as_deref().unwrap_or("TCP") != port.protocol {
         return false;
     }
@@ -188,10 +199,10 @@ fn is_port(rule: &NetworkPolicyPort, server: &End, port: Port) -> bool {
             Some(last) => (*first..=last).contains(&number),
             None => *first == number,
         },
-        // A name is that of a port of the pod that listens, in both directions.
-        Some(IntOrString::String(name)) => match server {
-            End::Address(_) => false,
-            End::Pod(pod) => pod.ports.iter().any(|declared| {
+        // In both directions, a name refers to a port of the destination pod.
+        Some(IntOrString::String(name)) => match destination {
+            Peer::Address(_) => false,
+            Peer::Pod(pod) => pod.ports.iter().any(|declared| {
                 declared.name.as_ref() == Some(name)
                     && declared.container_port == number
                     && declared.protocol.as_deref().unwrap_or("TCP") == port.protocol
@@ -200,7 +211,7 @@ fn is_port(rule: &NetworkPolicyPort, server: &End, port: Port) -> bool {
     }
 }
 
-/// A range that cannot be read takes in nothing; the API server refuses it.
+/// Whether a block contains an address. The API server rejects an invalid CIDR, so here it contains nothing.
 fn in_block(block: &IPBlock, address: IpAddr) -> bool {
     let contains = |range: &String| range.parse::<IpNet>().is_ok_and(|range| range.contains(&address));
     contains(&block.cidr) && !block.except.iter().flatten().any(contains)

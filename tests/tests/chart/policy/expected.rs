@@ -1,25 +1,25 @@
-//! The arrows of the design, written by hand: nothing here is taken from a rendering.
+//! The connections that the design allows, written by hand. Nothing here comes from a rendering.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 
-/// Pods that are not of the release: name, and namespace; the release's own where that is empty.
+/// Pods outside the release: name and namespace. An empty namespace is the namespace of the release.
 pub(super) const PODS: [(&str, &str); 7] = [
-    ("neighbour", ""),
-    ("stranger", "elsewhere"),
+    ("same-namespace", ""),
+    ("other-namespace", "elsewhere"),
     ("prometheus", "monitoring"),
-    ("ingress", "ingress"),
-    ("login", "login"),
-    ("shopper", "store"),
-    ("tracer", "tracing"),
+    ("ingress-controller", "ingress"),
+    ("login-proxy", "login"),
+    ("store-client", "store"),
+    ("external-jaeger", "tracing"),
 ];
 
-/// Others that are not of the release: an agent of another, and what is no pod of the cluster's users.
-const OTHERS: [&str; 4] = ["far-agent", "dns", "api-server", "outside"];
+/// Other peers outside the release: the agent of another release, the cluster's DNS pods, and two addresses.
+const OTHERS: [&str; 4] = ["external-agent", "dns", "api-server", "outside"];
 
-/// What the parts are told to do, in the default installation.
-pub(super) const TOLD: &str = "
+/// The connections that the environment and the arguments of pods configure, in the default installation.
+pub(super) const CONFIGURED: &str = "
     order-service > user-service:8080 inventory-service:8082
     user-service order-service inventory-service > agent:4317
     agent > gateway:4317
@@ -27,8 +27,11 @@ pub(super) const TOLD: &str = "
     test > order-service:8081 jaeger:16686
 ";
 
-/// By set of values: who may speak to whom. `anyone` is whoever is not ours; as a target, pods only. Where the values give
-/// no address of the API server, it may be anywhere.
+/// The allowed connections of each value set, as `source … > destination:port …`.
+///
+/// As a source, `anyone` is every peer outside the release. As a destination, it is every pod outside the release
+/// except the DNS pods. Unless the values set the address of the API server, the policies allow its ports at every
+/// destination.
 pub(super) const FLOWS: [(&str, &str); 6] = [
     (
         "default",
@@ -62,7 +65,7 @@ pub(super) const FLOWS: [(&str, &str); 6] = [
     (
         "own-service",
         "
-    ingress test > shop:8443
+    ingress-controller test > shop:8443
     shop > agent:4317 agent:4318
     agent > gateway:4317
     gateway > jaeger:4317
@@ -77,11 +80,11 @@ pub(super) const FLOWS: [(&str, &str); 6] = [
         "
     anyone > order-service:8081
     order-service > user-service:8080 inventory-service:8082
-    user-service order-service inventory-service shopper > agent:4317 agent:4318
+    user-service order-service inventory-service store-client > agent:4317 agent:4318
     agent > gateway:4317
     gateway > jaeger:4317 outside:4318
     test > order-service:8081 jaeger:16686
-    login > jaeger:16686
+    login-proxy > jaeger:16686
     user-service order-service > outside:5432
     jaeger > outside:9200
     user-service order-service inventory-service agent gateway jaeger test > dns:53 dns:53/UDP
@@ -93,9 +96,9 @@ pub(super) const FLOWS: [(&str, &str); 6] = [
     (
         "pipeline-only",
         "
-    shopper > agent:4317 agent:4318
+    store-client > agent:4317 agent:4318
     agent > gateway:4317
-    gateway > tracer:4317
+    gateway > external-jaeger:4317
     agent gateway > dns:53 dns:53/UDP
     agent > api-server:6443 outside:443 anyone:443
 ",
@@ -104,19 +107,19 @@ pub(super) const FLOWS: [(&str, &str); 6] = [
         "service-alone",
         "
     anyone > shop:8080
-    shop > far-agent:4317
+    shop > external-agent:4317
     shop > dns:53 dns:53/UDP
     shop > api-server:6443 outside:443 anyone:443
 ",
     ),
 ];
 
-/// Takes `a b > c:1 d:2` apart into one line for each pair.
+/// Expands `a b > c:1 d:2` to one flow for each pair, such as `a > c:1`.
 pub(super) fn parse(lines: &str) -> Result<BTreeSet<String>> {
     let mut flows = BTreeSet::new();
-    let pods = || PODS.iter().map(|(name, _)| *name).chain(["far-agent"]);
+    let pods = || PODS.iter().map(|(name, _)| *name).chain(["external-agent"]);
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (sources, targets) = line.split_once(" > ").with_context(|| format!("not an arrow: {line}"))?;
+        let (sources, targets) = line.split_once(" > ").with_context(|| format!("not a list of flows: {line}"))?;
         let sources = sources.split_whitespace().flat_map(|name| match name {
             "anyone" => PODS.iter().map(|(name, _)| *name).chain(OTHERS).collect(),
             name => vec![name],

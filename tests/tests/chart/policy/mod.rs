@@ -1,5 +1,5 @@
-//! The network policies let through the arrows of the design, and no others: decided from the rendered policies and the
-//! labels and ports of the rendered pods, for everyone who could speak to anyone.
+//! The network policies allow the connections of the design and no others. The tests evaluate the rendered policies
+//! with the labels and ports of the rendered pods, for each source and destination.
 
 pub(crate) mod evaluate;
 mod expected;
@@ -12,41 +12,44 @@ use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{ContainerPort, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
-use crate::case::{Rendering, Workload, named};
+use crate::ensure_none;
 use crate::references::container_port;
-use evaluate::{End, Labels, PodEnd, Policies, Port, Ranges};
+use crate::rendering::{Rendering, Workload};
+use crate::value_set::render_named;
+use evaluate::{IpBlocks, Labels, Peer, Pod, Policies, Port};
 
-/// What a test does.
+/// The function of a test.
 pub(crate) type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 
-/// A port that no pod here declares.
+/// A port that no pod declares.
 const UNDECLARED: Port = Port::tcp(9999);
 
-/// Everyone there is, with the ports at which they may be asked.
-struct World {
+/// The pods and addresses that can connect to each other, and the policies between them.
+struct Network {
     policies: Vec<NetworkPolicy>,
-    ends: Vec<(String, End, Vec<Port>)>,
+    /// Name, peer, and the ports to try. The workloads of the release come first.
+    peers: Vec<(String, Peer, Vec<Port>)>,
 }
 
-impl World {
+impl Network {
     fn of(rendering: &Rendering) -> Result<Self> {
         let mut policies = rendering.all::<NetworkPolicy>()?;
         for policy in &mut policies {
             policy.metadata.namespace.get_or_insert_with(|| rendering.namespace.clone());
         }
-        let mut ends: Vec<(String, End, Vec<Port>)> = Vec::new();
+        let mut peers: Vec<(String, Peer, Vec<Port>)> = Vec::new();
         for workload in rendering.workloads()? {
             let prefix = format!("{}-", rendering.release);
             let name = workload.name.strip_prefix(&prefix).unwrap_or(&workload.name).to_owned();
-            let end = pod(&rendering.namespace, labels(&workload), declared(&workload));
+            let peer = pod(&rendering.namespace, workload.labels(), declared(&workload));
             let mut ports: Vec<Port> = declared(&workload).iter().filter_map(port).collect();
             ports.push(UNDECLARED);
-            ends.push((name, end, ports));
+            peers.push((name, peer, ports));
         }
         let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let mut add =
-            |name: &str, end: End, ports: &[Port]| ends.push((name.to_owned(), end, ports.to_vec()));
-        // Those who are not ours.
+            |name: &str, peer: Peer, ports: &[Port]| peers.push((name.to_owned(), peer, ports.to_vec()));
+        // The peers outside the release.
         let ports = [Port::tcp(443), Port::tcp(4317), UNDECLARED];
         for (name, namespace) in expected::PODS {
             let namespace = if namespace.is_empty() { &rendering.namespace } else { namespace };
@@ -57,25 +60,25 @@ impl World {
             label("app.kubernetes.io/component", "agent"),
             label("app.kubernetes.io/part-of", "sightline"),
         ]);
-        add("far-agent", pod("observability", agent, Vec::new()), &ports);
+        add("external-agent", pod("observability", agent, Vec::new()), &ports);
         let dns = Labels::from([label("k8s-app", "kube-dns")]);
         add("dns", pod("kube-system", dns, Vec::new()), &[Port::udp(53), Port::tcp(53), UNDECLARED]);
-        let host = End::Address(IpAddr::from([172, 18, 0, 2]));
+        let host = Peer::Address(IpAddr::from([172, 18, 0, 2]));
         add("api-server", host, &[Port::tcp(6443), Port::tcp(10250)]);
-        let outside = End::Address(IpAddr::from([203, 0, 113, 7]));
+        let outside = Peer::Address(IpAddr::from([203, 0, 113, 7]));
         add("outside", outside, &[80, 443, 4317, 4318, 5432, 9200].map(Port::tcp));
-        Ok(Self { policies, ends })
+        Ok(Self { policies, peers })
     }
 
-    /// Everything that is let through where one of ours is at an end, as `from > to:port`.
-    fn flows(&self, ranges: Ranges, ours: &BTreeSet<String>) -> BTreeSet<String> {
-        let policies = Policies { policies: &self.policies, ranges };
+    /// Returns the allowed connections to or from the release, as `from > to:port`.
+    fn flows(&self, ip_blocks: IpBlocks, release: &BTreeSet<String>) -> BTreeSet<String> {
+        let policies = Policies { policies: &self.policies, ip_blocks };
         let mut flows = BTreeSet::new();
-        for (from, source, _) in &self.ends {
-            for (to, target, ports) in &self.ends {
-                let about_us = ours.contains(from) || ours.contains(to);
-                for port in ports.iter().filter(|_| about_us && from != to) {
-                    if policies.allow(source, target, *port) {
+        for (from, source, _) in &self.peers {
+            for (to, destination, ports) in &self.peers {
+                let of_release = release.contains(from) || release.contains(to);
+                for port in ports.iter().filter(|_| of_release && from != to) {
+                    if policies.allow(source, destination, *port) {
                         flows.insert(flow(from, to, *port));
                     }
                 }
@@ -84,19 +87,16 @@ impl World {
         flows
     }
 
-    fn ours(&self, rendering: &Rendering) -> Result<BTreeSet<String>> {
+    /// Returns the names of the release's workloads.
+    fn release(&self, rendering: &Rendering) -> Result<BTreeSet<String>> {
         let count = rendering.workloads()?.len();
-        Ok(self.ends.iter().take(count).map(|(name, ..)| name.clone()).collect())
+        Ok(self.peers.iter().take(count).map(|(name, ..)| name.clone()).collect())
     }
 }
 
 fn flow(from: &str, to: &str, port: Port) -> String {
     let protocol = if port.protocol == "TCP" { "" } else { "/UDP" };
     format!("{from} > {to}:{}{protocol}", port.number)
-}
-
-fn labels(workload: &Workload) -> Labels {
-    workload.metadata.labels.clone().unwrap_or_default()
 }
 
 fn declared(workload: &Workload) -> Vec<ContainerPort> {
@@ -108,9 +108,9 @@ fn port(declared: &ContainerPort) -> Option<Port> {
     Some(if declared.protocol.as_deref() == Some("UDP") { Port::udp(number) } else { Port::tcp(number) })
 }
 
-fn pod(namespace: &str, labels: Labels, ports: Vec<ContainerPort>) -> End {
+fn pod(namespace: &str, labels: Labels, ports: Vec<ContainerPort>) -> Peer {
     let name = ("kubernetes.io/metadata.name".to_owned(), namespace.to_owned());
-    End::Pod(PodEnd {
+    Peer::Pod(Pod {
         namespace: namespace.to_owned(),
         namespace_labels: Labels::from([name]),
         labels,
@@ -119,136 +119,137 @@ fn pod(namespace: &str, labels: Labels, ports: Vec<ContainerPort>) -> End {
     })
 }
 
-/// One test for each set of values that `expected.rs` has a list for.
+/// Returns one test for each value set in `expected.rs`.
 pub(crate) fn tests() -> Vec<(&'static str, Test)> {
     let mut tests: Vec<(&'static str, Test)> = Vec::new();
     for (name, flows) in expected::FLOWS {
-        tests.push((name, Box::new(move || only_these(name, flows))));
+        tests.push((name, Box::new(move || allows_only(name, flows))));
     }
     tests
 }
 
-fn only_these(name: &str, expected: &str) -> Result<()> {
-    let rendering = named(name)?;
-    let world = World::of(&rendering)?;
-    let ours = world.ours(&rendering)?;
+fn allows_only(name: &str, expected: &str) -> Result<()> {
+    let rendering = render_named(name)?;
+    let network = Network::of(&rendering)?;
+    let release = network.release(&rendering)?;
     let expected = expected::parse(expected)?;
-    for ranges in [Ranges::OutsideOnly, Ranges::CoverPods] {
-        let allowed = world.flows(ranges, &ours);
-        let more: Vec<&String> = allowed.difference(&expected).collect();
-        let fewer: Vec<&String> = expected.difference(&allowed).collect();
+    for ip_blocks in [IpBlocks::IgnorePods, IpBlocks::MatchPods] {
+        let allowed = network.flows(ip_blocks, &release);
+        let unexpected: Vec<&String> = allowed.difference(&expected).collect();
+        let denied: Vec<&String> = expected.difference(&allowed).collect();
         ensure!(
-            more.is_empty() && fewer.is_empty(),
-            "on a network where ranges of addresses {ranges:?}\nallowed, and no arrow of the design: {more:#?}\n\
-             an arrow of the design, and refused: {fewer:#?}"
+            unexpected.is_empty() && denied.is_empty(),
+            "on a network with IpBlocks::{ip_blocks:?}\nallowed, but not expected: {unexpected:#?}\n\
+             expected, but denied: {denied:#?}"
         );
     }
     Ok(())
 }
 
-/// Every pod that has policies on it has them in both directions.
-pub(crate) fn every_pod_is_closed(rendering: &Rendering) -> Result<()> {
+/// If a rendering has policies, they isolate each pod in both directions.
+pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
     let policies = rendering.all::<NetworkPolicy>()?;
     if policies.is_empty() {
         return Ok(());
     }
-    let world = World::of(rendering)?;
-    let nowhere = End::Address(IpAddr::from([203, 0, 113, 7]));
-    let mut wrong = Vec::new();
-    for (name, end, _) in world.ends.iter().take(rendering.workloads()?.len()) {
-        let policies = Policies { policies: &world.policies, ranges: Ranges::CoverPods };
-        if policies.allow(&nowhere, end, UNDECLARED) {
-            wrong.push(format!("{name} lets in what asks a port it does not have"));
+    let network = Network::of(rendering)?;
+    let outside = Peer::Address(IpAddr::from([203, 0, 113, 7]));
+    let mut problems = Vec::new();
+    for (name, peer, _) in network.peers.iter().take(rendering.workloads()?.len()) {
+        let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::MatchPods };
+        if policies.allow(&outside, peer, UNDECLARED) {
+            problems.push(format!("{name} accepts connections from outside to a port that it does not declare"));
         }
-        if policies.allow(end, &nowhere, UNDECLARED) {
-            wrong.push(format!("{name} may speak to everyone outside"));
+        if policies.allow(peer, &outside, UNDECLARED) {
+            problems.push(format!("{name} can connect to every port outside"));
         }
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
-/// Between two of ours, both ends say the same: what one alone holds back, a mistake at the other would let through. Only
-/// who is open to everyone lets in more than is sent.
-pub(crate) fn both_ends_agree(rendering: &Rendering) -> Result<()> {
-    let world = World::of(rendering)?;
-    let policies = Policies { policies: &world.policies, ranges: Ranges::CoverPods };
-    let nobody = End::Address(IpAddr::from([203, 0, 113, 7]));
-    let ours = &world.ends[..rendering.workloads()?.len()];
-    let mut wrong = Vec::new();
-    for (from, source, _) in ours {
-        for (to, target, ports) in ours.iter().filter(|(to, ..)| to != from) {
+/// Between two pods of the release, both sides allow a connection or both deny it. If only one side denied it, a
+/// mistake there would open it. The exception is a port that is open to everyone: not every pod has egress to it.
+pub(crate) fn egress_and_ingress_agree(rendering: &Rendering) -> Result<()> {
+    let network = Network::of(rendering)?;
+    let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::MatchPods };
+    let outside = Peer::Address(IpAddr::from([203, 0, 113, 7]));
+    let release = &network.peers[..rendering.workloads()?.len()];
+    let mut problems = Vec::new();
+    for (from, source, _) in release {
+        for (to, destination, ports) in release.iter().filter(|(to, ..)| to != from) {
             for port in ports {
-                let (out, into) =
-                    (policies.let_out(source, target, *port), policies.let_in(source, target, *port));
-                if out && !into {
-                    wrong.push(format!("{}: the one lets it out, the other not in", flow(from, to, *port)));
+                let egress = policies.allow_egress(source, destination, *port);
+                let ingress = policies.allow_ingress(source, destination, *port);
+                if egress && !ingress {
+                    problems.push(format!("{}: egress is allowed, ingress is denied", flow(from, to, *port)));
                 }
-                if into && !out && !policies.let_in(&nobody, target, *port) {
-                    wrong.push(format!("{}: the one lets it in, the other not out", flow(from, to, *port)));
+                if ingress && !egress && !policies.allow_ingress(&outside, destination, *port) {
+                    problems.push(format!("{}: ingress is allowed, egress is denied", flow(from, to, *port)));
                 }
             }
         }
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    ensure_none(&problems)
 }
 
-/// Whom a pod is told to speak to, it can: the name is that of a Service, the port one of its ports, and policies on both
-/// sides let it through.
-pub(crate) fn what_is_configured_is_allowed(rendering: &Rendering) -> Result<()> {
-    let mut wrong = Vec::new();
-    let mut arrows = BTreeSet::new();
-    let world = World::of(rendering)?;
+/// A pod can connect to each address in its environment and arguments: the host is a Service, the port is one of its
+/// ports, and the policies on both sides allow the connection.
+pub(crate) fn configured_addresses_are_allowed(rendering: &Rendering) -> Result<()> {
+    let mut problems = Vec::new();
+    let mut flows = BTreeSet::new();
+    let network = Network::of(rendering)?;
     let workloads = rendering.workloads()?;
     let services = rendering.all::<Service>()?;
     for (index, workload) in workloads.iter().enumerate() {
         for (host, number) in addresses(workload) {
             let (name, rest) = host.split_once('.').unwrap_or((host.as_str(), ""));
             let namespace = rest.split('.').next().unwrap_or_default();
-            let elsewhere = !namespace.is_empty() && namespace != rendering.namespace;
-            let of_ours = |service: &&Service| service.metadata.name.as_deref() == Some(name);
-            if elsewhere
-                || rendering.given.contains(&format!("Service/{name}"))
+            let is_in_other_namespace = !namespace.is_empty() && namespace != rendering.namespace;
+            if is_in_other_namespace
+                || rendering.existing.contains(&format!("Service/{name}"))
                 || name.parse::<IpAddr>().is_ok()
             {
                 continue;
             }
-            let Some(service) = services.iter().find(of_ours) else {
-                wrong.push(format!("{workload} is told {host}:{number}, and there is no Service {name}"));
+            let has_name = |service: &&Service| service.metadata.name.as_deref() == Some(name);
+            let Some(service) = services.iter().find(has_name) else {
+                problems.push(format!("{workload} uses {host}:{number}, but there is no Service {name}"));
                 continue;
             };
             let spec = service.spec.clone().unwrap_or_default();
-            let asked = spec.ports.iter().flatten().find(|port| port.port == i32::from(number)).cloned();
+            let port = spec.ports.iter().flatten().find(|port| port.port == i32::from(number)).cloned();
             let target = workloads.iter().enumerate().find(|(_, other)| {
-                let labels = labels(other);
+                let labels = other.labels();
                 spec.selector.iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
             });
-            let reached = asked
+            let reached = port
                 .zip(target)
                 .and_then(|(port, (index, target))| Some((index, container_port(&port, target)?)));
             let Some((to, number)) = reached else {
-                wrong
-                    .push(format!("{workload} is told {host}:{number}, and Service {name} has no such port"));
+                problems.push(format!(
+                    "{workload} uses {host}:{number}, but this port of Service {name} leads to no pod"
+                ));
                 continue;
             };
-            let [(from, source, _), (to, target, _)] = [&world.ends[index], &world.ends[to]];
-            let policies = Policies { policies: &world.policies, ranges: Ranges::OutsideOnly };
-            if !policies.allow(source, target, Port::tcp(number)) {
-                wrong.push(format!("{from} is told {host}:{number}, and policies refuse it at {to}"));
+            let [(from, source, _), (to, destination, _)] = [&network.peers[index], &network.peers[to]];
+            let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::IgnorePods };
+            if !policies.allow(source, destination, Port::tcp(number)) {
+                problems.push(format!(
+                    "{from} uses {host}, but the policies deny the connection to port {number} of {to}"
+                ));
             }
-            arrows.insert(flow(from, to, Port::tcp(number)));
+            flows.insert(flow(from, to, Port::tcp(number)));
         }
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    ensure_none(&problems)?;
     if rendering.name == "default" {
-        let expected = expected::parse(expected::TOLD)?;
-        ensure!(arrows == expected, "pods are told to speak along {arrows:#?}, not {expected:#?}");
+        let expected = expected::parse(expected::CONFIGURED)?;
+        ensure!(flows == expected, "the configured connections are {flows:#?}, not {expected:#?}");
     }
     Ok(())
 }
 
-/// Each host:port in the environment and the arguments of a pod.
+/// Returns each host and port in the environment and the arguments of a pod.
 fn addresses(workload: &Workload) -> Vec<(String, u16)> {
     let mut addresses = Vec::new();
     for container in workload.containers() {

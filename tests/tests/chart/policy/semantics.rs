@@ -1,4 +1,4 @@
-//! That the evaluation of policies means what Kubernetes means by them, rule by rule.
+//! Tests of the evaluator: one for each rule of the `NetworkPolicy` API.
 
 use std::net::IpAddr;
 
@@ -8,67 +8,71 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde::Deserialize as _;
 
 use super::Test;
-use super::evaluate::{End, Labels, PodEnd, Policies, Port, Ranges};
+use super::evaluate::{IpBlocks, Labels, Peer, Pod, Policies, Port};
 
-/// The world these speak of: pods `a` and `b` in namespace `home`, `a` and `c` in `away`, one address outside.
-/// Each pod has a port `http` (8080) and a port `dns` (53, UDP); that of `b` is 8081.
-struct Expected {
-    what: &'static str,
+/// A rule of the API, with connections that its policies allow and deny.
+///
+/// The peers are the pods `a` and `b` in the namespace `home`, the pods `a` and `c` in the namespace `away`, and the
+/// addresses `outside` and `excepted`. Each pod has the ports `http` (8080, in `b` 8081) and `dns` (53, UDP).
+struct Rule {
+    /// The rule in words: the name of the test.
+    name: &'static str,
+    /// YAML documents.
     policies: &'static str,
-    /// `from > to:port`, each allowed.
+    /// Allowed connections, as `from > to:port`.
     allowed: &'static [&'static str],
-    /// `from > to:port`, each refused.
-    refused: &'static [&'static str],
+    /// Denied connections, as `from > to:port`.
+    denied: &'static [&'static str],
 }
 
-const TABLE: &[Expected] = &[
-    Expected {
-        what: "without a policy everything is allowed",
+const RULES: &[Rule] = &[
+    Rule {
+        name: "without a policy everything is allowed",
         policies: "",
         allowed: &["home/a > home/b:8081", "away/a > home/a:9", "outside > home/a:80", "home/a > outside:443"],
-        refused: &[],
+        denied: &[],
     },
-    Expected {
-        what: "an empty selector takes every pod of its namespace, and no rule lets nothing in",
+    Rule {
+        name: "an empty pod selector selects all pods of the namespace and no rule denies everything",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Ingress]}}",
         allowed: &["home/a > away/a:80", "home/a > outside:443", "home/a > away/c:8080"],
-        refused: &["home/a > home/b:8081", "away/a > home/b:8081", "outside > home/a:80"],
+        denied: &["home/a > home/b:8081", "away/a > home/b:8081", "outside > home/a:80"],
     },
-    Expected {
-        what: "a policy is about its own namespace",
+    Rule {
+        name: "a policy selects pods of its own namespace only",
         policies: "{metadata: {namespace: away}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Ingress]}}",
         allowed: &["away/a > home/a:80", "home/a > away/c:80"],
-        refused: &["home/a > away/a:80", "away/c > away/a:80"],
+        denied: &["home/a > away/a:80", "away/c > away/a:80"],
     },
-    Expected {
-        what: "without policyTypes it is about what comes in",
+    Rule {
+        name: "policyTypes defaults to Ingress",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}}}",
         allowed: &["home/a > outside:443"],
-        refused: &["outside > home/a:80"],
+        denied: &["outside > home/a:80"],
     },
-    Expected {
-        what: "without policyTypes, a rule for what goes out makes it about that too",
+    Rule {
+        name: "policyTypes defaults to Ingress and Egress if there is an egress rule",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, egress: [{ports: [{port: 443}]}]}}",
         allowed: &["home/a > outside:443"],
-        refused: &["home/a > outside:80", "outside > home/a:80"],
+        denied: &["home/a > outside:80", "outside > home/a:80"],
     },
-    Expected {
-        what: "policyTypes Egress alone leaves what comes in free, and closes what goes out",
+    Rule {
+        name: "policyTypes Egress isolates for egress and not for ingress",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Egress]}}",
         allowed: &["away/a > home/a:80", "home/b > away/a:80"],
-        refused: &["home/a > home/b:8081", "home/a > outside:443"],
+        denied: &["home/a > home/b:8081", "home/a > outside:443"],
     },
-    Expected {
-        what: "both ends have their say",
+    Rule {
+        name: "the policies of both sides must allow a connection",
         policies: "
 {metadata: {namespace: home}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Egress], egress: [{}]}}
 ---
 {metadata: {namespace: home}, spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Ingress]}}",
         allowed: &["home/a > away/a:80"],
-        refused: &["home/a > home/b:8081"],
+        denied: &["home/a > home/b:8081"],
     },
-    Expected {
-        what: "policies on one pod add up",
+    Rule {
+        name: "policies on the same pod add up",
         policies: "
 {metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Ingress]}}
 ---
@@ -76,136 +80,136 @@ const TABLE: &[Expected] = &[
 ---
 {metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{ports: [{port: 81}]}]}}",
         allowed: &["away/a > home/a:80", "away/a > home/a:81"],
-        refused: &["away/a > home/a:82"],
+        denied: &["away/a > home/a:82"],
     },
-    Expected {
-        what: "an empty rule, and empty lists in it, allow everything",
+    Rule {
+        name: "an empty rule and empty lists in a rule allow everything",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{from: [], ports: []}]}}",
         allowed: &["away/a > home/a:80", "outside > home/a:1"],
-        refused: &[],
+        denied: &[],
     },
-    Expected {
-        what: "a selector of pods alone is about the policy's namespace",
+    Rule {
+        name: "a pod selector alone matches pods in the namespace of the policy",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, \
                    ingress: [{from: [{podSelector: {matchLabels: {app: a}}}]}]}}",
         allowed: &["home/a > home/b:8081"],
-        refused: &["away/a > home/b:8081", "home/b > home/a:80", "outside > home/a:80"],
+        denied: &["away/a > home/b:8081", "home/b > home/a:80", "outside > home/a:80"],
     },
-    Expected {
-        what: "a selector of namespaces alone is about all their pods",
+    Rule {
+        name: "a namespace selector alone matches all pods of the namespaces",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, \
                    ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: away}}}]}]}}",
         allowed: &["away/a > home/b:8081", "away/c > home/a:80"],
-        refused: &["home/a > home/b:8081", "outside > home/a:80"],
+        denied: &["home/a > home/b:8081", "outside > home/a:80"],
     },
-    Expected {
-        what: "an empty selector of namespaces is all namespaces, and no address",
+    Rule {
+        name: "an empty namespace selector matches all namespaces and no address",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{from: [{namespaceSelector: {}}]}]}}",
         allowed: &["away/a > home/b:8081", "home/a > home/b:8081"],
-        refused: &["outside > home/a:80"],
+        denied: &["outside > home/a:80"],
     },
-    Expected {
-        what: "both selectors in one peer must hold",
+    Rule {
+        name: "both selectors in a peer must match",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{from: [\
                    {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: away}}, \
                     podSelector: {matchLabels: {app: a}}}]}]}}",
         allowed: &["away/a > home/b:8081"],
-        refused: &["away/c > home/b:8081", "home/a > home/b:8081"],
+        denied: &["away/c > home/b:8081", "home/a > home/b:8081"],
     },
-    Expected {
-        what: "of two peers either will do",
+    Rule {
+        name: "one of several peers must match",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{from: [\
                    {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: away}}}, \
                    {podSelector: {matchLabels: {app: a}}}]}]}}",
         allowed: &["away/c > home/b:8081", "home/a > home/b:8081"],
-        refused: &["home/b > home/a:80"],
+        denied: &["home/b > home/a:80"],
     },
-    Expected {
-        what: "peers and ports of one rule must both hold, of two rules either",
+    Rule {
+        name: "a peer and a port of the same rule must match",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [\
                    {from: [{podSelector: {matchLabels: {app: a}}}], ports: [{port: 80}]}, {ports: [{port: 81}]}]}}",
         allowed: &["home/a > home/b:80", "away/c > home/b:81"],
-        refused: &["home/a > home/b:82", "away/c > home/b:80"],
+        denied: &["home/a > home/b:82", "away/c > home/b:80"],
     },
-    Expected {
-        what: "expressions select as matchLabels do",
+    Rule {
+        name: "matchExpressions select pods",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {matchExpressions: [{key: app, operator: NotIn, \
                    values: [b]}, {key: app, operator: Exists}]}, ingress: [{from: [{podSelector: {matchExpressions: \
                    [{key: app, operator: In, values: [b, c]}, {key: gone, operator: DoesNotExist}]}}]}]}}",
         allowed: &["home/b > home/a:80", "away/a > home/b:8081"],
-        refused: &["home/a > home/a:80", "away/c > home/a:80"],
+        denied: &["home/a > home/a:80", "away/c > home/a:80"],
     },
-    Expected {
-        what: "a port without a protocol is TCP, and one without a number is every number",
+    Rule {
+        name: "the default protocol is TCP and the default port is every port",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{ports: [{port: 53}, {protocol: UDP}]}]}}",
         allowed: &["away/a > home/a:53", "away/a > home/a:53/UDP", "away/a > home/a:99/UDP"],
-        refused: &["away/a > home/a:99"],
+        denied: &["away/a > home/a:99"],
     },
-    Expected {
-        what: "a range of ports takes in both its ends",
+    Rule {
+        name: "a port range includes both its ends",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{ports: [{port: 80, endPort: 90}]}]}}",
         allowed: &["away/a > home/a:80", "away/a > home/a:85", "away/a > home/a:90"],
-        refused: &["away/a > home/a:79", "away/a > home/a:91", "away/a > home/a:85/UDP"],
+        denied: &["away/a > home/a:79", "away/a > home/a:91", "away/a > home/a:85/UDP"],
     },
-    Expected {
-        what: "a name is that of the listening pod's port, for what comes in",
+    Rule {
+        name: "for ingress a port name refers to a port of the destination pod",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{ports: [{port: http}]}]}}",
         allowed: &["away/a > home/a:8080", "away/a > home/b:8081"],
-        refused: &["away/a > home/a:8081", "away/a > home/b:8080", "away/a > home/a:8080/UDP"],
+        denied: &["away/a > home/a:8081", "away/a > home/b:8080", "away/a > home/a:8080/UDP"],
     },
-    Expected {
-        what: "and for what goes out; an address has no names",
+    Rule {
+        name: "for egress a port name refers to a port of the destination pod and matches no address",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Egress], \
                    egress: [{ports: [{port: http}, {port: dns, protocol: UDP}]}]}}",
         allowed: &["home/a > home/b:8081", "home/b > away/a:8080", "home/a > away/c:53/UDP"],
-        refused: &["home/a > home/b:8080", "home/a > outside:8080"],
+        denied: &["home/a > home/b:8080", "home/a > outside:8080"],
     },
-    Expected {
-        what: "a range of addresses, with its exceptions",
+    Rule {
+        name: "an ipBlock matches its addresses without the exceptions",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Egress], \
                    egress: [{to: [{ipBlock: {cidr: 203.0.0.0/8, except: [203.0.114.0/24]}}]}]}}",
         allowed: &["home/a > outside:443"],
-        refused: &["home/a > excepted:443", "home/a > home/b:8081"],
+        denied: &["home/a > excepted:443", "home/a > home/b:8081"],
     },
 ];
 
-/// One test for each row, and those that only speak of addresses of pods.
+/// Returns one test for each rule, and one for an `ipBlock` with the addresses of pods.
 pub(crate) fn tests() -> Vec<(&'static str, Test)> {
     let mut tests: Vec<(&'static str, Test)> = Vec::new();
-    for row in TABLE {
-        tests.push((row.what, Box::new(|| check(row))));
+    for rule in RULES {
+        tests.push((rule.name, Box::new(|| check(rule))));
     }
-    tests.push((
-        "whether a range of addresses takes in pods is the network's choice",
-        Box::new(pods_in_ranges),
-    ));
+    tests.push(("whether an ipBlock matches pods depends on the network", Box::new(ip_blocks_and_pods)));
     tests
 }
 
-fn check(row: &Expected) -> Result<()> {
-    let policies = policies(row.policies)?;
-    for ranges in [Ranges::OutsideOnly, Ranges::CoverPods] {
-        let policies = Policies { policies: &policies, ranges };
-        for (flows, expected) in [(row.allowed, true), (row.refused, false)] {
+fn check(rule: &Rule) -> Result<()> {
+    let policies = policies(rule.policies)?;
+    for ip_blocks in [IpBlocks::IgnorePods, IpBlocks::MatchPods] {
+        let policies = Policies { policies: &policies, ip_blocks };
+        for (flows, expected) in [(rule.allowed, true), (rule.denied, false)] {
             for flow in flows {
                 let (from, to, port) = parse(flow).with_context(|| format!("not a flow: {flow}"))?;
                 let allowed = policies.allow(&from, &to, port);
-                ensure!(allowed == expected, "{flow}: allowed is {allowed}, expected {expected}; {ranges:?}");
+                ensure!(
+                    allowed == expected,
+                    "{flow}: allowed is {allowed}, expected {expected}, with IpBlocks::{ip_blocks:?}"
+                );
             }
         }
     }
     Ok(())
 }
 
-fn pods_in_ranges() -> Result<()> {
+fn ip_blocks_and_pods() -> Result<()> {
     let policies = policies(
         "{metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Egress], \
          egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}}",
     )?;
     let (from, to, port) = parse("home/a > away/c:8080").context("not a flow")?;
-    let allow = |ranges| Policies { policies: &policies, ranges }.allow(&from, &to, port);
-    ensure!(allow(Ranges::CoverPods), "0.0.0.0/0 does not take in a pod's address");
-    ensure!(!allow(Ranges::OutsideOnly), "0.0.0.0/0 takes in a pod's address");
+    let allow = |ip_blocks| Policies { policies: &policies, ip_blocks }.allow(&from, &to, port);
+    ensure!(allow(IpBlocks::MatchPods), "with MatchPods, 0.0.0.0/0 does not match a pod");
+    ensure!(!allow(IpBlocks::IgnorePods), "with IgnorePods, 0.0.0.0/0 matches a pod");
     Ok(())
 }
 
@@ -215,22 +219,22 @@ fn policies(yaml: &str) -> Result<Vec<NetworkPolicy>> {
     Ok(policies.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-/// `from > to:port`, or `to:port/UDP`.
-fn parse(flow: &str) -> Option<(End, End, Port)> {
+/// Parses `from > to:port` or `from > to:port/UDP`.
+fn parse(flow: &str) -> Option<(Peer, Peer, Port)> {
     let (from, to) = flow.split_once(" > ")?;
     let (to, port) = to.split_once(':')?;
     let port = match port.split_once('/') {
         Some((number, _)) => Port::udp(number.parse().ok()?),
         None => Port::tcp(port.parse().ok()?),
     };
-    Some((end(from)?, end(to)?, port))
+    Some((peer(from)?, peer(to)?, port))
 }
 
-fn end(name: &str) -> Option<End> {
-    let outside = |last| Some(End::Address(IpAddr::from([203, 0, last, 7])));
+fn peer(name: &str) -> Option<Peer> {
+    let address = |last| Some(Peer::Address(IpAddr::from([203, 0, last, 7])));
     match name {
-        "outside" => return outside(113),
-        "excepted" => return outside(114),
+        "outside" => return address(113),
+        "excepted" => return address(114),
         _ => {}
     }
     let (namespace, app) = name.split_once('/')?;
@@ -242,7 +246,7 @@ fn end(name: &str) -> Option<End> {
         ..ContainerPort::default()
     };
     let http = if app == "b" { 8081 } else { 8080 };
-    Some(End::Pod(PodEnd {
+    Some(Peer::Pod(Pod {
         namespace: namespace.to_owned(),
         namespace_labels: label("kubernetes.io/metadata.name", namespace),
         labels: label("app", app),

@@ -1,0 +1,173 @@
+//! The rendering of each value set is committed, so a review shows what a change of the chart changes.
+//!
+//! A committed rendering is written from the parsed manifests, without the comments and the spacing of the templates.
+//! Placeholders replace values that differ at each rendering (certificates, some annotations) and the text of the files
+//! in `collector-config/`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::Value;
+use similar::TextDiff;
+
+use crate::helm::{self, Manifest};
+use crate::rendering::{Rendering, decode};
+use crate::value_set::{self, ValueSet};
+
+/// The value set that sets nothing.
+const DEFAULT: &str = "default";
+
+/// Prefixes of the annotations that differ at each rendering, or with each change of a pipeline file.
+const CHANGING_ANNOTATIONS: [&str; 3] = ["checksum/", "sightline/issued", "sightline/authority"];
+
+/// The environment variable that, set to 1, makes the tests write the current renderings and READMEs.
+pub(crate) const UPDATE: &str = "UPDATE_RENDERED";
+
+pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
+    let path = path(&set.name);
+    let rendered = snapshot(&*set.rendering()?)?;
+    if env::var_os(UPDATE).is_some_and(|value| value == "1") {
+        fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        return fs::write(&path, rendered).with_context(|| format!("{} cannot be written", path.display()));
+    }
+    let hint = format!("run `make chart {UPDATE}=1` to update it, and read the difference before you commit it");
+    let committed =
+        fs::read_to_string(&path).with_context(|| format!("{} cannot be read: {hint}", path.display()))?;
+    if committed == rendered {
+        return Ok(());
+    }
+    bail!(
+        "the rendering differs from the committed one: {hint}\n{}",
+        difference(&path.display().to_string(), &committed, &rendered)
+    )
+}
+
+/// Each committed rendering belongs to a value set. One that does not is left over from a deleted value set.
+pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
+    let directory = value_set::directory().join("rendered");
+    for entry in
+        fs::read_dir(&directory).with_context(|| format!("{} cannot be read", directory.display()))?
+    {
+        let path = entry?.path();
+        let known = names.iter().any(|name| path == self::path(name));
+        ensure!(known, "{} belongs to no value set: delete it", path.display());
+    }
+    Ok(())
+}
+
+/// The archive that `helm package` makes renders to the same manifests. It contains the targets of the chart's links.
+pub(crate) fn package_renders_the_same(set: &ValueSet) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let chart = set.chart();
+    let destination = directory.path().as_os_str();
+    helm::run(["package".as_ref(), chart.as_os_str(), "--destination".as_ref(), destination])?;
+    let archive = fs::read_dir(directory.path())?.next().context("helm package wrote no archive")??.path();
+    let (unpacked, packed) = (snapshot(&*set.rendering()?)?, snapshot(&set.render(&archive)?)?);
+    ensure!(
+        unpacked == packed,
+        "the archive renders to other manifests\n{}",
+        difference(&set.name, &unpacked, &packed)
+    );
+    Ok(())
+}
+
+fn path(name: &str) -> PathBuf {
+    value_set::directory().join("rendered").join(format!("{name}.yaml"))
+}
+
+fn difference(name: &str, old: &str, new: &str) -> String {
+    TextDiff::from_lines(old, new).unified_diff().context_radius(3).header(name, "rendered now").to_string()
+}
+
+/// The manifests of the default value set, each as text.
+static DEFAULT_MANIFESTS: OnceLock<BTreeSet<String>> = OnceLock::new();
+
+/// Returns the text to commit. A manifest that equals one of the default value set is replaced by its name.
+fn snapshot(rendering: &Rendering) -> Result<String> {
+    let manifests = manifest_texts(rendering)?;
+    let defaults = if let Some(defaults) = DEFAULT_MANIFESTS.get() {
+        defaults
+    } else {
+        let rendering = value_set::render_named(DEFAULT)?;
+        let defaults = manifest_texts(&rendering)?.into_iter().map(|(_, text)| text).collect();
+        DEFAULT_MANIFESTS.get_or_init(|| defaults)
+    };
+    let mut snapshot =
+        format!("# The rendering of {}-values.yaml. Written by `make chart {UPDATE}=1`.\n", rendering.name);
+    for (manifest, text) in manifests {
+        if rendering.name != DEFAULT && defaults.contains(&text) {
+            let _ = writeln!(snapshot, "---\n# {} {}: as in {DEFAULT}.yaml", manifest.kind(), manifest.name());
+        } else {
+            snapshot.push_str(&text);
+        }
+    }
+    Ok(snapshot)
+}
+
+fn manifest_texts(rendering: &Rendering) -> Result<Vec<(&Manifest, String)>> {
+    let files = CollectorConfig::read()?;
+    let mut texts = Vec::new();
+    for manifest in &rendering.manifests {
+        let mut value = manifest.value.clone();
+        if manifest.kind() == "Secret" {
+            let secret: Secret = decode(manifest)?;
+            for (key, data) in secret.data.iter().flatten() {
+                if data.0.starts_with(b"-----BEGIN") {
+                    value["data"][key] = Value::from(format!("<{key}>"));
+                }
+            }
+        }
+        insert_placeholders(&mut value, &files);
+        let yaml = serde_yaml::to_string(&value)?;
+        texts.push((manifest, format!("---\n# Source: {}\n{yaml}", manifest.source)));
+    }
+    Ok(texts)
+}
+
+/// Replaces changing annotations and the text of files in `collector-config/` with placeholders.
+fn insert_placeholders(value: &mut Value, files: &CollectorConfig) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                if CHANGING_ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix)) {
+                    *value = Value::from(format!("<{key}>"));
+                } else {
+                    insert_placeholders(value, files);
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| insert_placeholders(value, files)),
+        Value::String(text) => {
+            if let Some(name) = files.name_of(text) {
+                *text = format!("<collector-config/{name}>");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The names and the texts of the files in `collector-config/`.
+pub(crate) struct CollectorConfig(Vec<(String, String)>);
+
+impl CollectorConfig {
+    pub(crate) fn read() -> Result<Self> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(helm::repository().join("collector-config"))? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.push((name, fs::read_to_string(&path)?));
+        }
+        Ok(Self(files))
+    }
+
+    /// Returns the name of the file with this text. White space at the end is ignored, because templates change it.
+    pub(crate) fn name_of(&self, text: &str) -> Option<&str> {
+        let same = |(_, content): &&(String, String)| content.trim_end() == text.trim_end();
+        self.0.iter().find(same).map(|(name, _)| name.as_str())
+    }
+}

@@ -1,0 +1,129 @@
+//! The value sets in `helm/sightline/ci/`, and how each is installed.
+//!
+//! Comments at the top of a value set say what a values file cannot, each on its own line:
+//!
+//! ```yaml
+//! # release: shop                      the name of the release; default: `sightline`
+//! # namespace: observability           the namespace of the release; default: `default`
+//! # api: monitoring.coreos.com/v1/ServiceMonitor    an API that the cluster has in addition to those of Kubernetes
+//! # existing: Secret/user-service-tls  an object that exists before the installation
+//! # chart: charts/service              the subchart to install; default: the whole chart
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+use crate::helm::{self, Install};
+use crate::rendering::Rendering;
+
+/// A value set that the chart has to accept.
+#[derive(Debug)]
+pub(crate) struct ValueSet {
+    /// The file name without `-values.yaml`.
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+    /// The path of the subchart below the chart's directory, empty for the whole chart.
+    subchart: String,
+    release: String,
+    namespace: String,
+    apis: Vec<String>,
+    existing: Vec<String>,
+    rendering: OnceLock<Result<Arc<Rendering>, String>>,
+}
+
+/// Returns all value sets, sorted by name.
+pub(crate) fn all() -> Result<Vec<Arc<ValueSet>>> {
+    let directory = directory();
+    let entries =
+        fs::read_dir(&directory).with_context(|| format!("{} cannot be read", directory.display()))?;
+    let mut sets = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        let name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_suffix("-values.yaml"));
+        if let Some(name) = name {
+            sets.push(Arc::new(ValueSet::read(name.to_owned(), file.clone())?));
+        }
+    }
+    ensure!(!sets.is_empty(), "there is no *-values.yaml in {}", directory.display());
+    sets.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(sets)
+}
+
+/// Renders the value set with this name.
+pub(crate) fn render_named(name: &str) -> Result<Arc<Rendering>> {
+    ValueSet::read(name.to_owned(), directory().join(format!("{name}-values.yaml")))?.rendering()
+}
+
+/// The directory of the value sets and of their committed renderings.
+pub(crate) fn directory() -> PathBuf {
+    helm::repository().join("helm/sightline/ci")
+}
+
+impl ValueSet {
+    fn read(name: String, file: PathBuf) -> Result<Self> {
+        let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let mut set = Self {
+            name,
+            file,
+            subchart: String::new(),
+            release: "sightline".to_owned(),
+            namespace: "default".to_owned(),
+            apis: Vec::new(),
+            existing: Vec::new(),
+            rendering: OnceLock::new(),
+        };
+        for line in text.lines().map_while(|line| line.strip_prefix('#')) {
+            let Some((key, value)) = line.trim().split_once(": ") else { continue };
+            let value = value.trim().to_owned();
+            match key {
+                "release" => set.release = value,
+                "namespace" => set.namespace = value,
+                "api" => set.apis.push(value),
+                "existing" => set.existing.push(value),
+                "chart" => set.subchart = value,
+                _ => {}
+            }
+        }
+        Ok(set)
+    }
+
+    /// The directory of the chart or subchart to install.
+    pub(crate) fn chart(&self) -> PathBuf {
+        helm::chart().join(&self.subchart)
+    }
+
+    /// Whether the whole chart is installed, not a subchart.
+    pub(crate) fn is_whole_chart(&self) -> bool {
+        self.subchart.is_empty()
+    }
+
+    /// The installation to render.
+    pub(crate) fn install(&self) -> Install<'_> {
+        Install { release: &self.release, namespace: &self.namespace, values: &self.file, apis: &self.apis }
+    }
+
+    /// Returns the rendering. Only the first call renders; later calls return the same rendering or error.
+    pub(crate) fn rendering(&self) -> Result<Arc<Rendering>> {
+        let rendered = self
+            .rendering
+            .get_or_init(|| self.render(&self.chart()).map(Arc::new).map_err(|error| format!("{error:#}")));
+        rendered.clone().map_err(|error| anyhow!(error))
+    }
+
+    /// Renders `chart`, a directory or an archive, with these values.
+    pub(crate) fn render(&self, chart: &Path) -> Result<Rendering> {
+        Ok(Rendering {
+            name: self.name.clone(),
+            release: self.release.clone(),
+            namespace: self.namespace.clone(),
+            manifests: helm::template(chart, self.install())?,
+            existing: self.existing.clone(),
+        })
+    }
+}
