@@ -5,6 +5,7 @@
 //! ([`poll`]).
 
 pub mod caller;
+pub mod documents;
 pub mod log_records;
 pub mod memory;
 pub mod mtls;

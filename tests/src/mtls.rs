@@ -81,5 +81,5 @@ pub async fn check_mutual_tls(
 pub fn untrusted_certificate(dir: &Path) -> Result<TlsFiles> {
     let identities = vec!["user-service".to_owned()];
     certs::ensure(&certs::Request { identities, ..certs::Request::local(dir) })?;
-    Ok(TlsFiles::of(&dir.join("user-service")))
+    Ok(TlsFiles::in_dir(&dir.join("user-service")))
 }

@@ -69,7 +69,7 @@ impl TestStack {
     pub async fn start(change: impl FnOnce(StackConfig) -> StackConfig) -> Result<Self> {
         let mut dir = TempDir::with_prefix("sightline-").context("creating a temporary directory failed")?;
         dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
-        let mut config = StackConfig::of_checkout(&root(), dir.path().join("state"), &services()?);
+        let mut config = StackConfig::for_checkout(&root(), dir.path().join("state"), &services()?);
         config.ports = Ports::free()?;
         // Short, because many tests wait for it in addition to the gateway's two seconds.
         config.span_delay = Duration::from_millis(100);
@@ -132,7 +132,7 @@ impl TestStack {
         for &process in processes {
             self.inner.start_process(process)?;
         }
-        Ok(self.inner.ready(|_| {}).await?)
+        Ok(self.inner.wait_until_ready(|_| {}).await?)
     }
 
     /// The API of Jaeger.
@@ -167,8 +167,8 @@ impl TestStack {
         caller.get(&self.http, &self.users_url()?, &format!("users/{id}")).await
     }
 
-    /// Waits until `check` succeeds, at most [`DEFAULT_TIMEOUT`]. The error contains the last failure of `check` and the
-    /// end of each process's log.
+    /// Waits until `check` succeeds. Fails after [`DEFAULT_TIMEOUT`] with the last error of `check` and the end of each
+    /// process's log.
     pub async fn eventually<T>(
         &self,
         condition: impl Display,

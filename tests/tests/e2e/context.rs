@@ -24,7 +24,7 @@ async fn baggage(stack: &TestStack) -> Result<()> {
     let response = stack.get_order(&caller, "5").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
     for service in ["user-service", "inventory-service"] {
-        for span in trace.of_service(service) {
+        for span in trace.spans_of(service) {
             let text = |key| span.attribute(key).and_then(Value::as_str);
             ensure!(
                 text("environment") == Some("development"),

@@ -39,7 +39,7 @@ fn shell_blocks(page: &str) -> Vec<String> {
 /// Replaces the ports and directories of `make up` with those of this stack.
 fn with_stack_addresses(stack: &TestStack, block: &str) -> Result<String> {
     let mut script = block.to_owned();
-    for (standard, actual) in Ports::standard().each().iter().zip(stack.inner().ports().each()) {
+    for (standard, actual) in Ports::standard().all().iter().zip(stack.inner().ports().all()) {
         script = script.replace(&format!(":{}/", standard.number), &format!(":{}/", actual.number));
     }
     let state = stack.inner().dir().to_str().context("the state directory's path is not UTF-8")?;

@@ -251,6 +251,6 @@ fn text(trace: &Trace, service: &str, key: &'static str) -> Result<String> {
 }
 
 fn value<'a>(trace: &'a Trace, service: &str, key: &'static str) -> Result<&'a Value> {
-    let span = trace.of_service(service).next().context("the service has no span")?;
+    let span = trace.spans_of(service).next().context("the service has no span")?;
     span.resource_attribute(key).with_context(|| format!("{key} is missing"))
 }

@@ -19,10 +19,10 @@ const FAILED: &str = "\
 ^ order-service server GET /orders/{id} ! 502
   order-service internal read_order
     order-service client SELECT orders
-  order-service internal read_user ! order_service::error::UpstreamError::Wrong
+  order-service internal read_user ! order_service::error::UpstreamError::UnexpectedResponse
     order-service client GET /users/{id} ! 500
       user-service server GET /users/{id} ! 500
-        user-service internal read_user ! user_service::users::UsersError::BuiltIn
+        user-service internal read_user ! user_service::users::UserStoreError::BuiltInFault
           user-service client SELECT users
 ";
 
@@ -33,7 +33,7 @@ async fn server_error(stack: &TestStack) -> Result<()> {
 
     // The exception is recorded once, in the span where it occurred, and not in the spans above.
     let exceptions: Vec<_> = trace
-        .of_service("user-service")
+        .spans_of("user-service")
         .flat_map(|span| span.events.iter().map(move |event| (span.name.as_str(), event)))
         .collect();
     let [(span, event)] = exceptions.as_slice() else { anyhow::bail!("expected one event: {exceptions:?}") };
@@ -42,7 +42,7 @@ async fn server_error(stack: &TestStack) -> Result<()> {
         let found = event.attributes.iter().find(|(name, _)| name == key);
         found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
     };
-    ensure!(text("exception.type") == "user_service::users::UsersError::BuiltIn", "{event:?}");
+    ensure!(text("exception.type") == "user_service::users::UserStoreError::BuiltInFault", "{event:?}");
     ensure!(text("exception.message") == "user 999 fails because SIGHTLINE_FAULTS is on", "{event:?}");
 
     let root = find(&trace, "order-service server GET /orders/{id}").context("the first span is missing")?;

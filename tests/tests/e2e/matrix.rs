@@ -31,7 +31,7 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
             let name = process.name();
             let own = stack.metrics(admin_port(stack, process)).await?;
             let arrived = [
-                trace.as_ref().is_some_and(|trace| trace.of_service(name).next().is_some()),
+                trace.as_ref().is_some_and(|trace| trace.spans_of(name).next().is_some()),
                 gateway.sum(metric, &[("job", name)]).is_some_and(|count| count >= 1.0),
                 own.sum(metric, &[]).is_some_and(|count| count >= 1.0),
                 logs.iter().any(|log| log.service == name && log.trace_id == response.trace.as_str()),

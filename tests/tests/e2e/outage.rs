@@ -76,7 +76,7 @@ async fn drained() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// The number of restarts of each process. A Collector that accepts data before it is ready crashes only in some starts.
+/// The number of restarts. A Collector that accepts data before it is ready crashes only in some of its starts.
 const RESTARTS: usize = 5;
 
 async fn restarted() -> Result<()> {

@@ -15,7 +15,7 @@ const PLAIN_REQUESTS: usize = 20;
 
 const FAILED: &str = "\
 ^ user-service server GET /users/{id} ! 500
-  user-service internal read_user ! user_service::users::UsersError::BuiltIn
+  user-service internal read_user ! user_service::users::UserStoreError::BuiltInFault
     user-service client SELECT users
 ";
 

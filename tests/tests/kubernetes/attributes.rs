@@ -1,4 +1,4 @@
-//! Each span says where in the cluster it was made, and it is what the API server says of that place.
+//! The Kubernetes attributes of each span are the same as the data of the API server.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value as Json, json};
 use sightline::jaeger::{Trace, Value};
 use sightline_tests::caller::Caller;
-use sightline_tests::test_stack::USER;
 use sightline_tests::poll::eventually;
 use sightline_tests::prometheus::Samples;
+use sightline_tests::test_stack::USER;
 
 use crate::forward::Forward;
-use crate::install::{Install, RELEASE, SERVICES, DEFAULT_TIMEOUT, text};
+use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 
-/// Made of user-service's image, as a report that runs every minute would be.
+/// A CronJob that runs the image of user-service every minute.
 const CRONJOB: &str = "user-report";
 
-/// A pod whose process does not know that it is in a cluster.
-const UNAWARE: &str = "unaware";
+/// A pod whose service does not detect that it runs in a cluster.
+const UNDETECTED: &str = "undetected";
 
 pub(crate) async fn services(install: &Install) -> Result<()> {
     let trace = install.request_order().await?;
@@ -25,20 +25,23 @@ pub(crate) async fn services(install: &Install) -> Result<()> {
     for service in SERVICES {
         let pods = install.pods(service).await?;
         ensure!(pods.len() == 1, "{service} has {} pods", pods.len());
-        let mut expected = of_pod(install, &pods[0]).await?;
-        expected.extend(owners(install, &pods[0], &["ReplicaSet", "Deployment"]).await?);
+        let mut expected = pod_attributes(install, &pods[0]).await?;
+        expected.extend(owner_attributes(install, &pods[0], &["ReplicaSet", "Deployment"]).await?);
         wrong.extend(differences(&trace, service, &expected)?);
-        let has = |key: &str| trace.of_service(service).all(|span| span.resource_attribute(key).is_some());
-        let reported: Vec<_> = reported(&pods[0]).into_iter().filter(|(key, _)| has(key)).collect();
-        wrong.extend(differences(&trace, service, &reported)?);
+        let has = |key: &str| trace.spans_of(service).all(|span| span.resource_attribute(key).is_some());
+        let optional = container_status_attributes(&pods[0]).into_iter();
+        let optional: Vec<_> = optional.filter(|(key, _)| has(key)).collect();
+        wrong.extend(differences(&trace, service, &optional)?);
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
-/// What a kubelet reports of a container that runs. On a busy node that is later than the two seconds which a service
-/// gives the API server at its start, and an agent does not fill it in.
-fn reported(pod: &Json) -> Vec<(String, Json)> {
+/// Returns the expected attributes from the container status, which the kubelet reports when the container runs.
+///
+/// On a busy node the kubelet reports them after the two seconds that a service waits for the API server at startup,
+/// and the agent does not add them.
+fn container_status_attributes(pod: &Json) -> Vec<(String, Json)> {
     let status = &pod["status"]["containerStatuses"][0];
     vec![
         ("container.image.id".to_owned(), status["imageID"].clone()),
@@ -46,15 +49,15 @@ fn reported(pod: &Json) -> Vec<(String, Json)> {
     ]
 }
 
-/// What the API server says of a pod with one container, of its node and of its cluster, as attributes. Without what a
-/// kubelet may be late with.
-async fn of_pod(install: &Install, pod: &Json) -> Result<Vec<(String, Json)>> {
+/// Returns the expected attributes of a pod with one container, of its node and of its cluster, from the API server.
+/// The [`container_status_attributes`] are not included, because the kubelet can report them late.
+async fn pod_attributes(install: &Install, pod: &Json) -> Result<Vec<(String, Json)>> {
     let node = install.cluster.get(["node", text(pod, "/spec/nodeName")?]).await?;
     let system = install.cluster.get(["namespace", "kube-system"]).await?;
     let image = text(pod, "/status/containerStatuses/0/image")?;
     let (name, tag) = image.rsplit_once(':').context("the image has no tag")?;
     let container = text(pod, "/status/containerStatuses/0/containerID")?;
-    let (_, container) = container.split_once("://").context("the container's id names no runtime")?;
+    let (_, container) = container.split_once("://").context("the container ID does not name a runtime")?;
     let attributes = [
         ("k8s.pod.name", pod["metadata"]["name"].clone()),
         ("k8s.pod.uid", pod["metadata"]["uid"].clone()),
@@ -72,15 +75,16 @@ async fn of_pod(install: &Install, pod: &Json) -> Result<Vec<(String, Json)>> {
     Ok(attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// The chain of controllers above a pod, which has to be of these kinds: name and uid of each.
-async fn owners(install: &Install, pod: &Json, kinds: &[&str]) -> Result<Vec<(String, Json)>> {
+/// Returns the expected attributes of the controllers above a pod: the name and UID of each. Fails if the controllers
+/// are not of these kinds.
+async fn owner_attributes(install: &Install, pod: &Json, kinds: &[&str]) -> Result<Vec<(String, Json)>> {
     let mut attributes = Vec::new();
     let mut object = pod.clone();
     for kind in kinds {
         let owners = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
         let owner = owners.into_iter().find(|owner| owner["controller"] == true);
-        let owner = owner.with_context(|| format!("no {kind} controls it"))?;
-        ensure!(owner["kind"] == *kind, "{} controls it and not a {kind}", owner["kind"]);
+        let owner = owner.with_context(|| format!("the pod has no controlling {kind}"))?;
+        ensure!(owner["kind"] == *kind, "the controller is a {}, expected a {kind}", owner["kind"]);
         let name = text(&owner, "/name")?;
         object = install.cluster.get([*kind, name, "--namespace", install.namespace]).await?;
         let kind = kind.to_ascii_lowercase();
@@ -90,30 +94,31 @@ async fn owners(install: &Install, pod: &Json, kinds: &[&str]) -> Result<Vec<(St
     Ok(attributes)
 }
 
-/// Where the resource of a service is not as expected, in every span of it.
+/// Compares the resource of every span of a service with the expected attributes. Returns a message for each
+/// difference.
 fn differences(trace: &Trace, service: &str, expected: &[(String, Json)]) -> Result<Vec<String>> {
-    ensure!(trace.of_service(service).next().is_some(), "no span of {service}");
+    ensure!(trace.spans_of(service).next().is_some(), "no span of {service} is stored");
     let mut wrong: Vec<_> = trace
-        .of_service(service)
+        .spans_of(service)
         .flat_map(|span| expected.iter().map(move |(key, value)| (key, value, span.resource_attribute(key))))
-        .filter(|(key, value, found)| !found.is_some_and(|found| is(key, found, value)))
+        .filter(|(key, value, found)| !found.is_some_and(|found| equals(key, found, value)))
         .map(|(key, value, found)| match found {
-            Some(found) => format!("{service}: {key} is {found} and must be {value}"),
-            None => format!("{service}: {key} is missing and must be {value}"),
+            Some(found) => format!("{service}: {key} is {found}, expected {value}"),
+            None => format!("{service}: {key} is missing, expected {value}"),
         })
         .collect();
     wrong.dedup();
     Ok(wrong)
 }
 
-fn is(key: &str, found: &Value, expected: &Json) -> bool {
+fn equals(key: &str, found: &Value, expected: &Json) -> bool {
     match (found, expected) {
-        // Jaeger's Badger keeps a list as its JSON.
+        // Jaeger's Badger storage keeps a list as JSON text.
         (Value::String(found), Json::Array(_)) => {
             serde_json::from_str::<Json>(found).is_ok_and(|found| found == *expected)
         }
-        // The service reads it from the container's status, where the runtime writes the registry out; the agent, which
-        // helps out when the kubelet is late, from the pod.
+        // A service reads the image name from the container status, where the runtime adds the registry. The agent adds
+        // the attribute when the kubelet is late, and reads it from the pod spec.
         (Value::String(found), Json::String(expected)) if key == "container.image.name" => {
             found.trim_start_matches("docker.io/") == expected.trim_start_matches("docker.io/")
         }
@@ -122,30 +127,30 @@ fn is(key: &str, found: &Value, expected: &Json) -> bool {
     }
 }
 
-/// The pod template of user-service, under a label and a name of its own, so that no Service sends it anything. The
-/// part's labels stay where policies ask for them.
+/// Returns the pod template of user-service with the instance and `app` labels changed, so that no Service selects the
+/// pod. It keeps the other labels, because network policies use them.
 async fn template(install: &Install, name: &str) -> Result<Json> {
     let deployment = "deployment/sightline-user-service";
     let deployment = install.cluster.get([deployment, "--namespace", install.namespace]).await?;
     let mut template = deployment["spec"]["template"].clone();
-    let labels = template["metadata"]["labels"].as_object_mut().context("it has no labels")?;
-    labels.insert("app.kubernetes.io/instance".to_owned(), json!(format!("{}-beside", RELEASE)));
+    let labels = template["metadata"]["labels"].as_object_mut().context("the pod template has no labels")?;
+    labels.insert("app.kubernetes.io/instance".to_owned(), json!(format!("{RELEASE}-extra")));
     labels.insert("app".to_owned(), json!(name));
     if let Some(spec) = template["spec"].as_object_mut() {
-        // It is to end at once when it is deleted.
+        // Short, so that the test does not wait when it deletes the pod.
         spec.insert("terminationGracePeriodSeconds".to_owned(), json!(10));
     }
     Ok(template)
 }
 
 fn set_env(template: &mut Json, name: &str, value: &str) -> Result<()> {
-    let env = template["spec"]["containers"][0]["env"].as_array_mut().context("it has no environment")?;
+    let env = template["spec"]["containers"][0]["env"].as_array_mut().context("the container has no environment")?;
     env.retain(|entry| entry["name"] != name);
     env.push(json!({"name": name, "value": value}));
     Ok(())
 }
 
-pub(crate) async fn begin_cronjob(install: &Install) -> Result<()> {
+pub(crate) async fn create_cronjob(install: &Install) -> Result<()> {
     let mut template = template(install, CRONJOB).await?;
     template["spec"]["restartPolicy"] = json!("Never");
     set_env(&mut template, "OTEL_SERVICE_NAME", CRONJOB)?;
@@ -155,34 +160,35 @@ pub(crate) async fn begin_cronjob(install: &Install) -> Result<()> {
         "metadata": {"name": CRONJOB, "namespace": install.namespace},
         "spec": {
             "schedule": "* * * * *",
-            // One is enough: it serves until it is deleted.
+            // One job is enough, because it runs until it is deleted.
             "concurrencyPolicy": "Forbid",
             "jobTemplate": {"spec": {"backoffLimit": 0, "template": template}},
         },
     });
-    // user-service runs as a Deployment, and may not read what it does not need. A Job wants to know its CronJob.
+    // The service account of user-service is not allowed to read Jobs, because user-service runs as a Deployment. Here
+    // the pod has to read its Job to find the CronJob.
     let account = text(&template, "/spec/serviceAccountName")?;
     let subject = format!("--serviceaccount={}:{account}", install.namespace);
     install.kubectl(["create", "role", CRONJOB, "--verb", "get", "--resource", "jobs.batch"]).await?;
     install.kubectl(["create", "rolebinding", CRONJOB, "--role", CRONJOB, &subject]).await?;
-    install.cluster.feed(["apply"], &job.to_string()).await.map(drop)
+    install.cluster.kubectl_with_input(["apply"], &job.to_string()).await.map(drop)
 }
 
 pub(crate) async fn cronjob(install: &Install) -> Result<()> {
-    let pod = running(install, CRONJOB).await?;
-    let trace = user(install, &pod, CRONJOB).await?;
-    let owners = owners(install, &pod, &["Job", "CronJob"]).await?;
-    let of_itself = target_info(install, &pod).await?;
-    let mut expected = of_pod(install, &pod).await?;
+    let pod = wait_for_pod(install, CRONJOB).await?;
+    let trace = request_user(install, &pod, CRONJOB).await?;
+    let owners = owner_attributes(install, &pod, &["Job", "CronJob"]).await?;
+    let target_info = target_info(install, &pod).await?;
+    let mut expected = pod_attributes(install, &pod).await?;
     expected.extend(owners.iter().cloned());
-    // It started alone, on nodes that had little else to do.
-    expected.extend(reported(&pod));
+    // Required here, because no other pods start at the same time and the nodes are not busy.
+    expected.extend(container_status_attributes(&pod));
     let mut wrong = differences(&trace, CRONJOB, &expected)?;
-    // The agent could have filled these in: the process has to know them by itself.
+    // The agent could have added these attributes to the spans. The process itself must have them too.
     for (key, value) in owners {
         let label = key.replace('.', "_");
-        if of_itself.get(&label).map(String::as_str) != value.as_str() {
-            wrong.push(format!("target_info: {label} must be {value} in {of_itself:?}"));
+        if target_info.get(&label).map(String::as_str) != value.as_str() {
+            wrong.push(format!("target_info: expected {label} {value} in {target_info:?}"));
         }
     }
     for kind in ["cronjob", "rolebinding", "role"] {
@@ -192,56 +198,57 @@ pub(crate) async fn cronjob(install: &Install) -> Result<()> {
     Ok(())
 }
 
-/// The resource as the process itself has it, which it serves to Prometheus.
+/// Returns the labels of `target_info`, which are the resource attributes that the process itself has.
 async fn target_info(install: &Install, pod: &Json) -> Result<BTreeMap<String, String>> {
     let target = format!("pod/{}", text(pod, "/metadata/name")?);
     let forward = Forward::start(&install.cluster, install.namespace, &target, 2112).await?;
     let response = install.http.get(forward.url()?.join("metrics")?).send().await?.error_for_status()?;
     let samples = Samples::parse(&response.text().await?)?;
-    let info = samples.matching("target_info", &[]).next().context("there is no target_info")?;
+    let info = samples.matching("target_info", &[]).next().context("the metric target_info is missing")?;
     Ok(info.labels.clone())
 }
 
-pub(crate) async fn filled_in(install: &Install) -> Result<()> {
-    let mut template = template(install, UNAWARE).await?;
-    // Without these two the detector takes itself to be outside of any cluster. The one attribute is a lie that has to
-    // survive: who says something of itself is believed.
+pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
+    let mut template = template(install, UNDETECTED).await?;
+    // Without KUBERNETES_SERVICE_HOST the resource detector assumes that it runs outside a cluster. The second variable
+    // replaces the attributes that the chart sets. Its namespace is wrong on purpose: the agent must not replace
+    // attributes that a service sets.
     set_env(&mut template, "KUBERNETES_SERVICE_HOST", "")?;
     set_env(&mut template, "OTEL_RESOURCE_ATTRIBUTES", "k8s.namespace.name=of-its-own")?;
-    set_env(&mut template, "OTEL_SERVICE_NAME", UNAWARE)?;
+    set_env(&mut template, "OTEL_SERVICE_NAME", UNDETECTED)?;
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": UNAWARE, "namespace": install.namespace, "labels": template["metadata"]["labels"]},
+        "metadata": {"name": UNDETECTED, "namespace": install.namespace, "labels": template["metadata"]["labels"]},
         "spec": template["spec"],
     });
-    install.cluster.feed(["apply"], &pod.to_string()).await?;
-    let pod = running(install, UNAWARE).await?;
-    let trace = user(install, &pod, UNAWARE).await?;
+    install.cluster.kubectl_with_input(["apply"], &pod.to_string()).await?;
+    let pod = wait_for_pod(install, UNDETECTED).await?;
+    let trace = request_user(install, &pod, UNDETECTED).await?;
     let mut expected = vec![("k8s.namespace.name".to_owned(), json!("of-its-own"))];
-    let known = ["k8s.pod.name", "k8s.pod.uid", "k8s.pod.ip", "k8s.node.name", "k8s.cluster.uid"];
-    let all = of_pod(install, &pod).await?;
-    expected.extend(all.into_iter().filter(|(key, _)| known.contains(&key.as_str())));
-    let wrong = differences(&trace, UNAWARE, &expected)?;
-    install.kubectl(["delete", "pod", UNAWARE, "--wait"]).await?;
+    let keys = ["k8s.pod.name", "k8s.pod.uid", "k8s.pod.ip", "k8s.node.name", "k8s.cluster.uid"];
+    let all = pod_attributes(install, &pod).await?;
+    expected.extend(all.into_iter().filter(|(key, _)| keys.contains(&key.as_str())));
+    let wrong = differences(&trace, UNDETECTED, &expected)?;
+    install.kubectl(["delete", "pod", UNDETECTED, "--wait"]).await?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
-/// The pod of this label, when it is ready: a job comes with the minute.
-async fn running(install: &Install, app: &str) -> Result<Json> {
+/// Waits until a pod with this `app` label is ready, and returns it. A CronJob can take a minute to create its pod.
+async fn wait_for_pod(install: &Install, app: &str) -> Result<Json> {
     let check = async || {
         let pods = install.list("pods", &format!("app={app}")).await?;
-        let pod = pods.into_iter().next().context("there is none")?;
+        let pod = pods.into_iter().next().context("there is no pod")?;
         let is_ready = pod["status"]["containerStatuses"][0]["ready"] == true;
-        ensure!(is_ready, "its status is {}", pod["status"]);
+        ensure!(is_ready, "the pod status is {}", pod["status"]);
         Ok(pod)
     };
     eventually(format!("a pod of {app} is ready"), DEFAULT_TIMEOUT * 2, check).await
 }
 
-/// A user is asked for of this pod.
-async fn user(install: &Install, pod: &Json, service: &str) -> Result<Trace> {
+/// Requests a user from this pod, and returns the trace.
+async fn request_user(install: &Install, pod: &Json, service: &str) -> Result<Trace> {
     let target = format!("pod/{}", text(pod, "/metadata/name")?);
     let forward = Forward::start(&install.cluster, install.namespace, &target, 8080).await?;
     let response = Caller::new().get(&install.http, &forward.url()?, "users/7").await?;

@@ -1,19 +1,19 @@
-//! Further releases of the same name, each in a namespace of its own beside the installation.
+//! Releases of the chart next to the shared installation, each with the same name in a separate namespace.
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::Jaeger;
 use sightline_tests::caller::Caller;
-use sightline_tests::test_stack::ORDER;
 use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
+use sightline_tests::test_stack::ORDER;
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;
-use crate::install::{Install, DEFAULT_TIMEOUT, helm, make_namespace, settled};
+use crate::install::{DEFAULT_TIMEOUT, Install, create_namespace, helm, wait_until_reachable};
 use crate::snapshot::Snapshot;
 use crate::{outage, progress, routes, uninstall};
 
-/// A namespace for one.
+/// A release of the chart in its own namespace.
 pub(crate) struct ExtraRelease<'a> {
     cluster: &'a Cluster,
     namespace: &'static str,
@@ -21,42 +21,44 @@ pub(crate) struct ExtraRelease<'a> {
 }
 
 impl<'a> ExtraRelease<'a> {
-    pub(crate) async fn make(cluster: &'a Cluster, namespace: &'static str) -> Result<Self> {
-        make_namespace(cluster, namespace).await?;
+    /// Creates the namespace. Nothing is installed yet.
+    pub(crate) async fn create(cluster: &'a Cluster, namespace: &'static str) -> Result<Self> {
+        create_namespace(cluster, namespace).await?;
         Ok(Self { cluster, namespace, before: Snapshot::take(cluster, namespace).await? })
     }
 
-    /// `helm install` or `helm upgrade` of a chart there, as it comes.
+    /// Runs `helm install` or `helm upgrade` with the default values of a chart.
     pub(crate) async fn helm(&self, verb: &str, chart: &str) -> Result<()> {
-        progress(format!("helm {verb} of {chart} in {}", self.namespace));
+        progress(format!("helm {verb} {chart} in {}", self.namespace));
         helm(verb, self.cluster, self.namespace, chart, &[]).await
     }
 
-    /// `make helm-install`, with these arguments of Helm.
+    /// Runs `make helm-install` with these Helm arguments.
     async fn make_helm_install(&self, args: &str) -> Result<()> {
         progress(format!("make helm-install in {} with {args}", self.namespace));
         let variables = [format!("NAMESPACE={}", self.namespace), format!("ARGS={args}")];
         let outcome = self.cluster.make("helm-install", &variables).await;
-        settled(outcome, self.cluster, self.namespace).await
+        wait_until_reachable(outcome, self.cluster, self.namespace).await
     }
 
-    /// Replaces every pod at once. Where the network answers at any address (see [`routes`]), a client that asks before
-    /// there is a rule for the Service, and without TLS, talks to that network for as long as it lives. Now there are
-    /// rules.
-    async fn start_again(&self) -> Result<()> {
-        progress(format!("new pods in {}", self.namespace));
-        let within = ["--namespace", self.namespace, "--selector", "app.kubernetes.io/instance=sightline"];
-        self.cluster.kubectl(["delete", "pods"].into_iter().chain(within)).await?;
+    /// Deletes every pod and waits for the new ones.
+    ///
+    /// Without TLS, a client that connected before its node had a route for the Service can be connected to another
+    /// server (see [`routes`]), and keeps that connection. New pods connect when the routes exist.
+    async fn replace_pods(&self) -> Result<()> {
+        progress(format!("replacing the pods in {}", self.namespace));
+        let selection = ["--namespace", self.namespace, "--selector", "app.kubernetes.io/instance=sightline"];
+        self.cluster.kubectl(["delete", "pods"].into_iter().chain(selection)).await?;
         let workloads = ["get", "deployments,statefulsets,daemonsets", "--output", "name"];
-        let workloads = self.cluster.kubectl(workloads.into_iter().chain(within)).await?;
+        let workloads = self.cluster.kubectl(workloads.into_iter().chain(selection)).await?;
         for workload in workloads.lines() {
-            self.cluster.rolled_out(self.namespace, workload).await?;
+            self.cluster.wait_for_rollout(self.namespace, workload).await?;
         }
         routes::wait_for_service_routes(self.cluster, self.namespace).await
     }
 
-    /// An order is served there and leaves its whole trace.
-    pub(crate) async fn order(&self) -> Result<()> {
+    /// Requests an order and waits until its trace is complete.
+    pub(crate) async fn request_order(&self) -> Result<()> {
         let orders =
             Forward::start(self.cluster, self.namespace, "svc/sightline-order-service", 8081).await?;
         let jaeger = Forward::start(self.cluster, self.namespace, "svc/sightline-jaeger", 16686).await?;
@@ -66,47 +68,49 @@ impl<'a> ExtraRelease<'a> {
         ensure!(response.status == 200, "{response:?}");
         let id = response.trace;
         let check = async || {
-            let trace = jaeger.trace(&id).await?.context("nothing of it is stored")?;
-            let seen = outline(&trace);
-            ensure!(seen == ORDER, "this is stored:\n{seen}instead of:\n{ORDER}");
+            let trace = jaeger.trace(&id).await?.context("no span of the trace is stored")?;
+            let stored = outline(&trace);
+            ensure!(stored == ORDER, "stored:\n{stored}expected:\n{ORDER}");
             Ok(())
         };
-        eventually(format!("the trace of an order in {} is whole", self.namespace), DEFAULT_TIMEOUT, check).await
+        eventually(format!("the trace of an order in {} is complete", self.namespace), DEFAULT_TIMEOUT, check).await
     }
 
-    /// What the service says that people ask, which has every request pass it.
-    async fn last_words(&self) -> String {
+    /// Returns the end of order-service's log. Every request passes through this service.
+    async fn log_tail(&self) -> String {
         let args =
             ["logs", "deployment/sightline-order-service", "--tail", "8", "--namespace", self.namespace];
         match self.cluster.kubectl(args).await {
-            Ok(log) => format!("the last lines of order-service:\n{log}"),
-            Err(error) => format!("order-service has no log: {error:#}"),
+            Ok(log) => format!("last log lines of order-service:\n{log}"),
+            Err(error) => format!("reading the log of order-service failed: {error:#}"),
         }
     }
 
-    /// Uninstalls it, and the namespace is as it was before. Also after a failure, which is then what is told.
+    /// Uninstalls the release, checks that nothing is left, and deletes the namespace. If `outcome` is an error,
+    /// returns it with the end of order-service's log.
     pub(crate) async fn remove(self, outcome: Result<()>) -> Result<()> {
         let outcome = match outcome {
-            Err(error) => Err(error.context(self.last_words().await)),
-            served => served,
+            Err(error) => Err(error.context(self.log_tail().await)),
+            success => success,
         };
-        let removed = uninstall::nothing_is_left(self.cluster, self.namespace, &self.before).await;
+        let removed = uninstall::uninstall_release(self.cluster, self.namespace, &self.before).await;
         self.cluster.kubectl(["delete", "namespace", self.namespace, "--wait=false"]).await?;
         outcome.and(removed)
     }
 }
 
-/// Without TLS and with nothing on Jaeger's disk: what someone tries first on a laptop. There Jaeger goes away, too.
+/// Installs the chart without TLS and with Jaeger's storage in memory, as a first try on a laptop. Then runs the test
+/// of a Jaeger outage.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
-    let beside = ExtraRelease::make(&install.cluster, "sightline-e2e-plaintext").await?;
+    let release = ExtraRelease::create(&install.cluster, "sightline-e2e-plaintext").await?;
     let values =
         format!("--set global.tls.mode=disabled,jaeger.storage.type=memory --values {}", outage::VALUES);
     let outcome = async {
-        beside.make_helm_install(&values).await?;
-        beside.start_again().await?;
-        beside.order().await?;
-        outage::of_jaeger(beside.cluster, beside.namespace).await.context("Jaeger is away")
+        release.make_helm_install(&values).await?;
+        release.replace_pods().await?;
+        release.request_order().await?;
+        outage::survives_jaeger_outage(release.cluster, release.namespace).await.context("the Jaeger outage")
     };
     let outcome = outcome.await;
-    beside.remove(outcome).await
+    release.remove(outcome).await
 }

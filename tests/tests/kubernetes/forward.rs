@@ -1,4 +1,4 @@
-//! A port of this machine that leads into the cluster, as `kubectl port-forward` makes it.
+//! Local ports that `kubectl port-forward` forwards into the cluster.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
@@ -14,13 +14,14 @@ use url::Url;
 
 use crate::cluster::{Cluster, program};
 
-/// A pod that is wanted here is ready by then.
-const WITHIN: Duration = Duration::from_mins(1);
+/// The longest time until a connection succeeds.
+const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Between the end of one `kubectl port-forward`, which comes with the end of its pod, and the next.
-const PAUSE: Duration = Duration::from_millis(250);
+/// The pause before `kubectl port-forward` restarts. It exits when its pod ends.
+const RESTART_PAUSE: Duration = Duration::from_millis(250);
 
-/// A port on loopback, led to one pod behind `target`: to another when that one goes. Ends when dropped.
+/// A loopback port that is forwarded to a pod behind `target`. When the pod ends, the port is forwarded to another pod.
+/// Forwarding stops when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Forward {
     port: u16,
@@ -28,7 +29,8 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// `target` is what kubectl takes: `svc/NAME`, `pod/NAME`. Fails when nothing is led there within a minute.
+    /// Starts forwarding. `target` is a kubectl resource: `svc/NAME` or `pod/NAME`. Fails if no connection succeeds
+    /// within a minute.
     pub(crate) async fn start(cluster: &Cluster, namespace: &str, target: &str, port: u16) -> Result<Self> {
         let local = free_port()?;
         let kubectl = program("KUBECTL");
@@ -41,15 +43,17 @@ impl Forward {
             command.args(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
             command
         };
-        let said = Arc::<Mutex<String>>::default();
-        let task = tokio::spawn(keep(command, Arc::clone(&said)));
+        let last_error = Arc::<Mutex<String>>::default();
+        let task = tokio::spawn(keep_forwarding(command, Arc::clone(&last_error)));
         let forward = Self { port: local, task };
         let check = async || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, local)).await.map(drop).with_context(|| {
-                format!("kubectl says: {}", said.lock().unwrap_or_else(PoisonError::into_inner).trim())
+                let last_error = last_error.lock().unwrap_or_else(PoisonError::into_inner);
+                format!("last error of kubectl: {}", last_error.trim())
             })
         };
-        eventually(format!("{target} in {namespace} is reached through port {local}"), WITHIN, check).await?;
+        let condition = format!("port {local} is forwarded to {target} in {namespace}");
+        eventually(condition, CONNECT_TIMEOUT, check).await?;
         Ok(forward)
     }
 
@@ -58,7 +62,7 @@ impl Forward {
         self.port
     }
 
-    /// What an HTTP client is given.
+    /// The URL of the port for an HTTP client.
     pub(crate) fn url(&self) -> Result<Url> {
         Ok(format!("http://127.0.0.1:{}", self.port).parse()?)
     }
@@ -66,27 +70,28 @@ impl Forward {
 
 impl Drop for Forward {
     fn drop(&mut self) {
-        // With it goes the child, which is killed when dropped.
+        // This also drops the child process, which is killed on drop.
         self.task.abort();
     }
 }
 
-/// A port of loopback that was free a moment ago; kubectl says so if it no longer is.
+/// Returns a loopback port that is free now. If another process takes it, kubectl reports an error.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-async fn keep(command: impl Fn() -> Command, said: Arc<Mutex<String>>) {
+/// Runs the command again whenever it exits, and stores its error output.
+async fn keep_forwarding(command: impl Fn() -> Command, last_error: Arc<Mutex<String>>) {
     loop {
         let outcome = match command().spawn() {
             Ok(child) => child.wait_with_output().await,
             Err(error) => Err(error),
         };
-        let words = match outcome {
+        let error = match outcome {
             Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
             Err(error) => error.to_string(),
         };
-        *said.lock().unwrap_or_else(PoisonError::into_inner) = words;
-        tokio::time::sleep(PAUSE).await;
+        *last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        tokio::time::sleep(RESTART_PAUSE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What the pods hold, as their kubelets count it: no metrics-server is needed.
+//! Memory use of the pods. The kubelets report it, so metrics-server is not needed.
 
 use std::fmt::Write as _;
 
@@ -13,41 +13,45 @@ use crate::install::{DEFAULT_TIMEOUT, text};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// One pod.
+/// The memory of one pod, in MiB.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct PodMemory {
     pub(crate) pod: String,
-    /// What cannot be given back: anonymous memory.
+    /// Anonymous memory, which the kernel cannot reclaim.
     pub(crate) resident: f64,
-    /// That, and the files used of late: what `kubectl top` shows and a limit is held against.
+    /// Resident memory and recently used file pages. `kubectl top` shows this value, and memory limits apply to it.
     pub(crate) working_set: f64,
 }
 
-/// MiB of each pod of a namespace, as it is now: a kubelet counts every ten seconds or so, and is waited for. Fails
-/// where one does not response.
-pub(crate) async fn held(cluster: &Cluster, namespace: &str) -> Result<Vec<Held>> {
-    let asked = OffsetDateTime::now_utc();
-    eventually("every kubelet has counted", DEFAULT_TIMEOUT, async || count(cluster, namespace, asked).await).await
+/// Measures the memory of each pod in a namespace, sorted by name.
+///
+/// A kubelet measures about every ten seconds. This function waits until every kubelet has measured after the call. It
+/// fails if a kubelet does not respond.
+pub(crate) async fn measure(cluster: &Cluster, namespace: &str) -> Result<Vec<PodMemory>> {
+    let now = OffsetDateTime::now_utc();
+    let check = async || read(cluster, namespace, now).await;
+    eventually("every kubelet has measured its pods", DEFAULT_TIMEOUT, check).await
 }
 
-async fn count(cluster: &Cluster, namespace: &str, since: OffsetDateTime) -> Result<Vec<Held>> {
+/// Reads the measurements of all kubelets. Fails if one of them is not newer than `since`.
+async fn read(cluster: &Cluster, namespace: &str, since: OffsetDateTime) -> Result<Vec<PodMemory>> {
     let nodes = cluster.get(["nodes"]).await?;
-    let mut held = Vec::new();
+    let mut pods = Vec::new();
     for node in nodes["items"].as_array().into_iter().flatten() {
         let path = format!("/api/v1/nodes/{}/proxy/stats/summary", text(node, "/metadata/name")?);
         let response = cluster.kubectl(["get", "--raw", &path]).await?;
-        let summary: Value = serde_json::from_str(&response).context("the kubelet's response is not JSON")?;
+        let summary: Value = serde_json::from_str(&response).context("the response of the kubelet is not JSON")?;
         for pod in summary["pods"].as_array().into_iter().flatten() {
             if pod["podRef"]["namespace"] == namespace {
                 for each in pod["containers"].as_array().into_iter().flatten() {
-                    let counted = OffsetDateTime::parse(text(each, "/memory/time")?, &Rfc3339)?;
-                    ensure!(counted > since, "its last count is of {counted}");
+                    let measured = OffsetDateTime::parse(text(each, "/memory/time")?, &Rfc3339)?;
+                    ensure!(measured > since, "the last measurement is from {measured}");
                 }
                 let sum = |key: &str| {
                     let containers = pod["containers"].as_array().into_iter().flatten();
                     containers.filter_map(|each| each["memory"][key].as_f64()).sum::<f64>() / MIB
                 };
-                held.push(Held {
+                pods.push(PodMemory {
                     pod: text(pod, "/podRef/name")?.to_owned(),
                     resident: sum("rssBytes"),
                     working_set: sum("workingSetBytes"),
@@ -55,20 +59,20 @@ async fn count(cluster: &Cluster, namespace: &str, since: OffsetDateTime) -> Res
             }
         }
     }
-    held.sort_by(|one, other| one.pod.cmp(&other.pod));
-    Ok(held)
+    pods.sort_by(|one, other| one.pod.cmp(&other.pod));
+    Ok(pods)
 }
 
-/// The same as a table, with a sum.
-pub(crate) fn table(held: &[Held]) -> String {
+/// Formats the memory of pods as a table with a total.
+pub(crate) fn table(pods: &[PodMemory]) -> String {
     let mut text = format!("{:<50} {:>9} {:>12}", "pod", "resident", "working set");
-    let sum = |of: fn(&Held) -> f64| held.iter().map(of).sum();
-    let all = Held {
-        pod: "together".to_owned(),
+    let sum = |value: fn(&PodMemory) -> f64| pods.iter().map(value).sum();
+    let total = PodMemory {
+        pod: "total".to_owned(),
         resident: sum(|pod| pod.resident),
         working_set: sum(|pod| pod.working_set),
     };
-    for Held { pod, resident, working_set } in held.iter().chain([&all]) {
+    for PodMemory { pod, resident, working_set } in pods.iter().chain([&total]) {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n{pod:<50} {resident:>9.1} {working_set:>12.1}");
     }

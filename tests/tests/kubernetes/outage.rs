@@ -1,5 +1,5 @@
-//! Jaeger is away for longer than the gateways can hold its spans in memory: they refuse before the kernel ends them,
-//! agents keep on disk what is refused, and all of it is there in the end.
+//! Jaeger is down for longer than the gateways can keep its spans in memory. The gateways must refuse spans before the
+//! kernel kills them, the agents must queue the refused spans on disk, and all spans must be stored in the end.
 
 use std::time::Duration;
 
@@ -12,51 +12,57 @@ use sightline_tests::traffic::{ServedOrders, Traffic};
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;
-use crate::install::{RELEASE, DEFAULT_TIMEOUT, selector, text};
+use crate::install::{DEFAULT_TIMEOUT, RELEASE, selector, text};
 use crate::progress;
 
-/// The values that the release is to have, as a file.
+/// The values file for the release under test.
 pub(crate) const VALUES: &str = "tests/tests/kubernetes/outage.yaml";
 
-/// Series of orders side by side, and the time between two orders of one: as many as two processors serve.
+/// The number of concurrent series of orders: as many as two processors can serve.
 const SERIES: usize = 6;
-const PACE: Duration = Duration::from_millis(5);
 
-/// Series whose traces are read back, each half a minute's work. What ends a gateway takes of every series alike.
-const READ: usize = 2;
+/// The time between two orders of a series.
+const PERIOD: Duration = Duration::from_millis(5);
 
-/// How long it may take on a slow machine until gateways are full.
-const FULL: Duration = Duration::from_mins(4);
+/// The number of series whose traces are checked, because checking one takes half a minute. A gateway that is killed
+/// loses spans of every series.
+const CHECKED_SERIES: usize = 2;
 
-/// How long the pipeline may be behind when Jaeger is back. Agents and gateways wait for up to 15 s between attempts.
-const CATCH_UP: Duration = Duration::from_mins(4);
+/// The longest time until the memory of every gateway is full, on a slow machine.
+const REFUSAL_TIMEOUT: Duration = Duration::from_mins(4);
 
-/// What the Collector's receivers call spans that a memory limiter behind them did not take.
-const REFUSED: &str = "otelcol_receiver_refused_spans";
+/// The longest time from Jaeger's restart until all spans are stored. Agents and gateways wait up to 15 s between
+/// attempts.
+const STORE_TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Takes Jaeger away under load until every gateway refuses, and brings it back. The release is to be set up by
-/// [`VALUES`], and to store in memory: what it is about is not how fast a disk is.
-pub(crate) async fn of_jaeger(cluster: &Cluster, namespace: &str) -> Result<()> {
+/// The Collector's metric for spans that its memory limiter refused.
+const REFUSED_SPANS: &str = "otelcol_receiver_refused_spans";
+
+/// Stops Jaeger under load until every gateway refuses spans, then starts it again and checks that no span is lost.
+///
+/// The release must use [`VALUES`] and store traces in memory, so that the speed of the disk does not matter.
+pub(crate) async fn survives_jaeger_outage(cluster: &Cluster, namespace: &str) -> Result<()> {
     let outage = Outage { cluster, namespace };
     let orders = Forward::start(cluster, namespace, "svc/sightline-order-service", 8081).await?;
     let http = reqwest::Client::builder().no_proxy().build()?;
     outage.scale(0).await?;
-    progress("Jaeger is away");
+    progress("Jaeger is stopped");
     let url = orders.url()?;
-    let series: Vec<_> = (0..SERIES).map(|_| Traffic::start(&http, &url, PACE)).collect();
-    let full = eventually("every gateway refuses", FULL, async || outage.every_gateway_refuses().await).await;
+    let series: Vec<_> = (0..SERIES).map(|_| Traffic::start(&http, &url, PERIOD)).collect();
+    let check = async || outage.every_gateway_refuses().await;
+    let refused = eventually("every gateway refuses spans", REFUSAL_TIMEOUT, check).await;
     let mut served = Vec::new();
     for each in series {
         served.push(each.stop().await?);
     }
-    full?;
+    refused?;
     let count: usize = served.iter().map(ServedOrders::count).sum();
-    progress(format!("gateways refuse after {count} orders; Jaeger comes back"));
+    progress(format!("every gateway refuses spans after {count} orders; starting Jaeger"));
     outage.scale(1).await?;
     let jaeger = Forward::start(cluster, namespace, "svc/sightline-jaeger", 16686).await?;
     let jaeger = Jaeger::local(jaeger.port())?;
-    for each in served.iter().take(READ) {
-        each.wait_for_complete_traces(&jaeger, CATCH_UP).await?;
+    for each in served.iter().take(CHECKED_SERIES) {
+        each.wait_for_complete_traces(&jaeger, STORE_TIMEOUT).await?;
     }
     outage.nothing_restarted().await
 }
@@ -67,17 +73,18 @@ struct Outage<'a> {
 }
 
 impl Outage<'_> {
+    /// Scales Jaeger and waits until it has this number of pods.
     async fn scale(&self, replicas: usize) -> Result<()> {
         let jaeger = format!("deployment/{RELEASE}-jaeger");
         let count = format!("--replicas={replicas}");
         self.cluster.kubectl(["scale", &jaeger, &count, "--namespace", self.namespace]).await?;
-        self.cluster.rolled_out(self.namespace, &jaeger).await?;
+        self.cluster.wait_for_rollout(self.namespace, &jaeger).await?;
         let check = async || {
-            let there = self.pods("jaeger").await?.len();
-            ensure!(there == replicas, "there are {there}");
+            let pods = self.pods("jaeger").await?.len();
+            ensure!(pods == replicas, "Jaeger has {pods} pods");
             Ok(())
         };
-        eventually(format!("there are {replicas} pods of Jaeger"), DEFAULT_TIMEOUT, check).await
+        eventually(format!("the number of Jaeger pods is {replicas}"), DEFAULT_TIMEOUT, check).await
     }
 
     async fn every_gateway_refuses(&self) -> Result<()> {
@@ -85,23 +92,23 @@ impl Outage<'_> {
             let name = text(&pod, "/metadata/name")?;
             let path = format!("/api/v1/namespaces/{}/pods/{name}:8888/proxy/metrics", self.namespace);
             let samples = Samples::parse(&self.cluster.kubectl(["get", "--raw", &path]).await?)?;
-            let refused = samples.sum(REFUSED, &[]).unwrap_or_default();
-            ensure!(refused > 0.0, "{name} has refused nothing");
+            let refused = samples.sum(REFUSED_SPANS, &[]).unwrap_or_default();
+            ensure!(refused > 0.0, "{name} has not refused spans");
         }
         Ok(())
     }
 
     async fn nothing_restarted(&self) -> Result<()> {
-        for part in ["agent", "gateway", "jaeger"] {
-            let starts = self.cluster.restart_counts(self.namespace, &selector(part)).await?;
-            ensure!(!starts.is_empty(), "no {part} runs");
-            ensure!(starts.values().all(|again| *again == 0), "restarted: {starts:?}");
+        for component in ["agent", "gateway", "jaeger"] {
+            let restarts = self.cluster.restart_counts(self.namespace, &selector(component)).await?;
+            ensure!(!restarts.is_empty(), "no {component} pod is running");
+            ensure!(restarts.values().all(|count| *count == 0), "containers have restarted: {restarts:?}");
         }
         Ok(())
     }
 
-    /// Also those that are about to end.
-    async fn pods(&self, part: &str) -> Result<Vec<Value>> {
-        self.cluster.list(self.namespace, "pods", &selector(part)).await
+    /// Returns the pods of a component, including those that are terminating.
+    async fn pods(&self, component: &str) -> Result<Vec<Value>> {
+        self.cluster.list(self.namespace, "pods", &selector(component)).await
     }
 }

@@ -1,22 +1,22 @@
-//! The API server accepts every object of every rendering, and would admit its pods.
+//! The API server accepts every object of every rendering, and admits its pods (server-side dry run).
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::install::Install;
 
-/// The chart's own tests have the renderings, and ask a cluster where they are told of one.
+/// Runs `make chart` with this cluster. The chart tests create the renderings and send them to the API server.
 pub(crate) async fn accepted(install: &Install) -> Result<()> {
     let context = format!("CHART_CONTEXT={}", install.cluster.context());
-    // `make` passes on what is on its command line.
+    // make passes variables on its command line to the test program.
     let mut chart = install.cluster.make_command("chart", &[context, "ARGS=server::".to_owned()]);
-    let output = chart.output().await.context("make does not run")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}\n{said}\n{complaints}", output.status);
-    // Where nothing was asked of the cluster, nothing failed either.
+    let output = chart.output().await.context("running make failed")?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
+    // The exit status is also 0 if no test ran.
     ensure!(
-        said.contains(" passed; ") && !said.contains(" 0 passed; "),
-        "no rendering was looked at:\n{said}"
+        stdout.contains(" passed; ") && !stdout.contains(" 0 passed; "),
+        "no rendering was checked:\n{stdout}"
     );
     Ok(())
 }

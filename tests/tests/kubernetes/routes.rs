@@ -1,4 +1,4 @@
-//! When the addresses of Services lead to their pods.
+//! Waiting until the nodes route the addresses of Services to pods.
 
 use anyhow::{Result, ensure};
 use sightline_tests::poll::eventually;
@@ -6,34 +6,34 @@ use sightline_tests::poll::eventually;
 use crate::cluster::Cluster;
 use crate::install::{DEFAULT_TIMEOUT, text};
 
-/// Waits until every node leads the address of every Service of a namespace to its pods.
+/// Waits until every node routes the cluster IP of every Service in a namespace to pods.
 ///
-/// Pods may be ready before that, and until then such an address leads wherever the node's own network leads. What
-/// answers there, as a proxy for all addresses does, would be taken for the other service, for as long as it keeps the
-/// connection.
+/// Pods can be ready earlier. Until then, connections to a cluster IP leave the node through its own network. If a
+/// proxy there accepts connections to any address, a client without TLS stays connected to the proxy instead of the
+/// service.
 pub(crate) async fn wait_for_service_routes(cluster: &Cluster, namespace: &str) -> Result<()> {
     let services = cluster.get(["services", "--namespace", namespace]).await?;
     let services = services["items"].as_array().cloned().unwrap_or_default();
-    // A headless one has the addresses of its pods.
+    // A headless Service has no cluster IP.
     let addresses = services.iter().filter_map(|service| service["spec"]["clusterIP"].as_str());
     let addresses: Vec<_> = addresses.filter(|address| *address != "None").collect();
     let nodes = cluster.get(["nodes"]).await?;
     for node in nodes["items"].as_array().into_iter().flatten() {
         let name = text(node, "/metadata/name")?;
         let check = async || {
-            // A node of kind is a container, whose kube-proxy writes these rules once a pod is ready.
+            // A kind node is a container. Its kube-proxy adds these rules when a pod is ready.
             let rules = cluster.docker(["exec", name, "iptables-save", "--table", "nat"]).await?;
-            let leads = |address: &str| {
+            let is_routed = |address: &str| {
                 rules.lines().any(|rule| {
                     rule.contains(&format!(" -d {address}/32 "))
                         && (rule.contains(" -j KUBE-SVC-") || rule.contains(" -j KUBE-SVL-"))
                 })
             };
-            let missing = addresses.iter().find(|address| !leads(address));
-            ensure!(missing.is_none(), "{missing:?} leads to no pod");
+            let missing = addresses.iter().find(|address| !is_routed(address));
+            ensure!(missing.is_none(), "{missing:?} is not routed to a pod");
             Ok(())
         };
-        eventually(format!("node {name} has the addresses of {namespace}"), DEFAULT_TIMEOUT, check).await?;
+        eventually(format!("node {name} routes the Services of {namespace}"), DEFAULT_TIMEOUT, check).await?;
     }
     Ok(())
 }

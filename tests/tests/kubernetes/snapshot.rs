@@ -1,4 +1,4 @@
-//! Everything there is in a namespace, and what bears a release's label outside of it.
+//! The objects in a namespace and the cluster-wide objects of a release.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use anyhow::Result;
 use crate::cluster::Cluster;
 use crate::install::RELEASE;
 
-/// Written by many, kept for an hour, and no part of anything.
+/// Events are not included, because many controllers create them and they expire after an hour.
 const EVENTS: [&str; 2] = ["events", "events.events.k8s.io"];
 
-/// Names of objects, as kubectl prints them: `secret/sightline-ca`.
+/// The names of objects as kubectl prints them, such as `secret/sightline-ca`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot(BTreeSet<String>);
 
 impl Snapshot {
-    /// Of every kind that can be listed: all in the namespace, and cluster-wide those of releases of our name.
+    /// Lists all objects in the namespace, and the cluster-wide objects with the label of the release.
     pub(crate) async fn take(cluster: &Cluster, namespace: &str) -> Result<Self> {
         let inside = kinds(cluster, true).await?;
         let mut all = names(cluster, &["get", &inside, "--namespace", namespace]).await?;
         let outside = kinds(cluster, false).await?;
         let label = format!("app.kubernetes.io/instance={RELEASE}");
         all.extend(names(cluster, &["get", &outside, "--selector", &label]).await?);
-        // Volumes have no label of ours: their claim says whose they are.
+        // Volumes do not have the label of the release. Their claim names the namespace.
         let claims = "jsonpath={range .items[?(@.status.phase=='Bound')]}{.spec.claimRef.namespace}/{.metadata.name}{'\\n'}{end}";
         let volumes = cluster.kubectl(["get", "persistentvolumes", "--output", claims]).await?;
         let ours = volumes.lines().filter_map(|line| line.strip_prefix(namespace)?.strip_prefix('/'));
@@ -30,9 +30,9 @@ impl Snapshot {
         Ok(Self(all))
     }
 
-    /// What is here and not in the other.
-    pub(crate) fn beyond<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
-        self.0.difference(&other.0).map(String::as_str).collect()
+    /// Returns the objects that are not in an earlier snapshot.
+    pub(crate) fn added_since<'a>(&'a self, earlier: &'a Self) -> Vec<&'a str> {
+        self.0.difference(&earlier.0).map(String::as_str).collect()
     }
 }
 
@@ -41,7 +41,7 @@ async fn names(cluster: &Cluster, args: &[&str]) -> Result<BTreeSet<String>> {
     Ok(cluster.kubectl(args).await?.lines().map(str::to_owned).collect())
 }
 
-/// The kinds that can be listed, comma-separated.
+/// Returns the kinds that can be listed, separated by commas.
 async fn kinds(cluster: &Cluster, namespaced: bool) -> Result<String> {
     let namespaced = format!("--namespaced={namespaced}");
     let args = ["api-resources", "--verbs", "list", "--output", "name", &namespaced];

@@ -1,12 +1,13 @@
-//! Every hop asks for a certificate of the installation's authority, and follows the one it has when it is replaced.
+//! Every OTLP endpoint requires a certificate of the installation's CA. All pods reload their certificates after a
+//! rotation.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sightline::certs::TlsFiles;
-use sightline_tests::doors::{Transport, stranger, try_door};
-use sightline_tests::otlp::{Door, Knock, certificate, served_certificate};
+use sightline_tests::mtls::{Transport, check_mutual_tls, untrusted_certificate};
+use sightline_tests::otlp::{CLIENT, Credentials, OtlpEndpoint, read_certificate, served_certificate};
 use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
 use sightline_tests::prometheus::Samples;
@@ -15,129 +16,140 @@ use crate::forward::Forward;
 use crate::install::{Install, RELEASE, SERVICES, chart, helm, text, values};
 use crate::{progress, rollouts};
 
-/// The parts that serve OTLP, with the number of its port.
+/// The components that serve OTLP.
 const SERVERS: [&str; 3] = ["agent", "gateway", "jaeger"];
-const OTLP: u16 = 4317;
-const OTLP_OVER_HTTP: u16 = 4318;
 
-/// A collector looks at its files once a minute.
-const FOLLOWED: Duration = Duration::from_mins(2);
+const OTLP_GRPC_PORT: u16 = 4317;
+const OTLP_HTTP_PORT: u16 = 4318;
 
-pub(crate) async fn doors(install: &Install) -> Result<()> {
+/// The longest time until a pod uses its new certificate. A Collector checks its files once a minute.
+const RELOAD_TIMEOUT: Duration = Duration::from_mins(2);
+
+pub(crate) async fn endpoints(install: &Install) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let ours = install.tls_files("user-service", dir.path()).await?;
-    let stranger = stranger(&dir.path().join("elsewhere"))?;
-    let mut refusals = Vec::new();
-    for (part, port, transport) in [
-        ("agent", OTLP, Transport::Grpc),
-        ("agent", OTLP_OVER_HTTP, Transport::Http),
-        ("gateway", OTLP, Transport::Grpc),
-        ("jaeger", OTLP, Transport::Grpc),
+    let trusted = install.tls_files("user-service", dir.path()).await?;
+    let untrusted = untrusted_certificate(&dir.path().join("untrusted"))?;
+    let mut rejected = Vec::new();
+    for (component, port, transport) in [
+        ("agent", OTLP_GRPC_PORT, Transport::Grpc),
+        ("agent", OTLP_HTTP_PORT, Transport::Http),
+        ("gateway", OTLP_GRPC_PORT, Transport::Grpc),
+        ("jaeger", OTLP_GRPC_PORT, Transport::Grpc),
     ] {
-        let what = format!("{part}'s port {port}");
-        let name = format!("{RELEASE}-{part}");
-        let forward =
-            Forward::start(&install.cluster, install.namespace, &format!("svc/{name}"), port).await?;
-        let door = Door::named(forward.port(), &name);
-        let tried = try_door(&door, transport, &what, &ours, &stranger).await;
-        let tried = tried.with_context(|| what.clone())?;
-        install.wait_for_trace(&tried.accepted, &format!("knocker unspecified {what}\n")).await?;
-        refusals.extend(tried.refused.into_iter().map(|(how, id)| (format!("{what}, {how}"), id)));
+        let name = format!("{component}'s port {port}");
+        let server_name = format!("{RELEASE}-{component}");
+        let target = format!("svc/{server_name}");
+        let forward = Forward::start(&install.cluster, install.namespace, &target, port).await?;
+        let endpoint = OtlpEndpoint::forwarded(forward.port(), &server_name);
+        let sent = check_mutual_tls(&endpoint, transport, &name, &trusted, &untrusted).await;
+        let sent = sent.with_context(|| name.clone())?;
+        install.wait_for_trace(&sent.accepted, &format!("{CLIENT} unspecified {name}\n")).await?;
+        let descriptions = sent.rejected.into_iter();
+        rejected.extend(descriptions.map(|(credentials, id)| (format!("{name}, {credentials}"), id)));
     }
-    // Whatever was sent before this is stored by then, or never will be.
+    // When this trace is stored, earlier spans are stored too, or they were rejected.
     install.request_order().await?;
-    for (what, id) in refusals {
+    for (description, id) in rejected {
         if let Some(trace) = install.jaeger.trace(&id).await? {
-            anyhow::bail!("{what}: this is stored:\n{}", outline(&trace));
+            anyhow::bail!("{description}: the rejected trace is stored:\n{}", outline(&trace));
         }
     }
     Ok(())
 }
 
-pub(crate) async fn replaced(install: &Install) -> Result<()> {
+pub(crate) async fn rotation(install: &Install) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut before = Vec::new();
-    for part in SERVERS.into_iter().chain(SERVICES) {
-        let old = install.tls_files(part, &dir.path().join("old")).await?;
-        before.push((part, certificate(&old.cert)?));
+    for component in SERVERS.into_iter().chain(SERVICES) {
+        let old = install.tls_files(component, &dir.path().join("old")).await?;
+        before.push((component, read_certificate(&old.cert)?));
     }
-    let starts = install.restart_counts().await?;
-    let failed = failed_exports(install).await?;
-    let mut traffic = rollouts::begin(install).await?;
+    let restarts_before = install.restart_counts().await?;
+    let failed_before = failed_spans(install).await?;
+    let mut traffic = rollouts::start_traffic(install).await?;
 
     traffic.begin_phase("certificates are replaced");
-    let began = Instant::now();
-    // The chart makes one anew that does not say when it was made.
-    let ours = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=tls");
-    install.kubectl(["annotate", "secrets", "--selector", &ours, "sightline/issued-"]).await?;
+    let started = Instant::now();
+    // The chart issues a new certificate if the annotation with the issue date is missing.
+    let selector = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=tls");
+    install.kubectl(["annotate", "secrets", "--selector", &selector, "sightline/issued-"]).await?;
     helm("upgrade", &install.cluster, install.namespace, &chart().display().to_string(), &values()).await?;
-    for (part, old) in before {
-        let new = install.tls_files(part, dir.path()).await?;
-        ensure!(certificate(&new.cert)? != old, "{part} has the certificate it had");
+    for (component, old) in before {
+        let new = install.tls_files(component, dir.path()).await?;
+        ensure!(read_certificate(&new.cert)? != old, "the certificate of {component} was not replaced");
     }
-    hurry(install).await?;
-    for part in SERVERS {
-        let files = install.tls_files(part, dir.path()).await?;
-        for pod in install.pods(part).await? {
-            serves(install, &pod, part, &files).await?;
+    refresh_secret_volumes(install).await?;
+    for component in SERVERS {
+        let files = install.tls_files(component, dir.path()).await?;
+        for pod in install.pods(component).await? {
+            wait_for_served_certificate(install, &pod, component, &files).await?;
         }
     }
     for service in SERVICES {
-        has_followed(install, service).await?;
+        wait_for_reload(install, service).await?;
     }
-    progress(format!("all have the new ones after {:.0} s", began.elapsed().as_secs_f64()));
-    rollouts::end(install, traffic).await?;
+    progress(format!("all pods use the new certificates after {:.0} s", started.elapsed().as_secs_f64()));
+    rollouts::finish_traffic(install, traffic).await?;
 
-    let after = install.restart_counts().await?;
-    ensure!(after == starts, "pods were started again: {starts:?}, then {after:?}");
-    let failed = failed_exports(install).await? - failed;
-    ensure!(failed == 0.0, "{failed} spans could not be sent on");
+    let restarts = install.restart_counts().await?;
+    ensure!(restarts == restarts_before, "pods have restarted: {restarts_before:?}, then {restarts:?}");
+    let failed = failed_spans(install).await? - failed_before;
+    ensure!(failed == 0.0, "agents and gateways failed to export {failed} spans");
     for service in SERVICES {
-        let since = format!("--since={}s", began.elapsed().as_secs() + 1);
+        let since = format!("--since={}s", started.elapsed().as_secs() + 1);
         let log = install.kubectl(["logs", &format!("deployment/{RELEASE}-{service}"), &since]).await?;
-        let complaints: Vec<_> =
+        let warnings: Vec<_> =
             log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
-        ensure!(complaints.is_empty(), "{service} says:\n{}", complaints.join("\n"));
+        ensure!(warnings.is_empty(), "{service} logged:\n{}", warnings.join("\n"));
     }
     Ok(())
 }
 
-/// A kubelet looks at a pod's secrets again when the pod changes, and else within two minutes.
-async fn hurry(install: &Install) -> Result<()> {
+/// Changes an annotation of all pods. A kubelet updates the Secret volumes of a pod when the pod changes, and otherwise
+/// only within two minutes.
+async fn refresh_secret_volumes(install: &Install) -> Result<()> {
     let label = format!("app.kubernetes.io/instance={RELEASE}");
-    let note = format!("sightline.test/hurry={}", uuid::Uuid::new_v4());
-    install.kubectl(["annotate", "pods", "--overwrite", "--selector", &label, &note]).await.map(drop)
+    let annotation = format!("sightline.test/refresh={}", uuid::Uuid::new_v4());
+    install.kubectl(["annotate", "pods", "--overwrite", "--selector", &label, &annotation]).await.map(drop)
 }
 
-/// Waits until this pod shows whoever connects the certificate in `files`.
-async fn serves(install: &Install, pod: &Value, part: &str, files: &TlsFiles) -> Result<()> {
+/// Waits until a pod presents the certificate in `files` to clients.
+async fn wait_for_served_certificate(
+    install: &Install,
+    pod: &Value,
+    component: &str,
+    files: &TlsFiles,
+) -> Result<()> {
     let name = text(pod, "/metadata/name")?;
-    let forward = Forward::start(&install.cluster, install.namespace, &format!("pod/{name}"), OTLP).await?;
-    let door = Door::named(forward.port(), &format!("{RELEASE}-{part}"));
-    let knock = Knock::As(files.clone(), files.clone());
-    let wanted = certificate(&files.cert)?;
+    let target = format!("pod/{name}");
+    let forward = Forward::start(&install.cluster, install.namespace, &target, OTLP_GRPC_PORT).await?;
+    let endpoint = OtlpEndpoint::forwarded(forward.port(), &format!("{RELEASE}-{component}"));
+    let credentials = Credentials::Certificate { trust: files.clone(), identity: files.clone() };
+    let expected = read_certificate(&files.cert)?;
     let check = async || {
-        ensure!(served_certificate(&door, &knock).await? == wanted, "it is another");
+        let served = served_certificate(&endpoint, &credentials).await?;
+        ensure!(served == expected, "the pod still presents another certificate");
         Ok(())
     };
-    eventually(format!("{name} shows its new certificate"), FOLLOWED, check).await
+    eventually(format!("{name} presents its new certificate"), RELOAD_TIMEOUT, check).await
 }
 
-/// Waits until this service says that it has read its certificate again.
-async fn has_followed(install: &Install, service: &str) -> Result<()> {
+/// Waits until a service has logged that its certificate changed.
+async fn wait_for_reload(install: &Install, service: &str) -> Result<()> {
     let check = async || {
         let log = install.kubectl(["logs", &format!("deployment/{RELEASE}-{service}")]).await?;
-        ensure!(log.contains("certificates changed"), "its log does not say so");
+        ensure!(log.contains("certificates changed"), "the log does not contain the message");
         Ok(())
     };
-    eventually(format!("{service} has its new certificate"), FOLLOWED, check).await
+    eventually(format!("{service} has reloaded its certificate"), RELOAD_TIMEOUT, check).await
 }
 
-/// Spans that agents and gateways could not send on, so far. A try that is repeated with success is not among them.
-async fn failed_exports(install: &Install) -> Result<f64> {
+/// Returns the number of spans that agents and gateways failed to export. Attempts that succeed after a retry are not
+/// counted.
+async fn failed_spans(install: &Install) -> Result<f64> {
     let mut failed = 0.0;
-    for part in ["agent", "gateway"] {
-        for pod in install.pods(part).await? {
+    for component in ["agent", "gateway"] {
+        for pod in install.pods(component).await? {
             let target = format!("pod/{}", text(&pod, "/metadata/name")?);
             let forward = Forward::start(&install.cluster, install.namespace, &target, 8888).await?;
             let response = install.http.get(forward.url()?.join("metrics")?).send().await?;

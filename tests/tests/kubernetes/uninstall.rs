@@ -1,4 +1,4 @@
-//! `helm uninstall` takes away all that came with the release.
+//! `helm uninstall` removes every object of the release.
 
 use std::time::Duration;
 
@@ -9,21 +9,26 @@ use crate::cluster::Cluster;
 use crate::install::{Install, RELEASE};
 use crate::snapshot::Snapshot;
 
-/// Pods have thirty seconds to end, and volumes go after them.
-const GONE: Duration = Duration::from_secs(90);
+/// The longest time until all objects are gone. Pods have a grace period of thirty seconds, and volumes are deleted
+/// after them.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(90);
 
 pub(crate) async fn uninstall(install: &Install) -> Result<()> {
-    nothing_is_left(&install.cluster, install.namespace, &install.before).await
+    uninstall_release(&install.cluster, install.namespace, &install.before).await
 }
 
-/// Uninstalls the release, and waits until the namespace is as it was before.
-pub(crate) async fn nothing_is_left(cluster: &Cluster, namespace: &str, before: &Snapshot) -> Result<()> {
+/// Uninstalls the release and waits until no object is left that was not there before the installation.
+pub(crate) async fn uninstall_release(
+    cluster: &Cluster,
+    namespace: &str,
+    before: &Snapshot,
+) -> Result<()> {
     cluster.helm(["uninstall", RELEASE, "--namespace", namespace, "--wait", "--timeout", "2m"]).await?;
     let check = async || {
         let after = Snapshot::take(cluster, namespace).await?;
-        let left = after.beyond(before);
-        ensure!(left.is_empty(), "left are {left:?}");
+        let remaining = after.added_since(before);
+        ensure!(remaining.is_empty(), "these objects remain: {remaining:?}");
         Ok(())
     };
-    eventually("nothing of the release is left", GONE, check).await
+    eventually("every object of the release is removed", REMOVE_TIMEOUT, check).await
 }

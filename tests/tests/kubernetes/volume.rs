@@ -1,5 +1,6 @@
-//! Ten thousand orders at a steady rate, and what the whole installation holds in memory thereafter. The rate is part of
-//! the figure: Badger and the gateways hold what is under way, and a faster machine has more of it under way.
+//! The memory use of the installation after ten thousand orders at a steady rate. The rate is fixed, because the
+//! gateways and Jaeger's Badger storage keep recent data in memory: a faster machine would send more data in the same
+//! time.
 
 use std::time::{Duration, Instant};
 
@@ -13,39 +14,45 @@ use crate::{memory, progress};
 
 const ORDERS: usize = 10_000;
 
-/// Series of orders side by side, and the time between two orders of one: 100 a second, 1,200 spans. A machine too slow
-/// for it takes longer.
+/// The number of concurrent series of orders.
 const SERIES: usize = 8;
-const PACE: Duration = Duration::from_millis(80);
 
-/// For all orders, on a slow machine.
-const WITHIN: Duration = Duration::from_mins(10);
+/// The time between two orders of a series. All series together send at most 100 orders with 1,200 spans per second. A
+/// slow machine serves fewer orders and takes longer.
+const PERIOD: Duration = Duration::from_millis(80);
 
-/// How long the pipeline may be behind at the end. It writes to disk what services only send.
-const CATCH_UP: Duration = Duration::from_mins(3);
+/// The timeout for all orders, on a slow machine.
+const ORDERS_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// MiB of the whole installation: what the stack is meant to do with.
-const AIM: f64 = 700.0;
+/// The longest time from the last order until the pipeline has no backlog. It is slower than the services, because it
+/// writes to disk.
+const BACKLOG_TIMEOUT: Duration = Duration::from_mins(3);
 
-pub(crate) async fn orders(install: &Install) -> Result<()> {
+/// The memory limit of the installation, in MiB.
+const MEMORY_LIMIT_MIB: f64 = 700.0;
+
+pub(crate) async fn memory_limit(install: &Install) -> Result<()> {
     let (http, url) = (reqwest::Client::builder().no_proxy().build()?, install.orders.url()?);
-    progress(format!("{ORDERS} orders, at most a hundred a second"));
-    let began = Instant::now();
+    progress(format!("requesting {ORDERS} orders, at most 100 per second"));
+    let started = Instant::now();
     let series = (0..SERIES).map(async |_| {
-        let mut series = Traffic::start(&http, &url, PACE);
-        series.wait_for_orders(ORDERS / SERIES, WITHIN, "all of them").await?;
+        let mut series = Traffic::start(&http, &url, PERIOD);
+        series.wait_for_orders(ORDERS / SERIES, ORDERS_TIMEOUT, "all orders").await?;
         series.stop().await
     });
     let served = try_join_all(series).await?;
-    let (count, took) = (served.iter().map(ServedOrders::count).sum::<usize>(), began.elapsed().as_secs_f64());
-    // The pipeline may be behind the services. When a new order passes, nothing waits in a queue before it.
-    eventually("an order passes", CATCH_UP, async || install.request_order().await).await?;
-    let held = memory::held(&install.cluster, install.namespace).await?;
-    install.figure(format!(
-        "{count} orders in {took:.0} s, at most a hundred a second; memory thereafter, MiB:\n{}",
-        memory::table(&held)
+    let (count, took) = (served.iter().map(ServedOrders::count).sum::<usize>(), started.elapsed().as_secs_f64());
+    // When the trace of a new order is stored, no older spans are in a queue.
+    eventually("the trace of a new order is stored", BACKLOG_TIMEOUT, async || install.request_order().await).await?;
+    let pods = memory::measure(&install.cluster, install.namespace).await?;
+    install.add_measurement(format!(
+        "{count} orders in {took:.0} s, at most 100 per second; memory after them, MiB:\n{}",
+        memory::table(&pods)
     ));
-    let resident: f64 = held.iter().map(|pod| pod.resident).sum();
-    ensure!(resident < AIM, "the installation holds {resident:.0} MiB, and is to hold less than {AIM}");
+    let resident: f64 = pods.iter().map(|pod| pod.resident).sum();
+    ensure!(
+        resident < MEMORY_LIMIT_MIB,
+        "the installation uses {resident:.0} MiB, the limit is {MEMORY_LIMIT_MIB} MiB"
+    );
     Ok(())
 }

@@ -1,0 +1,296 @@
+//! Finds the blocks of commands in the text of a Markdown file.
+
+use super::{CommandBlock, Mark, Runner};
+
+/// Names for the languages of shells. Blocks that a test runs must use `sh`, the first one.
+const SHELLS: [&str; 6] = ["sh", "bash", "shell", "zsh", "console", "shell-session"];
+
+/// Names for plain text.
+const TEXT: [&str; 4] = ["text", "txt", "plain", "plaintext"];
+
+/// The first word of a line that is a command.
+const PROGRAMS: [&str; 24] = [
+    "$",
+    "apt",
+    "apt-get",
+    "bash",
+    "bin/sightline",
+    "cargo",
+    "cd",
+    "curl",
+    "docker",
+    "export",
+    "git",
+    "go",
+    "grep",
+    "helm",
+    "kind",
+    "kubectl",
+    "make",
+    "npm",
+    "otelcol",
+    "rustup",
+    "sh",
+    "sightline",
+    "sudo",
+    "target/release/sightline",
+];
+
+/// The start of a fenced block.
+struct Fence<'a> {
+    /// The line's number, from 1.
+    line: usize,
+    /// Spaces in front of the fence. The lines of the block have as many.
+    indent: usize,
+    /// The fence characters. The closing fence has at least as many.
+    marker: &'a str,
+    info: &'a str,
+}
+
+impl<'a> Fence<'a> {
+    /// Returns the fence that `line` opens, as in <https://spec.commonmark.org/0.31.2/#fenced-code-blocks>. In a list,
+    /// the fence can have any indentation.
+    fn open(number: usize, line: &'a str) -> Option<Self> {
+        let rest = line.trim_start();
+        let first = rest.chars().next().filter(|first| matches!(first, '`' | '~'))?;
+        let length = rest.len() - rest.trim_start_matches(first).len();
+        let (marker, info) = rest.split_at(length);
+        (length >= 3).then(|| Self {
+            line: number,
+            indent: line.len() - rest.len(),
+            marker,
+            info: info.trim(),
+        })
+    }
+
+    fn is_closed_by(&self, line: &str) -> bool {
+        let line = line.trim();
+        line.starts_with(self.marker) && line.chars().all(|each| self.marker.starts_with(each))
+    }
+
+    /// The first word. rustdoc ends it at a comma, too.
+    fn language(&self) -> &'a str {
+        self.info.split([' ', '\t', ',']).next().unwrap_or_default()
+    }
+
+    /// The text after the language.
+    fn rest(&self) -> &'a str {
+        self.info[self.language().len()..].trim()
+    }
+}
+
+/// Adds the blocks of commands in `text` to `blocks`, and every block without a valid mark to `problems`. `name` is the
+/// file's name for messages.
+pub(super) fn parse(name: &str, text: &str, blocks: &mut Vec<CommandBlock>, problems: &mut Vec<String>) {
+    let mut lines = text.lines().zip(1..);
+    // An indented line after a blank one is code, unless it belongs to an item of a list.
+    let (mut after_blank, mut in_list) = (true, false);
+    while let Some((line, number)) = lines.next() {
+        if let Some(fence) = Fence::open(number, line) {
+            let place = format!("{name}:{}", fence.line);
+            match contents(&fence, &mut lines) {
+                Some(contents) => match classify(&fence, &contents) {
+                    Ok(Some(mark)) => blocks.push(CommandBlock { place, mark, commands: contents }),
+                    Ok(None) => {}
+                    Err(problem) => problems.push(format!("{place}: {problem}")),
+                },
+                None => problems.push(format!("{place}: this block has no closing fence")),
+            }
+            after_blank = false;
+            continue;
+        }
+        let unindented = line.trim_start();
+        if unindented.starts_with('>')
+            && Fence::open(number, unindented.trim_start_matches(['>', ' '])).is_some()
+        {
+            problems.push(format!("{name}:{number}: move the block out of the quotation"));
+        }
+        let indent = line.len() - unindented.len();
+        if after_blank && !unindented.is_empty() && indent == 0 {
+            in_list = false;
+        }
+        in_list = in_list || is_list_item(unindented);
+        if after_blank && !in_list && (indent >= 4 || line.starts_with('\t')) && is_command(unindented) {
+            problems.push(format!("{name}:{number}: use a fenced block for commands"));
+        }
+        after_blank = unindented.is_empty() || after_blank && indent >= 4;
+    }
+}
+
+/// Returns the lines up to the closing fence, without the indentation of the opening one.
+fn contents<'a>(fence: &Fence<'_>, lines: &mut impl Iterator<Item = (&'a str, usize)>) -> Option<String> {
+    let mut contents = String::new();
+    for (line, _) in lines {
+        if fence.is_closed_by(line) {
+            return Some(contents);
+        }
+        let spaces = line.len() - line.trim_start().len();
+        contents.push_str(&line[spaces.min(fence.indent)..]);
+        contents.push('\n');
+    }
+    None
+}
+
+/// Returns the mark of a block of commands, and nothing for other blocks.
+fn classify(fence: &Fence<'_>, contents: &str) -> Result<Option<Mark>, String> {
+    let language = fence.language();
+    if fence.info.contains('`') {
+        return Err(
+            "an info string must not contain a backtick: Markdown does not treat this as a block".into()
+        );
+    }
+    if language.is_empty() {
+        return Err("name the language of this block: `sh` for commands, `text` for output".into());
+    }
+    if TEXT.contains(&language) && contents.lines().any(|line| is_command(line.trim_start())) {
+        return Err("this block contains commands: use the language `sh`".into());
+    }
+    if !SHELLS.contains(&language) {
+        return Ok(None);
+    }
+    match mark(fence.rest())? {
+        Mark::Test(_) if language != SHELLS[0] => Err("a test runs this block: use the language `sh`".into()),
+        mark => Ok(Some(mark)),
+    }
+}
+
+fn mark(text: &str) -> Result<Mark, String> {
+    if let Some(reason) = text.strip_prefix("no-run:") {
+        let reason = reason.trim();
+        return if reason.is_empty() {
+            Err("give the reason after `no-run:`".into())
+        } else {
+            Ok(Mark::NoRun(reason.to_owned()))
+        };
+    }
+    let named = text.strip_prefix("test=");
+    named
+        .and_then(|name| Runner::ALL.into_iter().find(|runner| runner.name() == name))
+        .map(Mark::Test)
+        .ok_or_else(|| {
+            let runners = Runner::ALL.map(|runner| format!("`test={}`", runner.name())).join(", ");
+            format!(
+                "state how the commands are tested: after the language, write {runners} or `no-run: REASON`"
+            )
+        })
+}
+
+fn is_list_item(line: &str) -> bool {
+    let after_number = line.trim_start_matches(|each: char| each.is_ascii_digit());
+    ["- ", "* ", "+ "].iter().any(|marker| line.starts_with(marker))
+        || after_number.len() < line.len()
+            && (after_number.starts_with(". ") || after_number.starts_with(") "))
+}
+
+fn is_command(line: &str) -> bool {
+    line.starts_with("./") || line.split_whitespace().next().is_some_and(|word| PROGRAMS.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> (Vec<CommandBlock>, Vec<String>) {
+        let (mut blocks, mut problems) = (Vec::new(), Vec::new());
+        parse("page.md", text, &mut blocks, &mut problems);
+        (blocks, problems)
+    }
+
+    fn block(place: &str, mark: Mark, commands: &str) -> CommandBlock {
+        CommandBlock { place: place.into(), mark, commands: commands.into() }
+    }
+
+    /// The only problem with `text`.
+    fn problem(text: &str) -> String {
+        let (blocks, mut problems) = parsed(text);
+        assert_eq!((blocks.len(), problems.len()), (0, 1), "{text}: {blocks:?}, {problems:?}");
+        problems.remove(0)
+    }
+
+    #[test]
+    fn finds_each_kind_of_mark() {
+        let page = "# Page\n\n```sh test=e2e\none\n\ntwo\n```\ntext\n~~~~bash no-run:  it waits for Ctrl-C \nthree\n~~~\n~~~~\n\
+                    ```sh test=kind-e2e\n```\n```sh test=ci\nmake test\n```\n";
+        let (blocks, problems) = parsed(page);
+        assert_eq!(problems, Vec::<String>::new());
+        let expected = [
+            block("page.md:3", Mark::Test(Runner::E2e), "one\n\ntwo\n"),
+            block("page.md:9", Mark::NoRun("it waits for Ctrl-C".into()), "three\n~~~\n"),
+            block("page.md:13", Mark::Test(Runner::KindE2e), ""),
+            block("page.md:15", Mark::Test(Runner::Ci), "make test\n"),
+        ];
+        assert_eq!(blocks, expected);
+    }
+
+    #[test]
+    fn removes_the_indentation_of_a_block_in_a_list() {
+        let (blocks, problems) =
+            parsed("- Run:\n\n  ```sh test=e2e\n  for a in b; do\n    c\n  done\n  ```\n");
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(blocks, [block("page.md:3", Mark::Test(Runner::E2e), "for a in b; do\n  c\ndone\n")]);
+    }
+
+    #[test]
+    fn ignores_other_languages() {
+        for page in ["```rust,ignore\nmake();\n```\n", "```yaml\nmake: 1\n```\n", "```text\nmaker\n```\n"] {
+            assert_eq!(parsed(page), (Vec::new(), Vec::new()), "{page}");
+        }
+    }
+
+    #[test]
+    fn rejects_a_block_without_a_valid_mark() {
+        for info in [
+            "sh",
+            "bash",
+            "console",
+            "sh cluster",
+            "sh test=",
+            "sh test=other",
+            "sh test=e2e twice",
+            "sh,no-run: no",
+        ] {
+            let problem = problem(&format!("\n```{info}\nmake\n```\n"));
+            assert!(
+                problem.starts_with("page.md:2: state how the commands are tested: "),
+                "{info}: {problem}"
+            );
+        }
+        assert_eq!(problem("```sh no-run:\nmake\n```\n"), "page.md:1: give the reason after `no-run:`");
+        let problem = problem("```console test=e2e\n$ make\n```\n");
+        assert_eq!(problem, "page.md:1: a test runs this block: use the language `sh`");
+    }
+
+    #[test]
+    fn rejects_commands_in_other_places() {
+        let no_language = "page.md:1: name the language of this block: `sh` for commands, `text` for output";
+        assert_eq!(problem("```\nmake\n```\n"), no_language);
+        for line in ["make up", "$ anything", "  kubectl get pods", "./regenerate"] {
+            let problem = problem(&format!("```text\noutput\n{line}\n```\n"));
+            assert_eq!(problem, "page.md:1: this block contains commands: use the language `sh`", "{line}");
+        }
+        let indented = "page.md:3: use a fenced block for commands";
+        assert_eq!(problem("text\n\n    make up\n"), indented);
+        assert_eq!(
+            problem("- item\n\ntext\n\n    more\n    make up\n").as_str(),
+            "page.md:6: use a fenced block for commands"
+        );
+        let quoted = problem("> ```sh test=ci\n> make up\n");
+        assert_eq!(quoted, "page.md:1: move the block out of the quotation");
+    }
+
+    #[test]
+    fn accepts_indented_text_that_is_not_a_command() {
+        for page in
+            ["text\n\n    client ──▶ service\n", "- item\n\n    make is a program\n", "text\n    make up\n"]
+        {
+            assert_eq!(parsed(page), (Vec::new(), Vec::new()), "{page}");
+        }
+    }
+
+    #[test]
+    fn rejects_malformed_fences() {
+        assert_eq!(problem("```sh test=e2e\nmake\n``\n"), "page.md:1: this block has no closing fence");
+        let problem = problem("```sh no-run: `make` is slow\nmake\n```\n");
+        assert!(problem.starts_with("page.md:1: an info string must not contain a backtick"), "{problem}");
+    }
+}
