@@ -303,7 +303,7 @@ impl SingleService {
         }
     }
 
-    /// Its process id.
+    /// Its process ID.
     pub fn pid(&self) -> Result<u32> {
         self.stack.pid(self.process).context("the service is not running")
     }

@@ -19,7 +19,7 @@ use crate::test_stack::ORDER;
 /// The timeout for an order. An order takes milliseconds, and its own deadlines limit it to five seconds.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The number of failures that an error message lists. It only counts the others.
+/// The number of failures that an error message lists. The others are only counted.
 const LISTED_FAILURES: usize = 8;
 
 /// A task that requests one order after the other until it is stopped or dropped.

@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn finds_each_kind_of_mark() {
-        let page = "# Page\n\n```sh test=e2e\none\n\ntwo\n```\ntext\n~~~~bash no-run:  it waits for Ctrl-C \nthree\n~~~\n~~~~\n\
+        let page = "# Page\n\n```sh test=e2e\none\n\ntwo\n```\n\
+                    text\n~~~~bash no-run:  it waits for Ctrl-C \nthree\n~~~\n~~~~\n\
                     ```sh test=kind-e2e\n```\n```sh test=ci\nmake test\n```\n";
         let (blocks, problems) = parsed(page);
         assert_eq!(problems, Vec::<String>::new());

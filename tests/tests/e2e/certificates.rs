@@ -23,7 +23,7 @@ async fn services_reload() -> Result<()> {
             .fold(config, |config, service| config.with(service, "SIGHTLINE_TLS_RELOAD_INTERVAL", milliseconds))
     })
     .await?;
-    order(&stack).await?;
+    request_order(&stack).await?;
     let pids = pids(&stack);
 
     // New certificates of the same CA. The agent restarts, so that every service repeats the TLS handshake with its new
@@ -35,7 +35,7 @@ async fn services_reload() -> Result<()> {
     wait_for_reloads(&stack, 1).await?;
     stack.stop_process(Process::Agent).await?;
     stack.start_processes(&[Process::Agent]).await?;
-    order(&stack).await?;
+    request_order(&stack).await?;
 
     // New certificates of a new CA. The pipeline restarts, because the Collector never reloads the CA that it verifies
     // clients with. The services keep running.
@@ -46,13 +46,13 @@ async fn services_reload() -> Result<()> {
         stack.stop_process(process).await?;
     }
     stack.start_processes(&PIPELINE).await?;
-    order(&stack).await?;
+    request_order(&stack).await?;
 
     ensure!(self::pids(&stack) == pids, "a service was restarted");
     stack.stop().await
 }
 
-async fn order(stack: &TestStack) -> Result<()> {
+async fn request_order(stack: &TestStack) -> Result<()> {
     let response = stack.get_order(&Caller::new(), "1").await?;
     ensure!(response.status == 200, "{response:?}");
     stack.wait_for_trace(&response.trace, ORDER).await?;

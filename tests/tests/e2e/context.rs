@@ -85,10 +85,10 @@ async fn unsampled(stack: &TestStack) -> Result<()> {
 const INVALID: [(&str, &[&str]); 13] = [
     ("empty", &[""]),
     ("a word", &["none"]),
-    ("a trace id of zeros", &["00-00000000000000000000000000000000-SPAN-01"]),
-    ("a span id of zeros", &["00-TRACE-0000000000000000-01"]),
+    ("a trace ID of zeros", &["00-00000000000000000000000000000000-SPAN-01"]),
+    ("a span ID of zeros", &["00-TRACE-0000000000000000-01"]),
     ("the forbidden version", &["ff-TRACE-SPAN-01"]),
-    ("a short trace id", &["00-abc-SPAN-01"]),
+    ("a short trace ID", &["00-abc-SPAN-01"]),
     ("no flags", &["00-TRACE-SPAN"]),
     ("flags that are not hex digits", &["00-TRACE-SPAN-zz"]),
     ("more fields than version 00 has", &["00-TRACE-SPAN-01-more"]),

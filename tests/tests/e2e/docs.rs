@@ -8,7 +8,7 @@ use sightline_tests::test_stack::{TestStack, root, services};
 use sightline_tests::suite::Suite;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.add_shared("docs::runs_the_commands_of_troubleshoot", troubleshoot);
+    suite.add_shared("docs::the_commands_in_troubleshoot_succeed", troubleshoot);
 }
 
 async fn troubleshoot(stack: &TestStack) -> Result<()> {

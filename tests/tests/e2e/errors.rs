@@ -1,4 +1,4 @@
-//! Server errors fail the spans and have a cause. Client errors do not fail spans.
+//! Server errors mark spans as failed and record the cause. Client errors do not.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
@@ -11,7 +11,7 @@ use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::TestStack;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.add_shared("errors::a_failure_fails_the_spans_of_every_caller", server_error);
+    suite.add_shared("errors::a_server_error_fails_the_spans_of_every_caller", server_error);
     suite.add_shared("errors::client_errors_do_not_fail_spans", client_errors);
 }
 

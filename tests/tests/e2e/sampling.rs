@@ -36,7 +36,7 @@ async fn keeps_failed_and_slow() -> Result<()> {
     let failed = stack.get_user(&Caller::new(), "999").await?;
     ensure!(failed.status == 500, "{failed:?}");
     stack.wait_for_trace(&slow.trace, USER).await?;
-    // This is the last request. Spans of earlier requests are stored by now, or they will never be stored.
+    // This is the last request. The traces of earlier requests are now stored, or the gateway has dropped them.
     stack.wait_for_trace(&failed.trace, FAILED).await?;
 
     // A slow trace is complete even if it passes through all three services.

@@ -111,6 +111,7 @@ fn differences(trace: &Trace, service: &str, expected: &[(String, Json)]) -> Res
     Ok(wrong)
 }
 
+/// Whether a stored attribute has the value of the API server.
 fn equals(key: &str, found: &Value, expected: &Json) -> bool {
     match (found, expected) {
         // Jaeger's Badger storage keeps a list as JSON text.
@@ -214,7 +215,7 @@ pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
     // replaces the attributes that the chart sets. Its namespace is wrong on purpose: the agent must not replace
     // attributes that a service sets.
     set_env(&mut template, "KUBERNETES_SERVICE_HOST", "")?;
-    set_env(&mut template, "OTEL_RESOURCE_ATTRIBUTES", "k8s.namespace.name=of-its-own")?;
+    set_env(&mut template, "OTEL_RESOURCE_ATTRIBUTES", "k8s.namespace.name=wrong-namespace")?;
     set_env(&mut template, "OTEL_SERVICE_NAME", UNDETECTED)?;
     let pod = json!({
         "apiVersion": "v1",
@@ -225,7 +226,7 @@ pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
     install.cluster.kubectl_with_input(["apply"], &pod.to_string()).await?;
     let pod = wait_for_pod(install, UNDETECTED).await?;
     let trace = request_user(install, &pod, UNDETECTED).await?;
-    let mut expected = vec![("k8s.namespace.name".to_owned(), json!("of-its-own"))];
+    let mut expected = vec![("k8s.namespace.name".to_owned(), json!("wrong-namespace"))];
     let keys = ["k8s.pod.name", "k8s.pod.uid", "k8s.pod.ip", "k8s.node.name", "k8s.cluster.uid"];
     let all = pod_attributes(install, &pod).await?;
     expected.extend(all.into_iter().filter(|(key, _)| keys.contains(&key.as_str())));

@@ -27,7 +27,7 @@ pub(crate) async fn readme(install: &Install) -> Result<()> {
         format!("JAEGER_PORT={jaeger_port}"),
     ];
     let mut command = install.cluster.make_command("port-forward", &variables);
-    // A process group of its own, so that one signal stops all its processes, like Ctrl-C in a terminal.
+    // In a separate process group, so that one signal stops all its processes, like Ctrl-C in a terminal.
     let mut forward = command.process_group(0).stdout(Stdio::piped()).spawn()?;
     let shown = show_order(install, &mut forward, order_port, jaeger_port).await;
     let terminated = terminate(&mut forward).await;

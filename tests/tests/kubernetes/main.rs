@@ -92,8 +92,8 @@ fn main() -> Result<ExitCode> {
     suite.add("install::helm_test_sends_an_order_and_reads_its_trace", standards::helm_test);
     suite.add("attributes::a_job_reports_its_cronjob", attributes::cronjob);
     suite.add("tls::endpoints_require_a_trusted_certificate", tls::endpoints);
-    suite.add("docs::runs_the_commands_of_the_readme", docs::readme);
-    suite.add("docs::runs_the_commands_of_troubleshoot", docs::troubleshoot);
+    suite.add("docs::the_commands_in_the_readme_show_an_order", docs::readme);
+    suite.add("docs::the_commands_in_troubleshoot_succeed", docs::troubleshoot);
     suite.add("renderings::the_api_server_accepts_every_rendering", renderings::accepted);
     suite.add("tls::pods_reload_certificates_under_load", tls::rotation);
     suite.add("rollouts::a_user_service_rollout_loses_no_request_or_span", rollouts::user_service);

@@ -28,7 +28,7 @@ const ORDERS_TIMEOUT: Duration = Duration::from_mins(10);
 /// writes to disk.
 const BACKLOG_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// The memory limit of the installation, in MiB.
+/// The limit for the resident memory of all pods together, in MiB.
 const MEMORY_LIMIT_MIB: f64 = 700.0;
 
 pub(crate) async fn memory_limit(install: &Install) -> Result<()> {
