@@ -137,9 +137,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3);
 /// starts no new export after `batch_timeout`.
 ///
 /// The SDK's exporter repeats other failures, but not this one: tonic reports a broken connection as the status
-/// `Unknown`, or as `Internal` after a GOAWAY, and [OTLP] forbids a retry when a server responds with one of these. In this case no server
-/// has responded. The batch may have arrived, so it can arrive twice; a store identifies a span by its ID. The SDK's
-/// own timeout starts again with each export, so a batch can take up to twice `batch_timeout`.
+/// `Unknown`, or as `Internal` after a GOAWAY, and [OTLP] forbids a retry when a server responds with one of these. In
+/// this case no server has responded. The batch may have arrived, so it can arrive twice; a store identifies a span by
+/// its ID. The SDK's own timeout starts again with each export, so a batch can take up to twice `batch_timeout`.
 ///
 /// [OTLP]: https://opentelemetry.io/docs/specs/otlp/#failures
 async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
