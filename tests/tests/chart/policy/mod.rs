@@ -1,5 +1,7 @@
 //! The network policies allow the connections of the design and no others. The tests evaluate the rendered policies
 //! with the labels and ports of the rendered pods, for each source and destination.
+//!
+//! A cluster enforces policies only if its network does, so tests on a cluster would not find every mistake.
 
 pub(crate) mod evaluate;
 mod expected;
