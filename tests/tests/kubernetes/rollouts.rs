@@ -57,8 +57,8 @@ async fn survives_deletion(install: &Install, component: &str, workload: &str) -
     let orders = install.pods("order-service").await?;
     let node = orders.first().map(|pod| text(pod, "/spec/nodeName")).transpose()?.unwrap_or_default();
     let pods = install.pods(component).await?;
-    let same_node = pods.iter().find(|pod| pod["spec"]["nodeName"] == node).or(pods.first());
-    let pod = same_node.with_context(|| format!("there is no {component} pod"))?;
+    let pod = pods.iter().find(|pod| pod["spec"]["nodeName"] == node).or(pods.first());
+    let pod = pod.with_context(|| format!("there is no {component} pod"))?;
     let name = text(pod, "/metadata/name")?.to_owned();
     let uid = text(pod, "/metadata/uid")?.to_owned();
     let mut traffic = start_traffic(install).await?;
