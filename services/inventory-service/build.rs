@@ -1,4 +1,4 @@
-//! Compiles the protocol. protox is a protobuf compiler in Rust, so `protoc` need not be installed.
+//! Compiles the protobuf definition. protox is a protobuf compiler in Rust, so `protoc` need not be installed.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ const PROTO: &str = "proto/sightline/inventory/v1/inventory.proto";
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile([PROTO], ["proto"])?;
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
-    // What the reflection service answers from.
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set; Cargo sets it")?);
+    // For the reflection service.
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())

@@ -1,7 +1,6 @@
-//! What the services share and the telemetry library has no business with: opening a SQL store, serving HTTP
-//! within bounds, reading what a request carries.
+//! Code that the example services share: a SQL store, an HTTP server with limits, and extractors for requests.
 //!
-//! It is a crate of its own so that the library does not bring a database driver to those who adopt it.
+//! It is a separate crate, so adopting the telemetry library does not pull in a database driver.
 
 pub mod request;
 pub mod server;

@@ -1,7 +1,7 @@
-//! Serving HTTP within bounds.
+//! An HTTP server with limits.
 //!
-//! `axum::serve` sets no timer on a connection, so a client that never finishes its headers keeps its connection for
-//! ever. This does what it does, with a limit to that time and to the number of connections.
+//! `axum::serve` has no timeout for request headers, so a client that never finishes them keeps its connection forever.
+//! This server does the same as `axum::serve`, with a header timeout and a maximum number of connections.
 
 use std::future::Future;
 use std::io;
@@ -21,40 +21,43 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
-/// What one server allows its clients.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// From the moment a connection is made, or its last answer was sent, to the end of the next request's headers.
-    /// A client that keeps idle connections should give them up sooner.
-    pub headers_within: Duration,
-    /// Connections at a time; more wait to be accepted.
-    pub connections: usize,
+    /// The time from the start of a connection, or from its last response, to the end of the next request's headers.
+    ///
+    /// A client that keeps idle connections should close them sooner.
+    pub header_timeout: Duration,
+    /// The maximum number of open connections. Further connections wait to be accepted.
+    pub max_connections: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { headers_within: Duration::from_secs(30), connections: 1024 }
+        Self { header_timeout: Duration::from_secs(30), max_connections: 1024 }
     }
 }
 
-/// Serves `app` over HTTP/1.1 until `stopping` resolves, then finishes the requests in flight and returns. Handlers
-/// find the client's address as `ConnectInfo<SocketAddr>`.
+/// Serves `app` over HTTP/1.1 until `stopping` completes, then finishes the requests in flight and returns.
 ///
-/// It does not bound how long finishing takes: whoever calls it does.
+/// Handlers can extract the client's address as `ConnectInfo<SocketAddr>`.
+///
+/// There is no timeout for the requests in flight. The caller sets one by dropping the future.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stopping: impl Future<Output = ()>) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let semaphore = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
-    // Dropping it, when the caller has waited long enough, ends the connections that are left.
+    // If the caller drops this future, the set ends the remaining connections.
     let mut connections = JoinSet::new();
     tokio::pin!(stopping);
     loop {
         tokio::select! {
             () = &mut stopping => break,
-            accepted = accept(&listener, &slots) => match accepted {
-                Ok((stream, peer, slot)) => {
-                    connections.spawn(connection(stream, peer, app.clone(), limits, graceful.watcher(), slot));
+            accepted = accept(&listener, &semaphore) => match accepted {
+                Ok((stream, peer, permit)) => {
+                    let watcher = graceful.watcher();
+                    connections.spawn(serve_connection(stream, peer, app.clone(), limits, watcher, permit));
                 }
-                Err(error) => give_way(&error).await,
+                Err(error) => handle_accept_error(&error).await,
             },
             Some(_) = connections.join_next() => {}
         }
@@ -63,35 +66,35 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stopping:
     graceful.shutdown().await;
 }
 
-/// A connection, once there is a slot for it.
+/// Waits for a permit and then for a connection.
 async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    semaphore: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let permit = Arc::clone(semaphore).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, slot))
+    Ok((stream, peer, permit))
 }
 
-/// One client that went away is nothing. Anything else is a lack of something, file descriptors for one, that
-/// accepting again at once does not end.
-async fn give_way(error: &io::Error) {
+/// Ignores an error of a single client. Otherwise logs the error and waits a second: the process lacks a resource, such
+/// as file descriptors, and accepting again at once would fail again.
+async fn handle_accept_error(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        tracing::error!(error = %error, "connections cannot be accepted, trying again in a second");
+        tracing::error!(error = %error, "cannot accept connections, retrying in one second");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-async fn connection(
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     app: Router,
     limits: Limits,
     watcher: Watcher,
-    slot: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) {
-    // Answers are written whole, so waiting to fill a packet only delays them. Failing to say so is no matter.
+    // A response is written in one piece, so waiting to fill a packet only delays it. A failure does no harm.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -99,13 +102,13 @@ async fn connection(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.headers_within)
+        .header_read_timeout(limits.header_timeout)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
-        // The client's doing: bytes that are not HTTP, a connection cut short, headers that never ended.
+        // The client is the cause: bytes that are not HTTP, a closed connection, or headers that took too long.
         tracing::debug!(error = %error, client.address = %peer.ip(), "connection ended early");
     }
-    drop(slot);
+    drop(permit);
 }
 
 #[cfg(test)]
@@ -116,11 +119,12 @@ mod tests {
 
     use super::*;
 
-    /// A server with one page, which tells when it is asked for and answers when it may.
+    /// A server with one route. Its handler adds a permit to `received` for each request, and waits for a permit of
+    /// `may_respond` before it responds.
     struct Server {
         address: SocketAddr,
-        asked: Arc<Semaphore>,
-        may_answer: Arc<Semaphore>,
+        received: Arc<Semaphore>,
+        may_respond: Arc<Semaphore>,
         stop: oneshot::Sender<()>,
         task: tokio::task::JoinHandle<()>,
     }
@@ -129,69 +133,74 @@ mod tests {
         async fn start(limits: Limits) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let (asked, may_answer) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-            let (tell, wait) = (Arc::clone(&asked), Arc::clone(&may_answer));
-            let page = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
-                tell.add_permits(1);
+            let (received, may_respond) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+            let (notify, wait) = (Arc::clone(&received), Arc::clone(&may_respond));
+            let handler = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+                notify.add_permits(1);
                 wait.acquire().await.unwrap().forget();
                 peer.ip().to_string()
             };
-            let app = Router::new().route("/", get(page));
+            let app = Router::new().route("/", get(handler));
             let (stop, stopped) = oneshot::channel::<()>();
             let task = tokio::spawn(serve(listener, app, limits, async {
                 let _ = stopped.await;
             }));
-            Self { address, asked, may_answer, stop, task }
+            Self { address, received, may_respond, stop, task }
         }
 
-        async fn connect(&self, sent: &[u8]) -> TcpStream {
+        /// Connects and sends `bytes`.
+        async fn connect(&self, bytes: &[u8]) -> TcpStream {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
-            stream.write_all(sent).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
             stream
         }
     }
 
-    /// All that comes until the connection ends, which has to be soon.
-    async fn rest(mut stream: TcpStream) -> String {
+    /// Reads until the server closes the connection. Panics if that takes longer than five seconds.
+    async fn read_to_end(mut stream: TcpStream) -> String {
         let mut text = String::new();
         let read = stream.read_to_string(&mut text);
-        tokio::time::timeout(Duration::from_secs(5), read).await.expect("the connection stays open").unwrap();
+        tokio::time::timeout(Duration::from_secs(5), read)
+            .await
+            .expect("the server did not close the connection")
+            .unwrap();
         text
     }
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
     #[tokio::test]
-    async fn headers_that_never_end_end_the_connection() {
+    async fn closes_a_connection_whose_headers_take_too_long() {
         let server =
-            Server::start(Limits { headers_within: Duration::from_millis(100), connections: 2 }).await;
-        for begun in [&b""[..], b"GET / HTTP/1.1\r\nhost: "] {
-            let said = rest(server.connect(begun).await).await;
-            assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{said}");
+            Server::start(Limits { header_timeout: Duration::from_millis(100), max_connections: 2 }).await;
+        for incomplete in [&b""[..], b"GET / HTTP/1.1\r\nhost: "] {
+            let response = read_to_end(server.connect(incomplete).await).await;
+            assert!(response.is_empty() || response.starts_with("HTTP/1.1 408"), "{response}");
         }
     }
 
     #[tokio::test]
-    async fn more_connections_than_are_allowed_wait_their_turn() {
-        let server = Server::start(Limits { headers_within: Duration::from_secs(30), connections: 1 }).await;
-        server.may_answer.add_permits(2);
+    async fn accepts_no_more_connections_than_the_limit() {
+        let server =
+            Server::start(Limits { header_timeout: Duration::from_secs(30), max_connections: 1 }).await;
+        server.may_respond.add_permits(2);
         let first = server.connect(b"").await;
         let second = server.connect(REQUEST).await;
         drop(first);
-        assert!(rest(second).await.ends_with("127.0.0.1"));
+        assert!(read_to_end(second).await.ends_with("127.0.0.1"));
     }
 
     #[tokio::test]
-    async fn a_stop_lets_requests_in_flight_finish_and_takes_no_more() {
+    async fn finishes_requests_in_flight_when_stopped() {
         let server = Server::start(Limits::default()).await;
         let idle = server.connect(b"").await;
         let busy = server.connect(REQUEST).await;
-        server.asked.acquire().await.unwrap().forget();
+        server.received.acquire().await.unwrap().forget();
         server.stop.send(()).unwrap();
-        // Once the idle connection is closed the stop has arrived.
-        assert_eq!(rest(idle).await, "");
-        server.may_answer.add_permits(1);
-        assert!(rest(busy).await.ends_with("127.0.0.1"));
+        // The server closes idle connections when it stops.
+        assert_eq!(read_to_end(idle).await, "");
+        server.may_respond.add_permits(1);
+        assert!(read_to_end(busy).await.ends_with("127.0.0.1"));
         server.task.await.unwrap();
         assert!(TcpStream::connect(server.address).await.is_err());
     }

@@ -1,7 +1,7 @@
-//! A store in SQL: `SQLite` in a file, or `PostgreSQL`.
+//! A SQL store: a `SQLite` file or a `PostgreSQL` database.
 //!
-//! Both are reached through sqlx's `Any` driver, so that a service has each statement once. Where their SQL
-//! differs is the definition of tables, so there is a set of migrations for each.
+//! Both use sqlx's `Any` driver, so a service needs only one version of each statement. Table definitions differ
+//! between the two, so each has its own set of migrations.
 
 use std::fmt;
 use std::future::Future;
@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyPool, Executor as _, SqlSafeStr as _};
@@ -18,29 +18,32 @@ use telemetry::settings::{Env, SettingsError};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
-use crate::settings::DATABASE_URL;
+use crate::settings::{DATABASE_URL, sqlite_url};
 
-/// How long a request waits for a connection, and the start for the database to be there.
+/// The time that a request waits for a connection, and that the start waits for the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections to `SQLite`. Readers work side by side; there is one writer at a time in any case, and each
-/// connection is a thread.
+/// The maximum number of connections to `SQLite`. Each connection is a thread. Readers work in parallel, but there is
+/// only one writer at a time.
 const SQLITE_CONNECTIONS: u32 = 4;
 
-/// Connections to `PostgreSQL`, of the 100 that a server has by default for all its clients.
+/// The maximum number of connections to `PostgreSQL`. By default, a server allows 100 for all its clients.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
 const REMEDY: &str = "use sqlite://FILE?mode=rwc or postgres://USER:PASSWORD@HOST:PORT/NAME";
 
-/// Which database, read and checked. It may hold a password, so it is not shown.
+/// A validated database URL. It can contain a password, so neither `Debug` nor `Display` shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     url: String,
     kind: Kind,
+    // The database's name, or the name of the SQLite file: `db.namespace` of the semantic conventions.
     namespace: String,
+    // The address and port of the server, if it is reached over TCP.
     server: Option<(String, u16)>,
 }
 
+/// The database product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sqlite,
@@ -48,23 +51,23 @@ pub(crate) enum Kind {
 }
 
 impl DatabaseUrl {
-    /// Reads [`DATABASE_URL`], or takes the `SQLite` file `default_file` in the working directory.
+    /// Reads [`DATABASE_URL`]. The default is the `SQLite` file `default_file` in the working directory.
     pub fn read(env: &dyn Env, default_file: &str) -> Result<Self, SettingsError> {
-        let url = env.get(DATABASE_URL).unwrap_or_else(|| format!("sqlite://{default_file}?mode=rwc"));
+        let url = env.get(DATABASE_URL).unwrap_or_else(|| sqlite_url(default_file));
         Self::parse(url).ok_or_else(|| SettingsError::secret(DATABASE_URL, REMEDY))
     }
 
     fn parse(url: String) -> Option<Self> {
         if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(&url).ok()?;
-            // A database in memory is one for each connection, so it is none for a pool. It has no file name
-            // that a person would have chosen.
+            // Each connection would have its own in-memory database, so a pool cannot use one. Its file name is
+            // generated, so it could not serve as the namespace either.
             let in_memory = url.contains(":memory:") || url.contains("mode=memory");
             let namespace = options.get_filename().file_name()?.to_str()?.to_owned();
             (!in_memory).then_some(Self { url, kind: Kind::Sqlite, namespace, server: None })
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options = PgConnectOptions::from_str(&url).ok()?;
-            // PostgreSQL's own rule: a database that is not named has its user's name.
+            // PostgreSQL's rule: the default database has the name of the user.
             let namespace = options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
             let server =
                 options.get_socket().is_none().then(|| (options.get_host().to_owned(), options.get_port()));
@@ -74,7 +77,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// `db.system.name` of the semantic conventions.
+    /// Returns `db.system.name` of the semantic conventions.
     fn system(&self) -> &'static str {
         match self.kind {
             Kind::Sqlite => "sqlite",
@@ -83,7 +86,7 @@ impl DatabaseUrl {
     }
 }
 
-/// For people: the product, the database and its server, no user and no password.
+/// Shows the product, the database and its server, without user and password.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} database {}", self.system(), self.namespace)?;
@@ -97,64 +100,67 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// What brings an empty or older database to the form the service wants.
+/// The schema migrations of a service.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
-    /// The table that remembers which have run. Each service has its own, so that two may share a database.
+    /// The table that records which migrations have run. Each service has its own, so services can share a database.
     pub table: &'static str,
-    /// In their order. What has run stays as it is: a change is a step of its own, at the end.
-    pub steps: &'static [Step],
+    /// The migrations in their order.
+    ///
+    /// Never edit a migration that has run, not even a comment: sqlx compares checksums. Add another one at the end.
+    pub list: &'static [Migration],
 }
 
-/// One migration. Its number, as sqlx calls it, is its place among the steps, from 1 on.
+/// One schema migration. Its version is its position in [`Migrations::list`], starting with 1.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// What it is about, in a word or two.
+pub struct Migration {
+    /// A short description, such as the name of the table.
     pub name: &'static str,
-    /// Statements for `SQLite`.
+    /// The statements for `SQLite`.
     pub sqlite: &'static str,
-    /// The same for `PostgreSQL`.
+    /// The statements for `PostgreSQL`.
     pub postgres: &'static str,
 }
 
 impl Migrations {
-    /// What sqlx is given to run.
+    /// Returns sqlx's migrator for a database product.
     pub(crate) fn migrator(self, kind: Kind) -> Migrator {
-        let migration = |(number, step): (i64, &Step)| {
+        let convert = |(version, migration): (i64, &Migration)| {
             let statements = match kind {
-                Kind::Sqlite => step.sqlite,
-                Kind::Postgres => step.postgres,
+                Kind::Sqlite => migration.sqlite,
+                Kind::Postgres => migration.postgres,
             };
-            Migration::new(number, step.name.into(), MigrationType::Simple, statements.into_sql_str(), false)
+            let (name, sql) = (migration.name.into(), statements.into_sql_str());
+            sqlx::migrate::Migration::new(version, name, MigrationType::Simple, sql, false)
         };
-        let mut migrator = Migrator::with_migrations((1..).zip(self.steps).map(migration).collect());
+        let mut migrator = Migrator::with_migrations((1..).zip(self.list).map(convert).collect());
         migrator.dangerous_set_table_name(self.table);
         migrator
     }
 }
 
-/// Why a store cannot be opened.
+/// The reason why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database does not answer, or refuses.
-    #[error("{database} cannot be reached (DATABASE_URL)")]
+    /// The database does not respond or rejects the connection.
+    #[error("cannot connect to {database} (DATABASE_URL)")]
     Connect {
-        /// Which.
+        /// The database, as [`DatabaseUrl`] displays it.
         database: String,
-        /// What the driver says.
+        /// The driver's error.
         source: sqlx::Error,
     },
-    /// The database was reached but could not be brought up to date.
-    #[error("{database} cannot be migrated (DATABASE_URL)")]
+    /// A migration failed.
+    #[error("cannot migrate {database} (DATABASE_URL)")]
     Migrate {
-        /// Which.
+        /// The database, as [`DatabaseUrl`] displays it.
         database: String,
-        /// What the driver says.
+        /// The driver's error.
         source: MigrateError,
     },
 }
 
-/// An open store. Cloning it is cheap and shares the connections.
+/// An open store. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
@@ -162,7 +168,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects and migrates. Fails where the database cannot be reached within five seconds or migrated.
+    /// Connects to the database and runs the migrations. Fails if there is no connection within five seconds or a
+    /// migration fails.
     pub async fn open(url: &DatabaseUrl, migrations: Migrations) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
         let connected = pool_options(url.kind).connect(&url.url).await;
@@ -177,24 +184,25 @@ impl Store {
         Ok(Self { pool, database })
     }
 
-    /// Where `call` sends its statement.
+    /// Returns the connection pool, for the statements that [`call`](Self::call) runs.
     #[must_use]
     pub fn pool(&self) -> &AnyPool {
         &self.pool
     }
 
-    /// Awaits one database call inside its client span.
+    /// Runs `future`, which makes one database call, inside a client span.
     pub async fn call<T>(
         &self,
         query: &Query,
         future: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
-        // sqlx hands the current `tracing` span to a connection's thread, which lets go of it when it has tidied up:
-        // some spans would then end after the request they are part of. So it sees none, and logs nothing itself.
+        // sqlx passes the current `tracing` span to the connection's thread, which releases it only after its cleanup.
+        // Some spans would then end after their request. Without a subscriber, sqlx has no span to pass. It also does
+        // not log.
         self.database.call(query, future.with_subscriber(Dispatch::none())).await
     }
 
-    /// Closes the connections, which writes `SQLite`'s log back into its file.
+    /// Closes the connections. `SQLite` then writes its write-ahead log back into the database file.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -204,8 +212,8 @@ fn pool_options(kind: Kind) -> AnyPoolOptions {
     let options = AnyPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
     match kind {
         Kind::Postgres => options.max_connections(POSTGRES_CONNECTIONS),
-        // A write-ahead log lets readers go on beside the writer; with it, NORMAL loses no committed
-        // transaction to a crash of this process. sqlx itself waits 5 s for a lock and enforces foreign keys.
+        // With a write-ahead log, readers do not wait for the writer, and NORMAL loses no committed transaction if this
+        // process crashes. By default, sqlx waits 5 s for a lock and enforces foreign keys.
         Kind::Sqlite => options.max_connections(SQLITE_CONNECTIONS).after_connect(|connection, _| {
             Box::pin(async move {
                 connection.execute("PRAGMA journal_mode = WAL").await?;
@@ -216,7 +224,7 @@ fn pool_options(kind: Kind) -> AnyPoolOptions {
     }
 }
 
-/// Whether the store did not answer at all, so that trying again later makes sense.
+/// Whether the database did not respond, so a retry later can succeed.
 #[must_use]
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     matches!(
@@ -243,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn postgres_gives_its_server_and_its_database() {
+    fn reads_server_and_database_of_a_postgres_url() {
         let url = read("postgres://app:hunter2@db.example.org:6543/users").unwrap();
         assert_eq!((url.system(), url.namespace.as_str()), ("postgresql", "users"));
         assert_eq!(url.server, Some(("db.example.org".into(), 6543)));
@@ -251,8 +259,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_opened_is_refused_without_being_shown() {
-        for bad in [
+    fn rejects_an_unusable_url_without_showing_it() {
+        for invalid in [
             "mysql://root:hunter2@localhost/x",
             "user.db",
             "sqlite::memory:",
@@ -262,14 +270,14 @@ mod tests {
             "sqlite://",
             "postgres://app:hunter2@localhost:notaport/users",
         ] {
-            let error = read(bad).expect_err(bad).to_string();
+            let error = read(invalid).expect_err(invalid).to_string();
             assert!(error.starts_with("DATABASE_URL: ") && !error.contains("hunter2"), "{error}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_value_panics_or_is_repeated(value in "(sqlite|postgres|x)://\\PC{0,40}hunter2") {
+        fn never_shows_a_rejected_url(value in "(sqlite|postgres|x)://\\PC{0,40}hunter2") {
             if let Err(error) = read(&value) {
                 prop_assert!(!error.to_string().contains("hunter2"));
             }

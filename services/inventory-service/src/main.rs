@@ -1,4 +1,4 @@
-//! Stock over gRPC.
+//! The program of inventory-service.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Serving gRPC within bounds.
+//! A gRPC server with limits.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,23 +15,26 @@ use crate::proto::inventory_server::InventoryServer;
 use crate::service::Service;
 use crate::stock::Stock;
 
-/// Bytes of a message. A hundred items are some four thousand.
-const MAX_MESSAGE: usize = 64 * 1024;
+/// The maximum size of a request message, in bytes. A hundred items have about 4000.
+const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
-/// A call that has not ended by then is ended.
-const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// The timeout of a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client that does not answer a ping within this is gone, and its connection with it.
-const PING: Duration = Duration::from_secs(20);
+/// The interval and the timeout of HTTP/2 pings. A connection whose ping times out is closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// After the signal to stop, streams that are still open are ended: a health watch never ends by itself.
-const DRAIN: Duration = Duration::from_secs(3);
+/// The time that open streams have after the stop signal. A health watch never ends by itself.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Calls at a time on one connection.
-const MAX_CALLS: u32 = 256;
+/// The maximum number of concurrent calls on one connection.
+const MAX_CONCURRENT_CALLS: u32 = 256;
 
-/// Serves `stock` until `stopping` resolves, then finishes the calls in flight, within three seconds, and returns. Health says that it does
-/// not serve from the moment it is told to stop, so that callers who watch go elsewhere.
+/// Serves `stock` until `stopping` completes, then finishes the calls in flight within three seconds and returns.
+///
+/// When `stopping` completes, the health service reports `NOT_SERVING`, so clients that watch it use another server.
+///
+/// See the [gRPC health checking protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
 pub async fn serve_on(
     listener: TcpListener,
     stock: Stock,
@@ -43,30 +46,30 @@ pub async fn serve_on(
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
-        .context("the protocol's description cannot be read")?;
-    let inventory = InventoryServer::new(Service::new(stock)).max_decoding_message_size(MAX_MESSAGE);
+        .context("cannot read the file descriptor sets for reflection")?;
+    let inventory = InventoryServer::new(Service::new(stock)).max_decoding_message_size(MAX_MESSAGE_SIZE);
 
-    let (stopped, overdue) = oneshot::channel();
+    let (stop_sender, stop_receiver) = oneshot::channel();
     let serving = Server::builder()
         .layer(telemetry::grpc::server_layer())
-        .timeout(CALL_WITHIN)
-        .max_concurrent_streams(MAX_CALLS)
-        .http2_keepalive_interval(Some(PING))
-        .http2_keepalive_timeout(Some(PING))
+        .timeout(CALL_TIMEOUT)
+        .max_concurrent_streams(MAX_CONCURRENT_CALLS)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
         .add_service(inventory)
         .add_service(health_service)
         .add_service(reflection)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
             stopping.await;
             health.set_not_serving::<InventoryServer<Service>>().await;
-            // The name of the server as a whole.
+            // The empty name stands for the whole server.
             health.set_service_status("", ServingStatus::NotServing).await;
-            let _ = stopped.send(());
+            let _ = stop_sender.send(());
         });
     tokio::select! {
-        served = serving => served.context("gRPC cannot be served"),
-        () = async { let _ = overdue.await; tokio::time::sleep(DRAIN).await } => {
-            tracing::info!("streams that were still open are ended");
+        result = serving => result.context("the gRPC server failed"),
+        () = async { let _ = stop_receiver.await; tokio::time::sleep(DRAIN_TIMEOUT).await } => {
+            tracing::info!("closing the streams that are still open");
             Ok(())
         }
     }

@@ -1,4 +1,4 @@
-//! The calls.
+//! The RPC handlers.
 
 use tonic::{Request, Response, Status};
 
@@ -7,7 +7,7 @@ use crate::proto::inventory_server::Inventory;
 use crate::proto::{ReserveRequest, ReserveResponse};
 use crate::stock::{Items, Reservation, ReserveError, Stock};
 
-/// `sightline.inventory.v1.Inventory` over stock in memory.
+/// The implementation of `sightline.inventory.v1.Inventory`, with stock in memory.
 #[derive(Debug)]
 pub(crate) struct Service {
     stock: Stock,
@@ -18,8 +18,12 @@ impl Service {
         Self { stock }
     }
 
-    // Signed: the bridge to OpenTelemetry makes text of an unsigned number.
-    #[tracing::instrument(name = "reserve_stock", skip_all, fields(order.id = order, order.items = i64::try_from(items.len()).ok()))]
+    // The count is signed because tracing-opentelemetry turns an unsigned number into text.
+    #[tracing::instrument(
+        name = "reserve_stock",
+        skip_all,
+        fields(order.id = order, order.items = i64::try_from(items.len()).ok())
+    )]
     fn reserve_stock(&self, order: i64, items: Items) -> Result<Reservation, ReserveError> {
         self.stock.reserve(order, items).inspect_err(telemetry::span::record_error)
     }
@@ -30,7 +34,7 @@ impl Inventory for Service {
     async fn reserve(&self, request: Request<ReserveRequest>) -> Result<Response<ReserveResponse>, Status> {
         let request = request.into_inner();
         let order = request.order_id;
-        let items = input::items(request)?;
+        let items = input::validate(request)?;
         match self.reserve_stock(order, items) {
             Ok(reservation) => {
                 tracing::info!(
@@ -52,9 +56,9 @@ impl From<ReserveError> for Status {
     fn from(error: ReserveError) -> Self {
         let message = error.to_string();
         match error {
-            ReserveError::Unknown(_) => Self::not_found(message),
-            ReserveError::TooFew { .. } => Self::failed_precondition(message),
-            ReserveError::Different(_) => Self::already_exists(message),
+            ReserveError::UnknownSku(_) => Self::not_found(message),
+            ReserveError::InsufficientStock { .. } => Self::failed_precondition(message),
+            ReserveError::DifferentItems(_) => Self::already_exists(message),
         }
     }
 }

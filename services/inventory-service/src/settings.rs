@@ -1,20 +1,20 @@
-//! What can be set of this service, beside telemetry's own.
+//! The settings of the service, in addition to those of the telemetry library.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use service_common::settings::{GRPC_ADDRESS, address};
+use service_common::settings::{GRPC_ADDRESS, INVENTORY_SERVICE_ADDRESS, address};
 use telemetry::settings::{Env, SettingsError};
 
-/// Everything, read once at start.
+/// The settings of the service. They are read once, at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `SIGHTLINE_GRPC_ADDRESS`: where requests are taken, 127.0.0.1:8082 by default.
+    /// `SIGHTLINE_GRPC_ADDRESS`: the address of the gRPC server, by default [`INVENTORY_SERVICE_ADDRESS`].
     pub address: SocketAddr,
 }
 
 impl Settings {
-    /// Reads them from `env`; the first that cannot be used is the error.
+    /// Reads the settings from `env`. Fails with the first one that cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, SettingsError> {
-        Ok(Self { address: address(env, GRPC_ADDRESS, (Ipv4Addr::LOCALHOST, 8082).into())? })
+        Ok(Self { address: address(env, GRPC_ADDRESS, INVENTORY_SERVICE_ADDRESS)? })
     }
 }

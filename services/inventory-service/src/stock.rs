@@ -1,10 +1,11 @@
-//! What is in stock and what is set aside.
+//! The stock and its reservations.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a fresh service has: each SKU and how many of it. A real shop would keep this in a store of its own; here it
-/// is a place to call, and begins anew with the process.
+/// The initial stock: each SKU with its quantity.
+///
+/// A real shop would keep its stock in a database. In this example it is in memory, and starts again with each process.
 pub const CATALOGUE: &[(&str, u32)] = &[
     ("BOLT-M6", 100_000),
     ("BOLT-M8", 100_000),
@@ -21,77 +22,81 @@ pub const CATALOGUE: &[(&str, u32)] = &[
 /// The items of an order: quantity by SKU.
 pub(crate) type Items = BTreeMap<String, u32>;
 
-/// Stock in memory. What is set aside stays so; each reservation takes at least one piece, so there are never more
-/// reservations than pieces.
+/// The stock and its reservations, in memory.
+///
+/// Reservations are never removed. Their number is bounded by the number of pieces, because each one takes at least one
+/// piece.
 #[derive(Debug)]
 pub struct Stock {
-    shelves: Mutex<Shelves>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct Shelves {
-    left: HashMap<&'static str, u32>,
-    reserved: HashMap<i64, Items>,
+struct State {
+    /// The available quantity by SKU.
+    available: HashMap<&'static str, u32>,
+    /// The reserved items by order ID.
+    reservations: HashMap<i64, Items>,
 }
 
-/// Why nothing was set aside.
+/// The reason why nothing was reserved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReserveError {
-    #[error("{0} is not kept")]
-    Unknown(String),
-    #[error("of {sku} {wanted} are wanted and {left} are left")]
-    TooFew { sku: String, wanted: u32, left: u32 },
-    #[error("order {0} has other items set aside")]
-    Different(i64),
+    #[error("SKU {0} does not exist")]
+    UnknownSku(String),
+    #[error("the stock of {sku} is too low: {requested} requested, {available} available")]
+    InsufficientStock { sku: String, requested: u32, available: u32 },
+    #[error("other items are already reserved for order {0}")]
+    DifferentItems(i64),
 }
 
-/// What was set aside.
+/// A reservation for one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
     pub(crate) id: String,
-    /// Whether it was there before.
+    /// Whether an earlier request made the reservation.
     pub(crate) repeated: bool,
 }
 
 impl Stock {
-    /// Full shelves.
+    /// Creates stock with these quantities and without reservations.
     #[must_use]
     pub fn new(catalogue: &[(&'static str, u32)]) -> Self {
-        let shelves = Shelves { left: catalogue.iter().copied().collect(), reserved: HashMap::new() };
-        Self { shelves: Mutex::new(shelves) }
+        let state = State { available: catalogue.iter().copied().collect(), reservations: HashMap::new() };
+        Self { state: Mutex::new(state) }
     }
 
-    /// Sets all of `items` aside for the order, or nothing.
+    /// Reserves all of `items` for the order, or nothing.
     pub(crate) fn reserve(&self, order: i64, items: Items) -> Result<Reservation, ReserveError> {
-        let mut shelves = self.shelves();
-        // Made from the order's id, so that it is the same after a restart and from any replica.
+        let mut state = self.lock();
+        // The ID derives from the order ID, so that it is the same after a restart and in every replica.
         let id = format!("R-{order}");
-        match shelves.reserved.get(&order) {
+        match state.reservations.get(&order) {
             Some(reserved) if *reserved == items => return Ok(Reservation { id, repeated: true }),
-            Some(_) => return Err(ReserveError::Different(order)),
+            Some(_) => return Err(ReserveError::DifferentItems(order)),
             None => {}
         }
-        for (sku, &wanted) in &items {
-            match shelves.left.get(sku.as_str()) {
-                None => return Err(ReserveError::Unknown(sku.clone())),
-                Some(&left) if left < wanted => {
-                    return Err(ReserveError::TooFew { sku: sku.clone(), wanted, left });
+        for (sku, &requested) in &items {
+            match state.available.get(sku.as_str()) {
+                None => return Err(ReserveError::UnknownSku(sku.clone())),
+                Some(&available) if available < requested => {
+                    return Err(ReserveError::InsufficientStock { sku: sku.clone(), requested, available });
                 }
                 Some(_) => {}
             }
         }
-        for (sku, wanted) in &items {
-            if let Some(left) = shelves.left.get_mut(sku.as_str()) {
-                *left -= wanted;
+        for (sku, requested) in &items {
+            if let Some(available) = state.available.get_mut(sku.as_str()) {
+                *available -= requested;
             }
         }
-        shelves.reserved.insert(order, items);
+        state.reservations.insert(order, items);
         Ok(Reservation { id, repeated: false })
     }
 
-    fn shelves(&self) -> MutexGuard<'_, Shelves> {
-        // A panic while it was held would have come before the first change or after the last.
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock is still consistent: nothing can panic between the first and the last change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,41 +110,43 @@ mod tests {
         items.map(|(sku, quantity)| (sku.to_owned(), quantity)).into()
     }
 
-    fn left(stock: &Stock) -> u32 {
-        stock.shelves().left.values().sum()
+    fn available(stock: &Stock) -> u32 {
+        stock.lock().available.values().sum()
     }
 
     #[test]
-    fn asking_again_changes_nothing() {
+    fn repeated_requests_reserve_nothing_more() {
         let stock = Stock::new(&[("A", 5)]);
         let first = stock.reserve(7, items([("A", 3)])).unwrap();
         let again = stock.reserve(7, items([("A", 3)])).unwrap();
         assert_eq!((first.id, first.repeated), (again.id, false));
         assert!(again.repeated);
-        assert_eq!(left(&stock), 2);
-        assert_eq!(stock.reserve(7, items([("A", 1)])), Err(ReserveError::Different(7)));
+        assert_eq!(available(&stock), 2);
+        assert_eq!(stock.reserve(7, items([("A", 1)])), Err(ReserveError::DifferentItems(7)));
     }
 
     #[test]
-    fn all_is_set_aside_or_nothing() {
+    fn reserves_all_items_or_nothing() {
         let stock = Stock::new(&[("A", 5), ("B", 1)]);
-        let too_few = ReserveError::TooFew { sku: "B".into(), wanted: 2, left: 1 };
-        assert_eq!(stock.reserve(1, items([("A", 5), ("B", 2)])), Err(too_few));
-        assert_eq!(stock.reserve(1, items([("A", 5), ("C", 1)])), Err(ReserveError::Unknown("C".into())));
-        assert_eq!(left(&stock), 6);
+        let too_low = ReserveError::InsufficientStock { sku: "B".into(), requested: 2, available: 1 };
+        assert_eq!(stock.reserve(1, items([("A", 5), ("B", 2)])), Err(too_low));
+        assert_eq!(stock.reserve(1, items([("A", 5), ("C", 1)])), Err(ReserveError::UnknownSku("C".into())));
+        assert_eq!(available(&stock), 6);
         assert!(stock.reserve(1, items([("A", 5), ("B", 1)])).is_ok());
-        assert_eq!(left(&stock), 0);
+        assert_eq!(available(&stock), 0);
     }
 
     proptest! {
         #[test]
-        fn pieces_are_neither_made_nor_lost(orders in prop::collection::vec((1_i64..20, 1_u32..10, 1_u32..10), 0..60)) {
+        fn available_and_reserved_pieces_add_up_to_the_initial_stock(
+            orders in prop::collection::vec((1_i64..20, 1_u32..10, 1_u32..10), 0..60),
+        ) {
             let stock = Stock::new(&[("A", 100), ("B", 100)]);
             for (order, a, b) in orders {
                 let _ = stock.reserve(order, items([("A", a), ("B", b)]));
             }
-            let reserved: u32 = stock.shelves().reserved.values().flat_map(BTreeMap::values).sum();
-            prop_assert_eq!(left(&stock) + reserved, 200);
+            let reserved: u32 = stock.lock().reservations.values().flat_map(BTreeMap::values).sum();
+            prop_assert_eq!(available(&stock) + reserved, 200);
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The service over real gRPC.
-#![expect(clippy::unwrap_used, reason = "a test ends where its tools fail")]
+//! Tests of the service over gRPC.
+#![expect(clippy::unwrap_used, reason = "a test fails if its helpers fail")]
 
 use std::time::Duration;
 
 use inventory_service::proto::inventory_client::InventoryClient;
 use inventory_service::proto::{Item, ReserveRequest};
 use inventory_service::{Stock, serve_on};
-use service_common::testing::telemetry;
+use service_common::testing::start_telemetry;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ struct Server {
 }
 
 async fn start() -> Server {
-    telemetry();
+    start_telemetry();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -49,7 +49,7 @@ async fn reserve(server: &Server, order_id: i64, items: &[(&str, u32)]) -> Resul
 }
 
 #[tokio::test]
-async fn what_is_asked_is_set_aside_once() {
+async fn reserves_once_for_repeated_requests() {
     let server = start().await;
     for _ in 0..3 {
         assert_eq!(reserve(&server, 7, &[("GEAR-20", 4), ("LENS-35", 1)]).await.unwrap(), "R-7");
@@ -58,7 +58,7 @@ async fn what_is_asked_is_set_aside_once() {
 }
 
 #[tokio::test]
-async fn what_is_refused_says_why() {
+async fn rejects_requests_with_the_documented_status() {
     let server = start().await;
     reserve(&server, 1, &[("GEAR-20", 4)]).await.unwrap();
     for (order, items, code) in [
@@ -81,7 +81,7 @@ async fn what_is_refused_says_why() {
 }
 
 #[tokio::test]
-async fn a_message_is_bounded() {
+async fn limits_the_size_of_a_message() {
     let server = start().await;
     let long = "A".repeat(64 * 1024);
     let status = reserve(&server, 1, &[(&long, 1)]).await.unwrap_err();
@@ -89,13 +89,13 @@ async fn a_message_is_bounded() {
 }
 
 #[tokio::test]
-async fn health_follows_the_service_and_a_watcher_does_not_keep_it() {
+async fn reports_health_and_stops_despite_an_open_watch() {
     let server = start().await;
     let mut health = HealthClient::new(server.channel.clone());
     let serving = i32::from(ServingStatus::Serving);
     for name in ["", "sightline.inventory.v1.Inventory"] {
-        let answer = health.check(HealthCheckRequest { service: name.to_owned() }).await.unwrap();
-        assert_eq!(answer.into_inner().status, serving, "{name:?}");
+        let response = health.check(HealthCheckRequest { service: name.to_owned() }).await.unwrap();
+        assert_eq!(response.into_inner().status, serving, "{name:?}");
     }
     let unknown = health.check(HealthCheckRequest { service: "nothing".to_owned() }).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
@@ -105,22 +105,22 @@ async fn health_follows_the_service_and_a_watcher_does_not_keep_it() {
     assert_eq!(watch.message().await.unwrap().unwrap().status, serving);
     server.stop.send(()).unwrap();
     assert_eq!(watch.message().await.unwrap().unwrap().status, i32::from(ServingStatus::NotServing));
-    // The stream is still open, and would be for ever.
+    // The watch is still open and never ends by itself.
     tokio::time::timeout(Duration::from_secs(4), server.task).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn reflection_tells_the_services() {
+async fn reflection_lists_the_services() {
     let server = start().await;
-    let ask = ServerReflectionRequest {
+    let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut client = ServerReflectionClient::new(server.channel.clone());
-    let answers = client.server_reflection_info(futures_util::stream::iter([ask])).await.unwrap();
-    let answer = answers.into_inner().message().await.unwrap().unwrap();
-    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
-        panic!("{answer:?}")
+    let responses = client.server_reflection_info(futures_util::stream::iter([request])).await.unwrap();
+    let response = responses.into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = response.message_response else {
+        panic!("{response:?}")
     };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     assert!(names.contains(&"sightline.inventory.v1.Inventory".to_owned()), "{names:?}");

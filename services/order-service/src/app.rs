@@ -1,4 +1,4 @@
-//! The routes.
+//! The routes of the service and their handlers.
 
 use std::sync::Arc;
 
@@ -14,46 +14,48 @@ use telemetry::http::problem;
 
 use crate::baggage;
 use crate::error::Error;
-use crate::orders::{Item, Orders};
+use crate::inventory::InventoryServiceClient;
+use crate::orders::{Item, OrderStore};
 use crate::settings::Upstreams;
-use crate::stock::Stock;
-use crate::users::{User, Users};
+use crate::users::{User, UserServiceClient};
 
-/// What the routes share.
+/// The state that the handlers share.
 #[derive(Clone, Debug)]
-pub struct App {
-    orders: Orders,
-    users: Users,
-    stock: Stock,
+pub struct AppState {
+    orders: OrderStore,
+    users: UserServiceClient,
+    inventory: InventoryServiceClient,
     environment: Arc<str>,
 }
 
-impl App {
-    /// Connects to nothing yet. Fails where a client cannot be set up for its URL.
-    pub fn new(orders: Orders, upstreams: &Upstreams, environment: &str) -> anyhow::Result<Self> {
+impl AppState {
+    /// Creates the clients of the upstreams. They connect with their first call.
+    ///
+    /// `environment` is the value of `environment` in the baggage. Fails if a client cannot be created for its URL.
+    pub fn new(orders: OrderStore, upstreams: &Upstreams, environment: &str) -> anyhow::Result<Self> {
         Ok(Self {
             orders,
-            users: Users::new(upstreams.users.clone(), upstreams.deadline)?,
-            stock: Stock::new(&upstreams.inventory, upstreams.deadline)?,
+            users: UserServiceClient::new(upstreams.users.clone(), upstreams.timeout)?,
+            inventory: InventoryServiceClient::new(&upstreams.inventory, upstreams.timeout)?,
             environment: environment.into(),
         })
     }
 }
 
-/// The service.
-pub fn app(app: App) -> Router {
+/// Returns the router of the service.
+pub fn app(state: AppState) -> Router {
     Router::new()
         .route("/orders/{id}", get(read))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn(catch_panics))
-        .layer(telemetry::http::server_layer())
-        .with_state(app)
+        .layer(telemetry::http::server_layer().trace_response(true))
+        .with_state(state)
 }
 
-/// An order as sent.
+/// The response body of `GET /orders/{id}`.
 #[derive(Serialize)]
-struct Answer {
+struct OrderResponse {
     id: i64,
     user: User,
     items: Vec<Item>,
@@ -65,17 +67,18 @@ struct Reservation {
     id: String,
 }
 
-async fn read(State(app): State<App>, Id(id): Id) -> Result<axum::Json<Answer>, Error> {
-    let order = app.orders.read(id).await?.ok_or(Error::Unknown(id))?;
-    let context = baggage::with_origin(&app.environment);
-    // One after the other: nothing is set aside for an order whose user cannot be read.
-    let user = app.users.read(order.user_id).with_context(context.clone()).await?;
-    let reservation = app.stock.reserve(&order).with_context(context).await?;
+async fn read(State(state): State<AppState>, Id(id): Id) -> Result<axum::Json<OrderResponse>, Error> {
+    let order = state.orders.read(id).await?.ok_or(Error::NotFound(id))?;
+    let context = baggage::with_origin(&state.environment);
+    // The calls are not parallel, so that no stock is reserved for an order whose user cannot be read.
+    let user = state.users.read(order.user_id).with_context(context.clone()).await?;
+    let reservation = state.inventory.reserve(&order).with_context(context).await?;
     tracing::info!(
         order.id = id,
         user.id = order.user_id,
         order.items = order.items.len(),
         "order read, stock reserved"
     );
-    Ok(axum::Json(Answer { id, user, items: order.items, reservation: Reservation { id: reservation } }))
+    let reservation = Reservation { id: reservation };
+    Ok(axum::Json(OrderResponse { id, user, items: order.items, reservation }))
 }

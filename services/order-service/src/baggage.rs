@@ -1,4 +1,6 @@
-//! What goes with a request to every service it reaches.
+//! The baggage that the service adds to a request. It reaches every service that handles the request.
+//!
+//! See the [baggage API](https://opentelemetry.io/docs/specs/otel/baggage/api/).
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
@@ -6,11 +8,12 @@ use opentelemetry::baggage::{Baggage, BaggageExt as _};
 const ENVIRONMENT: &str = "environment";
 const VERSION: &str = "version";
 
-/// The current context with `environment` and `version` in its baggage. What came with the request stays, but for
-/// these two: they are ours to say.
+/// Returns the current context with `environment` and `version` in its baggage.
+///
+/// Baggage of the caller is kept, except for these two keys, which this service sets.
 pub(crate) fn with_origin(environment: &str) -> Context {
     Context::map_current(|context| {
-        // Ours first: baggage has a limit, and what came may already fill it.
+        // Entries of this service come first: baggage has a limit, and the caller's entries may already fill it.
         let mut baggage = Baggage::new();
         baggage.insert(ENVIRONMENT, environment.to_owned());
         baggage.insert(VERSION, env!("CARGO_PKG_VERSION"));
@@ -30,10 +33,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_stays_but_for_what_is_ours() {
-        let came =
+    fn keeps_entries_of_the_caller_except_for_its_own_keys() {
+        let caller =
             Context::new().with_baggage([KeyValue::new("tenant", "blue"), KeyValue::new("version", "9")]);
-        let _attached = came.attach();
+        let _attached = caller.attach();
         let context = with_origin("staging");
         let baggage = context.baggage();
         let get = |key| baggage.get(key).map(ToString::to_string);

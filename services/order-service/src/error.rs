@@ -1,4 +1,4 @@
-//! Failures as answers.
+//! Errors of upstreams, and error responses.
 
 use std::borrow::Cow;
 
@@ -7,67 +7,67 @@ use axum::response::{IntoResponse, Response};
 use service_common::store::is_unavailable;
 use telemetry::http::problem::Problem;
 
-use crate::orders::OrdersError;
+use crate::orders::OrderStoreError;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why another service was of no help.
+/// The reason why a call to an upstream failed. `service` is the name of the upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    #[error("{service} did not answer in time")]
-    Late { service: &'static str, source: Option<Cause> },
+    #[error("{service} did not respond in time")]
+    Timeout { service: &'static str, source: Option<Source> },
     #[error("{service} could not be reached")]
-    Unreachable { service: &'static str, source: Option<Cause> },
-    #[error("{service} gave no answer that can be used: {problem}")]
-    Wrong { service: &'static str, problem: Cow<'static, str> },
+    Unreachable { service: &'static str, source: Option<Source> },
+    #[error("{service} sent an unexpected response: {problem}")]
+    UnexpectedResponse { service: &'static str, problem: Cow<'static, str> },
 }
 
 impl UpstreamError {
-    pub(crate) fn wrong(service: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
-        Self::Wrong { service, problem: problem.into() }
+    pub(crate) fn unexpected(service: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self::UnexpectedResponse { service, problem: problem.into() }
     }
 
     fn problem(&self) -> Problem {
         let (status, detail) = match self {
-            Self::Late { service, .. } => {
-                (StatusCode::GATEWAY_TIMEOUT, format!("{service} did not answer in time."))
+            Self::Timeout { service, .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, format!("{service} did not respond in time."))
             }
             Self::Unreachable { service, .. } => {
                 (StatusCode::BAD_GATEWAY, format!("{service} could not be reached."))
             }
-            Self::Wrong { service, .. } => {
-                (StatusCode::BAD_GATEWAY, format!("{service} gave no answer that can be used."))
+            Self::UnexpectedResponse { service, .. } => {
+                (StatusCode::BAD_GATEWAY, format!("{service} sent an unexpected response."))
             }
         };
         Problem::new(status, detail)
     }
 }
 
-/// Why an order's items were not set aside.
+/// The reason why the items of an order were not reserved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReserveError {
-    #[error("the order's items were not set aside: {0}")]
-    Refused(Refusal),
+    #[error("the items of the order were not reserved: {0}")]
+    Rejected(Rejection),
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
 }
 
-/// What inventory-service has against an order.
+/// The reason why inventory-service rejected a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error("too little of one is left")]
-    TooFew,
-    #[error("others are set aside for this order")]
-    Different,
+pub(crate) enum Rejection {
+    #[error("the stock of an item is too low")]
+    InsufficientStock,
+    #[error("other items are already reserved for this order")]
+    DifferentItems,
 }
 
-/// Why a request is not answered with what it asks for.
+/// The reason for an error response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("there is no order {0}")]
-    Unknown(i64),
+    NotFound(i64),
     #[error(transparent)]
-    Orders(#[from] OrdersError),
+    Store(#[from] OrderStoreError),
     #[error(transparent)]
     User(#[from] UpstreamError),
     #[error(transparent)]
@@ -77,15 +77,15 @@ pub(crate) enum Error {
 impl Error {
     fn problem(&self) -> Problem {
         match self {
-            Self::Unknown(id) => Problem::new(StatusCode::NOT_FOUND, format!("There is no order {id}.")),
-            Self::Orders(OrdersError(error)) if is_unavailable(error) => Problem::new(
+            Self::NotFound(id) => Problem::new(StatusCode::NOT_FOUND, format!("There is no order {id}.")),
+            Self::Store(OrderStoreError(error)) if is_unavailable(error) => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The orders cannot be reached. Try again later.",
+                "The order store is unavailable. Try again later.",
             ),
-            Self::Orders(_) => Problem::internal(),
-            Self::Reserve(ReserveError::Refused(refusal)) => Problem::new(
+            Self::Store(_) => Problem::internal(),
+            Self::Reserve(ReserveError::Rejected(rejection)) => Problem::new(
                 StatusCode::CONFLICT,
-                format!("The order's items cannot be set aside: {refusal}."),
+                format!("The items of the order cannot be reserved: {rejection}."),
             ),
             Self::User(error) | Self::Reserve(ReserveError::Upstream(error)) => error.problem(),
         }
@@ -96,7 +96,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let problem = self.problem();
         if problem.status().is_server_error() {
-            // The one line about it. The exception stands on the span in which it arose.
+            // This is the only log line about the failure. The exception is on the span in which it occurred.
             tracing::error!(error = telemetry::chain(&self), "request failed");
         }
         problem.into_response()

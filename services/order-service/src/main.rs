@@ -1,4 +1,4 @@
-//! Orders over HTTP.
+//! The program of order-service.
 
 use std::process::ExitCode;
 

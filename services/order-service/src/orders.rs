@@ -1,14 +1,14 @@
 //! The store of orders.
 
 use serde::Serialize;
-use service_common::store::{DatabaseUrl, Migrations, OpenError, Step, Store};
+use service_common::store::{DatabaseUrl, Migration, Migrations, OpenError, Store};
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
 use telemetry::db::Query;
 
 const MIGRATIONS: Migrations = Migrations {
     table: "order_service_migrations",
-    steps: &[Step {
+    list: &[Migration {
         name: "orders",
         sqlite: include_str!("../migrations/sqlite/1_orders.sql"),
         postgres: include_str!("../migrations/postgres/1_orders.sql"),
@@ -30,33 +30,34 @@ const ADD_FAULTS: [&str; 2] = [
 
 const REMOVE_FAULTS: [&str; 1] = ["DELETE FROM orders WHERE id IN (998, 999)"];
 
-/// An order as stored.
+/// An order, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Given by the store.
+    /// The ID, which the store assigns.
     pub id: i64,
-    /// Whose it is: an id of user-service.
+    /// The ID of the order's user in user-service.
     pub user_id: i64,
-    /// At least one.
+    /// The items, at least one.
     pub items: Vec<Item>,
 }
 
-/// So many of one thing.
+/// A product and its quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// The stock keeping unit, as inventory-service calls it.
+    /// The stock keeping unit (SKU), which identifies the product in inventory-service.
     pub sku: String,
-    /// At least 1.
+    /// The number of pieces, at least 1.
     pub quantity: u32,
 }
 
-struct Line {
+/// One row of the query: an item, with the user of its order.
+struct ItemRow {
     user_id: i64,
     sku: String,
     quantity: i64,
 }
 
-impl FromRow<'_, AnyRow> for Line {
+impl FromRow<'_, AnyRow> for ItemRow {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             user_id: row.try_get("user_id")?,
@@ -66,32 +67,34 @@ impl FromRow<'_, AnyRow> for Line {
     }
 }
 
-/// Why an order was not read.
+/// The reason why an order was not read: the database call failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the store of orders failed")]
-pub struct OrdersError(#[from] pub(crate) sqlx::Error);
+#[error("the order store failed")]
+pub struct OrderStoreError(#[from] pub(crate) sqlx::Error);
 
-/// Why the store of orders cannot be opened.
+/// The reason why the store of orders cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenOrdersError {
-    /// The database cannot be reached or migrated.
+pub enum OrderStoreOpenError {
+    /// The connection or a migration failed.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The orders of the built-in faults could be neither added nor removed.
-    #[error("the orders of the built-in faults cannot be set up")]
+    /// The orders of the built-in faults cannot be added or removed.
+    #[error("cannot add or remove the orders of the built-in faults (SIGHTLINE_FAULTS)")]
     Faults(#[from] sqlx::Error),
 }
 
-/// The store. Cloning it is cheap and shares the connections.
+/// The store of orders. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
-pub struct Orders {
+pub struct OrderStore {
     store: Store,
 }
 
-impl Orders {
-    /// Opens the store, with orders 1 to 100 in it when it is new. Orders 998 and 999, of the users who are slow and
-    /// who fail, are in it while `faults` is on and not otherwise.
-    pub async fn open(url: &DatabaseUrl, faults: bool) -> Result<Self, OpenOrdersError> {
+impl OrderStore {
+    /// Opens the store. A new store contains orders 1 to 100.
+    ///
+    /// Orders 998 and 999 exist only if `faults` is true. They belong to the users of the built-in faults: reading user
+    /// 998 is slow, and reading user 999 fails.
+    pub async fn open(url: &DatabaseUrl, faults: bool) -> Result<Self, OrderStoreOpenError> {
         let store = Store::open(url, MIGRATIONS).await?;
         for statement in if faults { &ADD_FAULTS[..] } else { &REMOVE_FAULTS } {
             sqlx::query(*statement).execute(store.pool()).await?;
@@ -99,20 +102,20 @@ impl Orders {
         Ok(Self { store })
     }
 
-    /// The order of this id, if there is one.
+    /// Reads an order. Returns `None` if there is no order with this ID.
     #[tracing::instrument(name = "read_order", skip_all, fields(order.id = id))]
-    pub async fn read(&self, id: i64) -> Result<Option<Order>, OrdersError> {
-        let lines = sqlx::query_as(READ.text).bind(id).fetch_all(self.store.pool());
-        let lines: Vec<Line> = self
+    pub async fn read(&self, id: i64) -> Result<Option<Order>, OrderStoreError> {
+        let rows = sqlx::query_as(READ.text).bind(id).fetch_all(self.store.pool());
+        let rows: Vec<ItemRow> = self
             .store
-            .call(&READ, lines)
+            .call(&READ, rows)
             .await
-            .map_err(OrdersError)
+            .map_err(OrderStoreError)
             .inspect_err(telemetry::span::record_error)?;
-        let Some(user_id) = lines.first().map(|line| line.user_id) else { return Ok(None) };
-        let items = lines.into_iter().filter_map(|line| {
-            // The column's check lets no negative number in.
-            Some(Item { sku: line.sku, quantity: u32::try_from(line.quantity).ok()? })
+        let Some(user_id) = rows.first().map(|row| row.user_id) else { return Ok(None) };
+        let items = rows.into_iter().filter_map(|row| {
+            // The conversion does not fail: the column's check allows only positive numbers.
+            Some(Item { sku: row.sku, quantity: u32::try_from(row.quantity).ok()? })
         });
         Ok(Some(Order { id, user_id, items: items.collect() }))
     }
@@ -127,12 +130,12 @@ impl Orders {
 mod tests {
     use std::path::Path;
 
-    use service_common::testing::every_file_is_a_step;
+    use service_common::testing::assert_files_match;
 
     use super::*;
 
     #[test]
-    fn every_migration_is_listed() {
-        every_file_is_a_step(Path::new(env!("CARGO_MANIFEST_DIR")), &MIGRATIONS);
+    fn lists_every_migration_file() {
+        assert_files_match(Path::new(env!("CARGO_MANIFEST_DIR")), &MIGRATIONS);
     }
 }

@@ -1,55 +1,64 @@
-//! What can be set of this service, beside telemetry's own.
+//! The settings of the service, in addition to those of the telemetry library.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::Url;
-use service_common::settings::{HTTP_ADDRESS, INVENTORY_SERVICE_URL, USER_SERVICE_URL, address, faults};
+use service_common::settings::{
+    HTTP_ADDRESS, INVENTORY_SERVICE_ADDRESS, INVENTORY_SERVICE_URL, ORDER_DATABASE_FILE,
+    ORDER_SERVICE_ADDRESS, USER_SERVICE_ADDRESS, USER_SERVICE_URL, address, faults, service_url,
+};
 use service_common::store::DatabaseUrl;
 use telemetry::settings::{Env, Settings as TelemetrySettings, SettingsError};
 
-/// How long another service may take for a call, its whole answer included.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+/// The timeout of a call to an upstream, including its whole response.
+pub const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything, read once at start.
+/// The settings of the service. They are read once, at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `SIGHTLINE_HTTP_ADDRESS`: where requests are taken, 127.0.0.1:8081 by default.
+    /// `SIGHTLINE_HTTP_ADDRESS`: the address of the HTTP server, by default [`ORDER_SERVICE_ADDRESS`].
     pub address: SocketAddr,
-    /// `DATABASE_URL`: where orders are kept, the file `order.db` in the working directory by default.
+    /// `DATABASE_URL`: the database of orders, by default the file [`ORDER_DATABASE_FILE`].
     pub database: DatabaseUrl,
-    /// The services that are called.
+    /// The upstreams.
     pub upstreams: Upstreams,
-    /// `SIGHTLINE_FAULTS`: whether there are orders 998 and 999, of the users who are slow and who fail.
+    /// `SIGHTLINE_FAULTS`: whether orders 998 and 999 exist, which belong to the users of the built-in faults.
     pub faults: bool,
-    /// `deployment.environment.name` of `OTEL_RESOURCE_ATTRIBUTES`, or `development`: goes into baggage.
+    /// The value of `environment` in the baggage: `deployment.environment.name` from `OTEL_RESOURCE_ATTRIBUTES`, by
+    /// default `development`.
     pub environment: String,
 }
 
-/// The services that are called.
+/// The upstreams: the services that this service calls.
 #[derive(Clone, Debug)]
 pub struct Upstreams {
-    /// `SIGHTLINE_USER_SERVICE_URL`, <http://127.0.0.1:8080> by default.
+    /// `SIGHTLINE_USER_SERVICE_URL`, by default the URL of [`USER_SERVICE_ADDRESS`].
     pub users: Url,
-    /// `SIGHTLINE_INVENTORY_SERVICE_URL`, <http://127.0.0.1:8082> by default.
+    /// `SIGHTLINE_INVENTORY_SERVICE_URL`, by default the URL of [`INVENTORY_SERVICE_ADDRESS`].
     pub inventory: Url,
-    /// [`DEADLINE`], but for tests.
-    pub deadline: Duration,
+    /// The timeout of a call: [`UPSTREAM_TIMEOUT`], except in tests.
+    pub timeout: Duration,
 }
 
 impl Settings {
-    /// Reads them from `env`; the first that cannot be used is the error.
+    /// Reads the settings from `env`. Fails with the first one that cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         let resource = TelemetrySettings::read(env)?.resource.attributes;
         let environment = resource.into_iter().find(|(key, _)| key == "deployment.environment.name");
         Ok(Self {
-            address: address(env, HTTP_ADDRESS, (Ipv4Addr::LOCALHOST, 8081).into())?,
-            database: DatabaseUrl::read(env, "order.db")?,
+            address: address(env, HTTP_ADDRESS, ORDER_SERVICE_ADDRESS)?,
+            database: DatabaseUrl::read(env, ORDER_DATABASE_FILE)?,
             upstreams: Upstreams {
-                users: url(env, USER_SERVICE_URL, "http://127.0.0.1:8080", &["http", "https"])?,
-                // tonic is built without TLS: inside a cluster that is a mesh's part.
-                inventory: url(env, INVENTORY_SERVICE_URL, "http://127.0.0.1:8082", &["http"])?,
-                deadline: DEADLINE,
+                users: url(env, USER_SERVICE_URL, &service_url(USER_SERVICE_ADDRESS), &["http", "https"])?,
+                // tonic is built without TLS: in a cluster, a service mesh encrypts this connection.
+                inventory: url(
+                    env,
+                    INVENTORY_SERVICE_URL,
+                    &service_url(INVENTORY_SERVICE_ADDRESS),
+                    &["http"],
+                )?,
+                timeout: UPSTREAM_TIMEOUT,
             },
             faults: faults(env)?,
             environment: environment.map_or_else(|| "development".to_owned(), |(_, value)| value),
@@ -57,18 +66,18 @@ impl Settings {
     }
 }
 
-/// A URL under which a service is found. It may hold a password, which nothing here would send: it is refused
-/// without being shown.
+/// Reads the URL of a service. A URL with a user or password is an error that does not show the URL, because the
+/// clients would not send them.
 fn url(env: &dyn Env, name: &'static str, default: &str, schemes: &[&str]) -> Result<Url, SettingsError> {
     let value = env.get(name).unwrap_or_else(|| default.to_owned());
     let remedy = format!("use {}://HOST:PORT", schemes.join(":// or "));
     if value.contains('@') {
         return Err(SettingsError::secret(name, format!("{remedy}, without a user or a password")));
     }
-    let plain = |url: &Url| {
+    let is_valid = |url: &Url| {
         schemes.contains(&url.scheme()) && url.has_host() && url.query().is_none() && url.fragment().is_none()
     };
-    Url::parse(&value).ok().filter(plain).ok_or_else(|| SettingsError::new(name, value, remedy))
+    Url::parse(&value).ok().filter(is_valid).ok_or_else(|| SettingsError::new(name, value, remedy))
 }
 
 #[cfg(test)]
@@ -82,23 +91,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_gives_the_documented_defaults() {
+    fn uses_the_documented_defaults() {
         let settings = read("X", "").unwrap();
         assert_eq!(settings.address.to_string(), "127.0.0.1:8081");
         assert_eq!(settings.upstreams.users.as_str(), "http://127.0.0.1:8080/");
         assert_eq!(settings.upstreams.inventory.as_str(), "http://127.0.0.1:8082/");
-        assert_eq!(settings.upstreams.deadline, Duration::from_secs(5));
+        assert_eq!(settings.upstreams.timeout, Duration::from_secs(5));
         assert_eq!((settings.environment.as_str(), settings.faults), ("development", false));
     }
 
     #[test]
-    fn the_environment_is_that_of_the_resource() {
+    fn reads_the_environment_from_the_resource_attributes() {
         let settings = read("OTEL_RESOURCE_ATTRIBUTES", "a=b,deployment.environment.name=staging").unwrap();
         assert_eq!(settings.environment, "staging");
     }
 
     #[test]
-    fn a_url_that_cannot_be_called_is_refused_by_its_name() {
+    fn rejects_an_unusable_url_and_names_its_variable() {
         for (name, value) in [
             (USER_SERVICE_URL, "127.0.0.1:8080"),
             (USER_SERVICE_URL, "ftp://users"),

@@ -1,52 +1,57 @@
-//! The service over real HTTP, on `SQLite`, between a caller and two services that do as the order's number says.
-#![expect(clippy::unwrap_used, reason = "a test ends where its tools fail")]
+//! Tests of the service over HTTP, with `SQLite` and with fake upstreams whose behaviour depends on the order ID.
+#![expect(clippy::unwrap_used, reason = "a test fails if its helpers fail")]
 
 mod upstreams;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use order_service::{App, Orders, Upstreams, app};
+use order_service::{AppState, OrderStore, Upstreams, app};
 use serde_json::json;
-use service_common::testing::{Reply, closed_port, send, spawn, sqlite, telemetry};
+use service_common::testing::{Response, send, spawn, sqlite, start_telemetry, unused_address};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use upstreams::{Fakes, SLOW_USER};
+use upstreams::{FakeUpstreams, SLOW_USER};
 
-/// Short, so that what is late is soon late.
-const DEADLINE: Duration = Duration::from_millis(300);
+/// The timeout of calls to the upstreams. It is short to keep the tests fast.
+const TIMEOUT: Duration = Duration::from_millis(300);
 
 struct Service {
     address: SocketAddr,
-    orders: Orders,
+    orders: OrderStore,
     directory: TempDir,
 }
 
-/// The service with these two beside it.
-async fn start_between(users: SocketAddr, inventory: SocketAddr) -> Service {
-    telemetry();
+/// Starts the service with these addresses of its upstreams.
+async fn start_with(users: SocketAddr, inventory: SocketAddr) -> Service {
+    start_telemetry();
     let directory = tempfile::tempdir().unwrap();
-    let orders = Orders::open(&sqlite(directory.path()), false).await.unwrap();
+    let orders = OrderStore::open(&sqlite(directory.path()), false).await.unwrap();
     let url = |address: SocketAddr| format!("http://{address}").parse().unwrap();
-    let upstreams = Upstreams { users: url(users), inventory: url(inventory), deadline: DEADLINE };
-    let app = app(App::new(orders.clone(), &upstreams, "testing").unwrap());
+    let upstreams = Upstreams { users: url(users), inventory: url(inventory), timeout: TIMEOUT };
+    let app = app(AppState::new(orders.clone(), &upstreams, "testing").unwrap());
     Service { address: spawn(app).await, orders, directory }
 }
 
-async fn start() -> (Service, Fakes) {
-    let fakes = Fakes::start().await;
-    (start_between(fakes.users, fakes.inventory).await, fakes)
+/// Starts the service with fake upstreams.
+async fn start() -> (Service, FakeUpstreams) {
+    let fakes = FakeUpstreams::start().await;
+    (start_with(fakes.users, fakes.inventory).await, fakes)
 }
 
-async fn get(service: &Service, order: i64) -> Reply {
+async fn get(service: &Service, order: i64) -> Response {
     send(service.address, &format!("GET /orders/{order}"), &[], b"").await
 }
 
 #[tokio::test]
-async fn an_order_comes_with_its_user_and_its_reservation() {
+async fn responds_with_the_order_its_user_and_its_reservation() {
     let (service, fakes) = start().await;
-    let reply = get(&service, 1).await;
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{reply:?}");
+    let response = get(&service, 1).await;
+    assert_eq!(
+        (response.status, response.header("content-type")),
+        (200, Some("application/json")),
+        "{response:?}"
+    );
     let order = json!({
         "id": 1,
         "user": {"id": 1, "name": "User 1"},
@@ -55,12 +60,12 @@ async fn an_order_comes_with_its_user_and_its_reservation() {
         ],
         "reservation": {"id": "R-1"},
     });
-    assert_eq!(reply.json(), order);
-    assert_eq!(fakes.seen().await.reserved, [1]);
+    assert_eq!(response.json(), order);
+    assert_eq!(fakes.received().await.orders, [1]);
 }
 
 #[tokio::test]
-async fn requests_that_are_refused() {
+async fn rejects_invalid_requests() {
     let (service, _fakes) = start().await;
     for (request, status) in [
         ("GET /orders/101", 404),
@@ -81,70 +86,70 @@ async fn requests_that_are_refused() {
     ] {
         send(service.address, request, &[], b"").await.assert_problem(status, request);
     }
-    let reply = send(service.address, "PUT /orders/1", &[], b"").await;
-    assert_eq!(reply.header("allow"), Some("GET,HEAD"));
+    let response = send(service.address, "PUT /orders/1", &[], b"").await;
+    assert_eq!(response.header("allow"), Some("GET,HEAD"));
 }
 
 #[tokio::test]
-async fn what_user_service_does_wrong_is_told_and_nothing_is_reserved() {
+async fn reports_failures_of_user_service_and_reserves_nothing() {
     let (service, fakes) = start().await;
-    for (order, status) in upstreams::USERS {
-        let asked = Instant::now();
-        let reply = get(&service, order).await;
-        reply.assert_problem(status, &format!("order {order}"));
-        assert!(!reply.body.contains(upstreams::SECRET), "{reply:?}");
-        assert!(asked.elapsed() < DEADLINE * 5, "order {order} took {:?}", asked.elapsed());
+    for (order, status) in upstreams::USER_SERVICE_FAILURES {
+        let started = Instant::now();
+        let response = get(&service, order).await;
+        response.assert_problem(status, &format!("order {order}"));
+        assert!(!response.body.contains(upstreams::SECRET), "{response:?}");
+        assert!(started.elapsed() < TIMEOUT * 5, "order {order} took {:?}", started.elapsed());
     }
-    assert_eq!(fakes.seen().await.reserved, Vec::<i64>::new());
+    assert_eq!(fakes.received().await.orders, Vec::<i64>::new());
 }
 
 #[tokio::test]
-async fn what_inventory_service_does_wrong_is_told() {
+async fn reports_failures_of_inventory_service() {
     let (service, _fakes) = start().await;
-    for (order, status) in upstreams::INVENTORY {
-        let asked = Instant::now();
-        let reply = get(&service, order).await;
-        reply.assert_problem(status, &format!("order {order}"));
-        assert!(!reply.body.contains(upstreams::SECRET), "{reply:?}");
-        assert!(asked.elapsed() < DEADLINE * 5, "order {order} took {:?}", asked.elapsed());
+    for (order, status) in upstreams::INVENTORY_SERVICE_FAILURES {
+        let started = Instant::now();
+        let response = get(&service, order).await;
+        response.assert_problem(status, &format!("order {order}"));
+        assert!(!response.body.contains(upstreams::SECRET), "{response:?}");
+        assert!(started.elapsed() < TIMEOUT * 5, "order {order} took {:?}", started.elapsed());
     }
 }
 
 #[tokio::test]
-async fn a_service_that_is_down_is_a_bad_gateway() {
-    let fakes = Fakes::start().await;
-    let service = start_between(closed_port().await, fakes.inventory).await;
+async fn responds_with_502_if_an_upstream_is_down() {
+    let fakes = FakeUpstreams::start().await;
+    let service = start_with(unused_address().await, fakes.inventory).await;
     get(&service, 1).await.assert_problem(502, "without user-service");
-    let service = start_between(fakes.users, closed_port().await).await;
+    let service = start_with(fakes.users, unused_address().await).await;
     for _ in 0..3 {
         get(&service, 1).await.assert_problem(502, "without inventory-service");
     }
 }
 
 #[tokio::test]
-async fn a_service_that_takes_connections_and_says_nothing_is_late() {
-    let fakes = Fakes::start().await;
-    // Connections wait in its queue; nobody takes them.
+async fn responds_with_504_if_an_upstream_never_responds() {
+    let fakes = FakeUpstreams::start().await;
+    // The listener never accepts, so connections stay in its backlog.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = (silent.local_addr().unwrap(), silent);
-    let service = start_between(silent.0, fakes.inventory).await;
+    let service = start_with(silent.0, fakes.inventory).await;
     get(&service, 1).await.assert_problem(504, "a silent user-service");
-    let service = start_between(fakes.users, silent.0).await;
+    let service = start_with(fakes.users, silent.0).await;
     get(&service, 1).await.assert_problem(504, "a silent inventory-service");
 }
 
 #[tokio::test]
-async fn a_late_answer_for_one_does_not_delay_another() {
+async fn a_slow_upstream_does_not_delay_other_requests() {
     let (service, _fakes) = start().await;
-    let asked = Instant::now();
-    let (late, prompt) =
-        tokio::join!(get(&service, SLOW_USER), async { (get(&service, 1).await.status, asked.elapsed()) });
-    late.assert_problem(504, "late");
-    assert!(prompt.0 == 200 && prompt.1 < DEADLINE, "{prompt:?}");
+    let started = Instant::now();
+    let (slow, fast) =
+        tokio::join!(get(&service, SLOW_USER), async { (get(&service, 1).await.status, started.elapsed()) });
+    slow.assert_problem(504, "slow user-service");
+    assert!(fast.0 == 200 && fast.1 < TIMEOUT, "{fast:?}");
 }
 
 #[tokio::test]
-async fn context_and_baggage_go_with_every_call() {
+async fn propagates_context_and_baggage_to_every_upstream() {
     let (service, fakes) = start().await;
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let headers = [
@@ -152,10 +157,17 @@ async fn context_and_baggage_go_with_every_call() {
         ("tracestate", "vendor=value"),
         ("baggage", "tenant=blue,version=theirs"),
     ];
-    let reply = send(service.address, "GET /orders/1", &headers, b"").await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let seen = fakes.seen().await;
-    for (name, headers) in [("user-service", &seen.by_users), ("inventory-service", &seen.by_inventory)] {
+    let response = send(service.address, "GET /orders/1", &headers, b"").await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let traceresponse = response.header("traceresponse").unwrap_or_default();
+    assert!(
+        traceresponse.starts_with(&format!("00-{trace}-")) && traceresponse.ends_with("-01"),
+        "{response:?}"
+    );
+    let received = fakes.received().await;
+    for (name, headers) in
+        [("user-service", &received.user_requests), ("inventory-service", &received.inventory_requests)]
+    {
         let header = |key: &str| headers[0].get(key).map(String::as_str).unwrap_or_default();
         assert_eq!(header("traceparent").split('-').nth(1), Some(trace), "{name}");
         assert_eq!(header("tracestate"), "vendor=value", "{name}");
@@ -164,22 +176,22 @@ async fn context_and_baggage_go_with_every_call() {
         let version = concat!("version=", env!("CARGO_PKG_VERSION"));
         assert_eq!(baggage, ["environment=testing", "tenant=blue", version], "{name}");
     }
-    assert_eq!(seen.by_inventory[0]["grpc-timeout"], "300000u");
+    assert_eq!(received.inventory_requests[0]["grpc-timeout"], "300000u");
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_said_to_be() {
+async fn responds_with_503_if_the_store_is_closed() {
     let (service, _fakes) = start().await;
     service.orders.close().await;
-    get(&service, 1).await.assert_problem(503, "without a store");
+    get(&service, 1).await.assert_problem(503, "with a closed store");
 }
 
 #[tokio::test]
-async fn orders_of_the_built_in_faults_are_there_when_asked_for_and_gone_when_not() {
+async fn orders_of_the_built_in_faults_exist_only_if_enabled() {
     let (service, _fakes) = start().await;
     service.orders.close().await;
     for (faults, found) in [(true, true), (true, true), (false, false)] {
-        let orders = Orders::open(&sqlite(service.directory.path()), faults).await.unwrap();
+        let orders = OrderStore::open(&sqlite(service.directory.path()), faults).await.unwrap();
         for id in [998, 999] {
             assert_eq!(orders.read(id).await.unwrap().map(|order| order.user_id), found.then_some(id));
         }

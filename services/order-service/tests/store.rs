@@ -1,14 +1,14 @@
-//! The seeded orders against inventory-service's catalogue, and the store on a real `PostgreSQL` where there is one to start.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its tools fail")]
+//! Tests of the store: the seeded orders fit the stock of inventory-service, and `PostgreSQL` holds the same orders.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails if its helpers fail")]
 
 use std::collections::BTreeMap;
 
 use inventory_service::CATALOGUE;
-use order_service::Orders;
+use order_service::{Order, OrderStore};
 use service_common::testing::{Postgres, sqlite};
 
-/// Every order of a fresh store, and whether there is a hundredth and no more.
-async fn check(orders: &Orders) -> Vec<order_service::Order> {
+/// Reads all orders of a new store. Asserts that there are exactly 100, each with two to four items.
+async fn read_all(orders: &OrderStore) -> Vec<Order> {
     let mut all = Vec::new();
     for id in 1..=100 {
         let order = orders.read(id).await.unwrap().expect("an order is missing");
@@ -21,29 +21,31 @@ async fn check(orders: &Orders) -> Vec<order_service::Order> {
 }
 
 #[tokio::test]
-async fn every_order_can_be_reserved_from_a_fresh_stock() {
+async fn initial_stock_suffices_for_all_seeded_orders() {
     let directory = tempfile::tempdir().unwrap();
-    let orders = Orders::open(&sqlite(directory.path()), false).await.unwrap();
-    let mut left: BTreeMap<_, _> = CATALOGUE.iter().copied().collect();
-    for item in check(&orders).await.into_iter().flat_map(|order| order.items) {
-        let left = left.get_mut(item.sku.as_str()).unwrap_or_else(|| panic!("{} is not kept", item.sku));
-        *left = left.checked_sub(item.quantity).unwrap_or_else(|| panic!("too little of {}", item.sku));
+    let orders = OrderStore::open(&sqlite(directory.path()), false).await.unwrap();
+    let mut stock: BTreeMap<_, _> = CATALOGUE.iter().copied().collect();
+    for item in read_all(&orders).await.into_iter().flat_map(|order| order.items) {
+        let available = stock.get_mut(item.sku.as_str()).unwrap_or_else(|| panic!("no SKU {}", item.sku));
+        *available = available
+            .checked_sub(item.quantity)
+            .unwrap_or_else(|| panic!("not enough stock of {}", item.sku));
     }
 }
 
 #[tokio::test]
-async fn postgres_holds_the_same_orders() {
+async fn postgres_and_sqlite_hold_the_same_orders() {
     let Some(postgres) = Postgres::start() else { return };
     let directory = tempfile::tempdir().unwrap();
-    let orders = Orders::open(&sqlite(directory.path()), false).await.unwrap();
-    let same = Orders::open(&postgres.url(), true).await.unwrap();
-    assert_eq!(check(&same).await, check(&orders).await);
-    assert_eq!(same.read(999).await.unwrap().map(|order| order.user_id), Some(999));
+    let sqlite_orders = OrderStore::open(&sqlite(directory.path()), false).await.unwrap();
+    let postgres_orders = OrderStore::open(&postgres.url(), true).await.unwrap();
+    assert_eq!(read_all(&postgres_orders).await, read_all(&sqlite_orders).await);
+    assert_eq!(postgres_orders.read(999).await.unwrap().map(|order| order.user_id), Some(999));
 
-    // user-service may share the database.
-    let users = user_service::Users::open(&postgres.url(), false).await.unwrap();
+    // user-service can use the same database.
+    let users = user_service::UserStore::open(&postgres.url(), false).await.unwrap();
     users.close().await;
-    let same = Orders::open(&postgres.url(), false).await.unwrap();
-    assert_eq!(same.read(999).await.unwrap(), None);
-    same.close().await;
+    let postgres_orders = OrderStore::open(&postgres.url(), false).await.unwrap();
+    assert_eq!(postgres_orders.read(999).await.unwrap(), None);
+    postgres_orders.close().await;
 }

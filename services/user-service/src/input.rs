@@ -1,53 +1,57 @@
-//! What a caller may send as a new user.
+//! Validation of new users.
 
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
-/// Characters of a name.
-const MAX_NAME: usize = 200;
+/// The maximum length of a name, in characters.
+const MAX_NAME_LENGTH: usize = 200;
 
-/// Characters of an address, as RFC 5321 bounds a path.
-const MAX_EMAIL: usize = 254;
+/// The maximum length of an e-mail address, in characters. It follows from the limit of a path in [RFC 5321].
+///
+/// [RFC 5321]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
+const MAX_EMAIL_LENGTH: usize = 254;
 
-/// A user who may be stored. The fields hold what the type's name says: they were checked.
+/// A validated new user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewUser {
     name: String,
     email: String,
 }
 
-/// Why a body is no new user: a sentence for the caller, which never repeats what was sent.
+/// The reason why a request body is not a valid user.
+///
+/// The message is a sentence for the caller. It never repeats a value from the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}.")]
-pub struct Invalid {
+#[error("{field} {problem}.")]
+pub struct InvalidUser {
     field: &'static str,
     problem: &'static str,
 }
 
 impl NewUser {
-    /// Checks the fields of a JSON object. Fields that are not known are let be.
+    /// Validates the fields of a JSON object and ignores unknown fields.
     ///
-    /// By hand and not by `serde::Deserialize`, which also takes an array for a struct and does not say which field
-    /// has the wrong type.
-    pub fn parse(fields: &Map<String, Value>) -> Result<Self, Invalid> {
+    /// The code does not use `serde::Deserialize`, which also accepts an array for a struct and does not report which
+    /// field has the wrong type.
+    pub fn parse(fields: &Map<String, Value>) -> Result<Self, InvalidUser> {
         let name = text(fields, "name")?.trim();
         if name.is_empty() {
-            return Err(Invalid { field: "name", problem: "must not be empty" });
+            return Err(InvalidUser { field: "name", problem: "must not be empty" });
         }
-        if name.chars().count() > MAX_NAME {
-            return Err(Invalid { field: "name", problem: "must have at most 200 characters" });
+        if name.chars().count() > MAX_NAME_LENGTH {
+            return Err(InvalidUser { field: "name", problem: "must have at most 200 characters" });
         }
-        // PostgreSQL refuses NUL, and no name has the others.
+        // PostgreSQL rejects NUL, and no name contains the other control characters.
         if name.chars().any(char::is_control) {
-            return Err(Invalid { field: "name", problem: "must not have control characters" });
+            return Err(InvalidUser { field: "name", problem: "must not contain control characters" });
         }
 
         let email = text(fields, "email")?;
         if email.is_empty() {
-            return Err(Invalid { field: "email", problem: "must not be empty" });
+            return Err(InvalidUser { field: "email", problem: "must not be empty" });
         }
         if !is_email(email) {
-            return Err(Invalid {
+            return Err(InvalidUser {
                 field: "email",
                 problem: "must be an e-mail address such as ada@example.org",
             });
@@ -55,31 +59,33 @@ impl NewUser {
         Ok(Self { name: name.to_owned(), email: email.to_owned() })
     }
 
-    /// Not empty, without white space around it.
+    /// Returns the name. It is not empty and has no leading or trailing white space.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A bare address at a domain of at least two parts.
+    /// Returns the e-mail address, without a display name. Its domain has at least two labels.
     #[must_use]
     pub fn email(&self) -> &str {
         &self.email
     }
 }
 
-fn text<'a>(fields: &'a Map<String, Value>, field: &'static str) -> Result<&'a str, Invalid> {
+fn text<'a>(fields: &'a Map<String, Value>, field: &'static str) -> Result<&'a str, InvalidUser> {
     match fields.get(field) {
-        None | Some(Value::Null) => Err(Invalid { field, problem: "is missing" }),
+        None | Some(Value::Null) => Err(InvalidUser { field, problem: "is missing" }),
         Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(Invalid { field, problem: "must be a string" }),
+        Some(_) => Err(InvalidUser { field, problem: "must be a string" }),
     }
 }
 
 fn is_email(text: &str) -> bool {
     let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
     let plain = !text.chars().any(|character| character.is_control() || character.is_whitespace());
-    plain && text.chars().count() <= MAX_EMAIL && EmailAddress::parse_with_options(text, options).is_ok()
+    plain
+        && text.chars().count() <= MAX_EMAIL_LENGTH
+        && EmailAddress::parse_with_options(text, options).is_ok()
 }
 
 #[cfg(test)]
@@ -89,12 +95,12 @@ mod tests {
 
     use super::*;
 
-    fn parse(body: &Value) -> Result<NewUser, Invalid> {
+    fn parse(body: &Value) -> Result<NewUser, InvalidUser> {
         NewUser::parse(body.as_object().unwrap())
     }
 
     #[test]
-    fn a_user_is_taken() {
+    fn accepts_valid_users() {
         let user =
             parse(&json!({"name": " Ada Lovelace ", "email": "Ada.L+x@example.org", "more": 1})).unwrap();
         assert_eq!((user.name(), user.email()), ("Ada Lovelace", "Ada.L+x@example.org"));
@@ -102,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_user_is_refused_by_its_field() {
+    fn names_the_field_that_is_invalid() {
         let email = "ada@example.org";
         for (field, body) in [
             ("name", json!({})),
@@ -117,9 +123,9 @@ mod tests {
             ("email", json!({"name": "Ada"})),
             ("email", json!({"name": "Ada", "email": true})),
         ] {
-            assert_eq!(parse(&body).err().map(|invalid| invalid.field), Some(field), "{body}");
+            assert_eq!(parse(&body).err().map(|error| error.field), Some(field), "{body}");
         }
-        for bad in [
+        for invalid in [
             "",
             "ada",
             "ada@",
@@ -133,25 +139,28 @@ mod tests {
             "\"a b\"@example.org",
             "a@b@example.org",
         ] {
-            assert!(parse(&json!({"name": "Ada", "email": bad})).is_err(), "{bad:?}");
+            assert!(parse(&json!({"name": "Ada", "email": invalid})).is_err(), "{invalid:?}");
         }
         assert!(!is_email(&format!("{}@{}.example.org", "a".repeat(64), "b".repeat(250))));
     }
 
     proptest! {
         #[test]
-        fn any_text_is_taken_or_refused_without_being_repeated(name in "\\PC{0,300}", email in "\\PC{0,300}") {
+        fn accepts_or_rejects_any_text_without_repeating_it(name in "\\PC{0,300}", email in "\\PC{0,300}") {
             match parse(&json!({"name": name, "email": email})) {
                 Ok(user) => {
-                    prop_assert!(!user.name().is_empty() && user.name().chars().count() <= MAX_NAME);
-                    prop_assert!(user.email().contains('@') && user.email().chars().count() <= MAX_EMAIL);
+                    prop_assert!(!user.name().is_empty() && user.name().chars().count() <= MAX_NAME_LENGTH);
+                    prop_assert!(user.email().contains('@') && user.email().chars().count() <= MAX_EMAIL_LENGTH);
                 }
-                Err(invalid) => prop_assert!(invalid.to_string().len() < 100),
+                Err(error) => prop_assert!(error.to_string().len() < 100),
             }
         }
 
         #[test]
-        fn ordinary_addresses_are_taken(local in "[a-z][a-z0-9.+_-]{0,20}[a-z0-9]", domain in "[a-z0-9]{1,20}\\.[a-z]{2,6}") {
+        fn accepts_ordinary_addresses(
+            local in "[a-z][a-z0-9.+_-]{0,20}[a-z0-9]",
+            domain in "[a-z0-9]{1,20}\\.[a-z]{2,6}",
+        ) {
             prop_assume!(!local.contains(".."));
             let body = json!({"name": "Ada", "email": format!("{local}@{domain}")});
             prop_assert!(parse(&body).is_ok());

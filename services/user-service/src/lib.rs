@@ -1,4 +1,4 @@
-//! Users over HTTP, kept in SQL: `GET /users/{id}` and `POST /users`.
+//! Users over HTTP, stored in a SQL database: `GET /users/{id}` and `POST /users`.
 
 mod app;
 mod error;
@@ -12,16 +12,16 @@ use telemetry::Running;
 use tokio::net::TcpListener;
 
 pub use app::app;
-pub use input::{Invalid, NewUser};
+pub use input::{InvalidUser, NewUser};
 pub use settings::Settings;
-pub use users::{User, Users};
+pub use users::{User, UserStore, UserStoreError, UserStoreOpenError};
 
-/// Opens the store, listens and serves until told to stop. Fails where the database or the address cannot be used.
+/// Opens the store and serves HTTP until the service is stopped. Fails if the database or the address cannot be used.
 pub async fn serve(settings: Settings, running: Running) -> anyhow::Result<()> {
-    let users = Users::open(&settings.database, settings.faults).await?;
+    let users = UserStore::open(&settings.database, settings.faults).await?;
     let listener = TcpListener::bind(settings.address)
         .await
-        .with_context(|| format!("{} cannot be listened on (SIGHTLINE_HTTP_ADDRESS)", settings.address))?;
+        .with_context(|| format!("cannot listen on {} (SIGHTLINE_HTTP_ADDRESS)", settings.address))?;
     tracing::info!(server.address = %listener.local_addr()?, "serving users over HTTP");
     running.ready();
     server::serve(listener, app(users.clone()), Limits::default(), running.stopping()).await;

@@ -1,4 +1,4 @@
-//! Users over HTTP, kept in SQL.
+//! The program of user-service.
 
 use std::process::ExitCode;
 

@@ -1,28 +1,28 @@
-//! What can be set of this service, beside telemetry's own.
+//! The settings of the service, in addition to those of the telemetry library.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use service_common::settings::{HTTP_ADDRESS, address, faults};
+use service_common::settings::{HTTP_ADDRESS, USER_DATABASE_FILE, USER_SERVICE_ADDRESS, address, faults};
 use service_common::store::DatabaseUrl;
 use telemetry::settings::{Env, SettingsError};
 
-/// Everything, read once at start.
+/// The settings of the service. They are read once, at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `SIGHTLINE_HTTP_ADDRESS`: where requests are taken, 127.0.0.1:8080 by default.
+    /// `SIGHTLINE_HTTP_ADDRESS`: the address of the HTTP server, by default [`USER_SERVICE_ADDRESS`].
     pub address: SocketAddr,
-    /// `DATABASE_URL`: where users are kept, the file `user.db` in the working directory by default.
+    /// `DATABASE_URL`: the database of users, by default the file [`USER_DATABASE_FILE`].
     pub database: DatabaseUrl,
-    /// `SIGHTLINE_FAULTS`: whether user 999 fails and user 998 takes a second.
+    /// `SIGHTLINE_FAULTS`: whether reading user 999 fails and reading user 998 takes a second.
     pub faults: bool,
 }
 
 impl Settings {
-    /// Reads them from `env`; the first that cannot be used is the error.
+    /// Reads the settings from `env`. Fails with the first one that cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         Ok(Self {
-            address: address(env, HTTP_ADDRESS, (Ipv4Addr::LOCALHOST, 8080).into())?,
-            database: DatabaseUrl::read(env, "user.db")?,
+            address: address(env, HTTP_ADDRESS, USER_SERVICE_ADDRESS)?,
+            database: DatabaseUrl::read(env, USER_DATABASE_FILE)?,
             faults: faults(env)?,
         })
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use service_common::store::{DatabaseUrl, Migrations, OpenError, Step, Store};
+use service_common::store::{DatabaseUrl, Migration, Migrations, OpenError, Store};
 use sqlx::any::AnyRow;
 use sqlx::error::ErrorKind;
 use sqlx::{FromRow, Row as _};
@@ -11,15 +11,15 @@ use telemetry::db::Query;
 
 use crate::input::NewUser;
 
-/// With faults on, reading this user takes a second.
+/// The user whose reading takes a second if the built-in faults are on.
 const SLOW: i64 = 998;
 
-/// With faults on, reading this user fails.
+/// The user whose reading fails if the built-in faults are on.
 const BROKEN: i64 = 999;
 
 const MIGRATIONS: Migrations = Migrations {
     table: "user_service_migrations",
-    steps: &[Step {
+    list: &[Migration {
         name: "users",
         sqlite: include_str!("../migrations/sqlite/1_users.sql"),
         postgres: include_str!("../migrations/postgres/1_users.sql"),
@@ -43,14 +43,14 @@ const ADD_FAULTS: &str = "INSERT INTO users (id, name, email) VALUES (998, 'Slow
 
 const REMOVE_FAULTS: &str = "DELETE FROM users WHERE id IN (998, 999)";
 
-/// A user as stored and as sent.
+/// A user, as stored and as sent to callers.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct User {
-    /// Given by the store.
+    /// The ID, which the store assigns.
     pub id: i64,
-    /// What the user is called.
+    /// The name.
     pub name: String,
-    /// The user's address. It names a person: never logged, never in a span.
+    /// The e-mail address. It is personal data: it must not appear in logs or spans.
     pub email: String,
 }
 
@@ -60,72 +60,73 @@ impl FromRow<'_, AnyRow> for User {
     }
 }
 
-/// Why a user was not read or stored.
+/// The reason why a user was not read or stored.
 #[derive(Debug, thiserror::Error)]
-pub enum UsersError {
-    /// There is one with this e-mail address.
+pub enum UserStoreError {
+    /// Another user has this e-mail address.
     #[error("another user has this e-mail address")]
-    Taken,
-    /// The database failed.
-    #[error("the store of users failed")]
-    Store(#[from] sqlx::Error),
-    /// `SIGHTLINE_FAULTS` is on and this is the user who fails.
+    EmailTaken,
+    /// The database call failed.
+    #[error("the user store failed")]
+    Database(#[from] sqlx::Error),
+    /// The built-in fault of `SIGHTLINE_FAULTS`.
     #[error("user {BROKEN} fails because SIGHTLINE_FAULTS is on")]
-    BuiltIn,
+    BuiltInFault,
 }
 
-/// The store. Cloning it is cheap and shares the connections.
+/// The store of users. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
-pub struct Users {
+pub struct UserStore {
     store: Store,
     faults: bool,
 }
 
-impl Users {
-    /// Opens the store, with users 1 to 100 in it when it is new. Users 998 and 999 are in it while `faults` is on
-    /// and not otherwise; their ids are never given to another.
-    pub async fn open(url: &DatabaseUrl, faults: bool) -> Result<Self, OpenUsersError> {
+impl UserStore {
+    /// Opens the store. A new store contains users 1 to 100.
+    ///
+    /// Users 998 and 999 exist only if `faults` is true. Their IDs are reserved and never assigned to other users.
+    pub async fn open(url: &DatabaseUrl, faults: bool) -> Result<Self, UserStoreOpenError> {
         let store = Store::open(url, MIGRATIONS).await?;
         sqlx::query(if faults { ADD_FAULTS } else { REMOVE_FAULTS }).execute(store.pool()).await?;
         Ok(Self { store, faults })
     }
 
-    /// The user of this id, if there is one.
+    /// Reads a user. Returns `None` if there is no user with this ID.
     #[tracing::instrument(name = "read_user", skip_all, fields(user.id = id))]
-    pub async fn read(&self, id: i64) -> Result<Option<User>, UsersError> {
+    pub async fn read(&self, id: i64) -> Result<Option<User>, UserStoreError> {
         self.try_read(id).await.inspect_err(telemetry::span::record_error)
     }
 
-    async fn try_read(&self, id: i64) -> Result<Option<User>, UsersError> {
+    async fn try_read(&self, id: i64) -> Result<Option<User>, UserStoreError> {
         if self.faults && id == SLOW {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let user = sqlx::query_as(READ.text).bind(id).fetch_optional(self.store.pool());
         let user = self.store.call(&READ, user).await?;
         if self.faults && id == BROKEN {
-            return Err(UsersError::BuiltIn);
+            return Err(UserStoreError::BuiltInFault);
         }
         Ok(user)
     }
 
-    /// Stores a user, and gives it its id.
+    /// Stores a new user and returns it with its ID.
     #[tracing::instrument(name = "store_user", skip_all)]
-    pub async fn add(&self, user: &NewUser) -> Result<User, UsersError> {
-        // An address that is taken is the caller's mistake and no failure of ours.
+    pub async fn add(&self, user: &NewUser) -> Result<User, UserStoreError> {
+        // A taken address is an error of the caller, not a failure of this service.
         self.try_add(user).await.inspect_err(|error| {
-            if !matches!(error, UsersError::Taken) {
+            if !matches!(error, UserStoreError::EmailTaken) {
                 telemetry::span::record_error(error);
             }
         })
     }
 
-    async fn try_add(&self, user: &NewUser) -> Result<User, UsersError> {
+    async fn try_add(&self, user: &NewUser) -> Result<User, UserStoreError> {
         let id =
             sqlx::query_scalar(ADD.text).bind(user.name()).bind(user.email()).fetch_one(self.store.pool());
         match self.store.call(&ADD, id).await {
             Ok(id) => Ok(User { id, name: user.name().to_owned(), email: user.email().to_owned() }),
             Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::UniqueViolation => {
-                Err(UsersError::Taken)
+                Err(UserStoreError::EmailTaken)
             }
             Err(error) => Err(error.into()),
         }
@@ -137,14 +138,14 @@ impl Users {
     }
 }
 
-/// Why the store of users cannot be opened.
+/// The reason why the store of users cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenUsersError {
-    /// The database cannot be reached or migrated.
+pub enum UserStoreOpenError {
+    /// The connection or a migration failed.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The users of the built-in faults could be neither added nor removed.
-    #[error("the users of the built-in faults cannot be set up")]
+    /// The users of the built-in faults cannot be added or removed.
+    #[error("cannot add or remove the users of the built-in faults (SIGHTLINE_FAULTS)")]
     Faults(#[from] sqlx::Error),
 }
 
@@ -152,12 +153,12 @@ pub enum OpenUsersError {
 mod tests {
     use std::path::Path;
 
-    use service_common::testing::every_file_is_a_step;
+    use service_common::testing::assert_files_match;
 
     use super::*;
 
     #[test]
-    fn every_migration_is_listed() {
-        every_file_is_a_step(Path::new(env!("CARGO_MANIFEST_DIR")), &MIGRATIONS);
+    fn lists_every_migration_file() {
+        assert_files_match(Path::new(env!("CARGO_MANIFEST_DIR")), &MIGRATIONS);
     }
 }

@@ -1,58 +1,65 @@
-//! The service over real HTTP, on `SQLite`.
-#![expect(clippy::unwrap_used, reason = "a test ends where its tools fail")]
+//! Tests of the service over HTTP, with `SQLite`.
+#![expect(clippy::unwrap_used, reason = "a test fails if its helpers fail")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use service_common::testing::{Reply, send, spawn, sqlite, telemetry};
+use service_common::testing::{Response, send, spawn, sqlite, start_telemetry};
 use tempfile::TempDir;
-use user_service::{Users, app};
+use user_service::{UserStore, app};
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
-async fn start(faults: bool) -> (SocketAddr, Users, TempDir) {
-    telemetry();
+async fn start(faults: bool) -> (SocketAddr, UserStore, TempDir) {
+    start_telemetry();
     let directory = tempfile::tempdir().unwrap();
-    let users = Users::open(&sqlite(directory.path()), faults).await.unwrap();
+    let users = UserStore::open(&sqlite(directory.path()), faults).await.unwrap();
     (spawn(app(users.clone())).await, users, directory)
 }
 
-async fn get(address: SocketAddr, path: &str) -> Reply {
+async fn get(address: SocketAddr, path: &str) -> Response {
     send(address, &format!("GET {path}"), &[], b"").await
 }
 
-async fn post(address: SocketAddr, body: impl AsRef<[u8]>) -> Reply {
+async fn post(address: SocketAddr, body: impl AsRef<[u8]>) -> Response {
     send(address, "POST /users", JSON, body.as_ref()).await
 }
 
 #[tokio::test]
-async fn a_seeded_user_is_read() {
+async fn reads_a_seeded_user() {
     let (address, _users, _directory) = start(false).await;
     for path in ["/users/7", "/users/%37", "/users/7?x=y"] {
-        let reply = get(address, path).await;
-        assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{path}");
-        assert_eq!(reply.json(), json!({"id": 7, "name": "User 7", "email": "user7@example.org"}));
+        let response = get(address, path).await;
+        assert_eq!(
+            (response.status, response.header("content-type")),
+            (200, Some("application/json")),
+            "{path}"
+        );
+        assert_eq!(response.json(), json!({"id": 7, "name": "User 7", "email": "user7@example.org"}));
+        let traceresponse = response.header("traceresponse").unwrap_or_default();
+        assert!(traceresponse.starts_with("00-") && traceresponse.ends_with("-01"), "{response:?}");
     }
     assert_eq!(get(address, "/users/100").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_new_user_is_stored_and_found_at_its_location() {
+async fn stores_a_new_user_at_its_location() {
     let (address, _users, _directory) = start(false).await;
-    let reply = post(address, r#"{"name": " Zoë ", "email": "zoe@example.org", "unknown": []}"#).await;
-    assert_eq!(reply.status, 201, "{reply:?}");
-    assert_eq!(reply.json(), json!({"id": 1001, "name": "Zoë", "email": "zoe@example.org"}));
-    assert_eq!(reply.header("location"), Some("/users/1001"));
-    assert_eq!(get(address, "/users/1001").await.json(), reply.json());
+    let response = post(address, r#"{"name": " Zoë ", "email": "zoe@example.org", "unknown": []}"#).await;
+    assert_eq!(response.status, 201, "{response:?}");
+    assert_eq!(response.json(), json!({"id": 1001, "name": "Zoë", "email": "zoe@example.org"}));
+    assert_eq!(response.header("location"), Some("/users/1001"));
+    assert_eq!(get(address, "/users/1001").await.json(), response.json());
 
-    let media = [("content-type", "application/json; charset=utf-8")];
-    let reply = send(address, "POST /users", &media, br#"{"name": "Bo", "email": "bo@example.org"}"#).await;
-    assert_eq!(reply.header("location"), Some("/users/1002"));
+    let content_type = [("content-type", "application/json; charset=utf-8")];
+    let response =
+        send(address, "POST /users", &content_type, br#"{"name": "Bo", "email": "bo@example.org"}"#).await;
+    assert_eq!(response.header("location"), Some("/users/1002"));
 }
 
 #[tokio::test]
-async fn requests_that_are_refused() {
+async fn rejects_invalid_requests() {
     let (address, _users, _directory) = start(false).await;
     for (request, status) in [
         ("GET /users/101", 404),
@@ -91,7 +98,7 @@ async fn requests_that_are_refused() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_refused() {
+async fn rejects_invalid_bodies() {
     let (address, _users, _directory) = start(false).await;
     for body in [
         &b"{"[..],
@@ -125,51 +132,53 @@ async fn bodies_that_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_may_have_64_kib_and_not_a_byte_more() {
+async fn limits_the_body_to_64_kib() {
     let (address, _users, _directory) = start(false).await;
     let body = |length: usize| {
         let start = r#"{"name": "Ada", "email": "ada@example.org", "padding": ""#;
         format!("{start}{}\"}}", "x".repeat(length - start.len() - 2))
     };
     assert_eq!(post(address, body(64 * 1024)).await.status, 201);
-    post(address, body(64 * 1024 + 1)).await.assert_problem(413, "a byte too many");
-    post(address, body(4 * 1024 * 1024)).await.assert_problem(413, "four megabytes");
+    post(address, body(64 * 1024 + 1)).await.assert_problem(413, "one byte over the limit");
+    post(address, body(4 * 1024 * 1024)).await.assert_problem(413, "four MiB");
 
     let chunked = format!("{:x}\r\n{}\r\n0\r\n\r\n", 64 * 1024 + 1, body(64 * 1024 + 1));
     let headers = [JSON[0], ("transfer-encoding", "chunked")];
-    send(address, "POST /users", &headers, chunked.as_bytes()).await.assert_problem(413, "of unknown length");
+    send(address, "POST /users", &headers, chunked.as_bytes())
+        .await
+        .assert_problem(413, "chunked body over the limit");
 }
 
 #[tokio::test]
-async fn an_address_is_one_users_however_it_is_capitalised() {
+async fn rejects_a_taken_address_regardless_of_case() {
     let (address, _users, _directory) = start(false).await;
-    let reply = post(address, r#"{"name": "Impostor", "email": "USER7@Example.org"}"#).await;
-    reply.assert_problem(409, "an address that is taken");
-    assert!(!reply.body.to_lowercase().contains("user7"), "{reply:?}");
+    let response = post(address, r#"{"name": "Impostor", "email": "USER7@Example.org"}"#).await;
+    response.assert_problem(409, "a taken address");
+    assert!(!response.body.to_lowercase().contains("user7"), "{response:?}");
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_said_to_be() {
+async fn responds_with_503_if_the_store_is_closed() {
     let (address, users, _directory) = start(false).await;
     users.close().await;
-    get(address, "/users/1").await.assert_problem(503, "without a store");
-    let reply = post(address, r#"{"name": "Ada", "email": "ada@example.org"}"#).await;
-    reply.assert_problem(503, "without a store");
+    get(address, "/users/1").await.assert_problem(503, "with a closed store");
+    let response = post(address, r#"{"name": "Ada", "email": "ada@example.org"}"#).await;
+    response.assert_problem(503, "with a closed store");
 }
 
 #[tokio::test]
-async fn built_in_faults_are_there_when_asked_for_and_gone_when_not() {
+async fn built_in_faults_exist_only_if_enabled() {
     let (address, users, directory) = start(true).await;
-    let reply = get(address, "/users/999").await;
-    reply.assert_problem(500, "the user who fails");
-    assert!(!reply.body.contains("FAULTS"), "{reply:?}");
-    let asked = Instant::now();
+    let response = get(address, "/users/999").await;
+    response.assert_problem(500, "the user of the built-in fault");
+    assert!(!response.body.contains("FAULTS"), "{response:?}");
+    let started = Instant::now();
     assert_eq!(get(address, "/users/998").await.status, 200);
-    assert!(asked.elapsed() >= Duration::from_secs(1));
+    assert!(started.elapsed() >= Duration::from_secs(1));
     users.close().await;
 
-    // The same file without faults, and what was stored before is still there.
-    let users = Users::open(&sqlite(directory.path()), false).await.unwrap();
+    // Without faults, the same file still contains the other users.
+    let users = UserStore::open(&sqlite(directory.path()), false).await.unwrap();
     let address = spawn(app(users)).await;
     get(address, "/users/998").await.assert_problem(404, "without faults");
     assert_eq!(get(address, "/users/100").await.status, 200);

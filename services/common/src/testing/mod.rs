@@ -1,10 +1,10 @@
-//! What the services' tests share: an app on a free port, requests exactly as written, and a `PostgreSQL` of one's
-//! own.
+//! Helpers for the tests of the services: an app on a free port, requests that are sent exactly as written, and a
+//! `PostgreSQL` server.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::missing_panics_doc,
-    reason = "a test ends where its tools fail"
+    reason = "a test fails if its helpers fail"
 )]
 
 mod postgres;
@@ -28,8 +28,8 @@ use crate::store::{DatabaseUrl, Kind, Migrations};
 
 pub use postgres::Postgres;
 
-/// Starts telemetry that exports nothing, once a process: so there are traces, and context is passed on.
-pub fn telemetry() {
+/// Starts telemetry without exporters, once per process, so that spans are recorded and context is propagated.
+pub fn start_telemetry() {
     static STARTED: OnceLock<telemetry::Telemetry> = OnceLock::new();
     STARTED.get_or_init(|| {
         let env = MapEnv::from_iter([
@@ -42,7 +42,7 @@ pub fn telemetry() {
     });
 }
 
-/// Serves `app` on a free port of the loopback, as long as the test's runtime lives.
+/// Serves `app` on a free port of the loopback interface until the test's runtime ends. Returns the address.
 pub async fn spawn(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -50,14 +50,14 @@ pub async fn spawn(app: Router) -> SocketAddr {
     address
 }
 
-/// An address that nobody listens on.
-pub async fn closed_port() -> SocketAddr {
+/// Returns an address on which nothing listens.
+pub async fn unused_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// Fails unless each file of `migrations/sqlite` and `migrations/postgres` in `package` is a step, and each step a file
-/// `NUMBER_NAME.sql`.
-pub fn every_file_is_a_step(package: &Path, migrations: &Migrations) {
+/// Asserts that the files in `migrations/sqlite` and `migrations/postgres` of `package` are exactly the migrations
+/// in `migrations`. The name of a file is `VERSION_NAME.sql`.
+pub fn assert_files_match(package: &Path, migrations: &Migrations) {
     for (name, kind) in [("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)] {
         let directory = package.join("migrations").join(name);
         let files = fs::read_dir(&directory).unwrap().map(|file| {
@@ -65,50 +65,52 @@ pub fn every_file_is_a_step(package: &Path, migrations: &Migrations) {
             (file.file_name().into_string().unwrap(), fs::read_to_string(file.path()).unwrap())
         });
         let migrator = migrations.migrator(kind);
-        let steps = migrator
-            .iter()
-            .map(|step| (format!("{}_{}.sql", step.version, step.description), step.sql.as_str().to_owned()));
-        let (files, steps): (BTreeMap<_, _>, BTreeMap<_, _>) = (files.collect(), steps.collect());
-        assert_eq!(files, steps, "the files in {}, and the steps listed in code", directory.display());
+        let listed = migrator.iter().map(|migration| {
+            let name = format!("{}_{}.sql", migration.version, migration.description);
+            (name, migration.sql.as_str().to_owned())
+        });
+        let (files, listed): (BTreeMap<_, _>, BTreeMap<_, _>) = (files.collect(), listed.collect());
+        assert_eq!(files, listed, "{} differs from the migrations in the code", directory.display());
     }
 }
 
-/// A `SQLite` file in `directory`.
+/// Returns the URL of a `SQLite` file in `directory`.
 #[must_use]
 pub fn sqlite(directory: &Path) -> DatabaseUrl {
-    database(&format!("sqlite://{}/test.db?mode=rwc", directory.display()))
+    database_url(&format!("sqlite://{}/test.db?mode=rwc", directory.display()))
 }
 
-/// The database of this URL.
+/// Parses a database URL.
 #[must_use]
-pub fn database(url: &str) -> DatabaseUrl {
+pub fn database_url(url: &str) -> DatabaseUrl {
     DatabaseUrl::read(&MapEnv::from_iter([(DATABASE_URL, url)]), "").unwrap()
 }
 
-/// An answer.
+/// An HTTP response.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status.
+pub struct Response {
+    /// The status code.
     pub status: u16,
     headers: Vec<(String, String)>,
     /// The body as text.
     pub body: String,
 }
 
-impl Reply {
-    /// A header's value.
+impl Response {
+    /// Returns the value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Checks that this is a problem of that status as RFC 9457 has it, with a trace id.
+    /// Asserts that the response is [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details with this status
+    /// and a trace ID. `request` describes the request in the message of a failure.
     pub fn assert_problem(&self, status: u16, request: &str) {
         assert_eq!(self.status, status, "{request}: {self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{request}");
@@ -120,8 +122,8 @@ impl Reply {
     }
 }
 
-/// Sends a request exactly as written, `"GET /a%ff"` and whatever headers and body, on a connection of its own.
-pub async fn send(address: SocketAddr, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+/// Sends a request exactly as written on a new connection. `request` is the method and the path, such as `GET /a%ff`.
+pub async fn send(address: SocketAddr, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let mut lines =
         vec![format!("{request} HTTP/1.1"), format!("host: {address}"), "connection: close".to_owned()];
     if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "transfer-encoding") {
@@ -135,18 +137,20 @@ pub async fn send(address: SocketAddr, request: &str, headers: &[(&str, &str)], 
     let (mut read, mut write) = stream.into_split();
     let mut bytes = Vec::new();
     let exchange = async {
-        // A server that refuses a body may close before it has read it all; what it answered is still there to read.
+        // A server that rejects a body can close the connection before it has read everything. Its response can still
+        // be read.
         let (_, _) = tokio::join!(write.write_all(body), read.read_to_end(&mut bytes));
     };
     tokio::time::timeout(Duration::from_secs(30), exchange).await.unwrap();
     parse(&String::from_utf8(bytes).unwrap())
 }
 
-fn parse(text: &str) -> Reply {
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+fn parse(text: &str) -> Response {
+    let (head, body) =
+        text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("not an HTTP response: {text:?}"));
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers = lines.filter_map(|line| line.split_once(": "));
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Reply { status, headers, body: body.to_owned() }
+    Response { status, headers, body: body.to_owned() }
 }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::database;
+use super::database_url;
 use crate::store::DatabaseUrl;
 
-/// A server in a temporary directory, reached through a socket there; it ends with this value.
+/// A server with its data and its socket in a temporary directory. Dropping this value stops it.
 #[derive(Debug)]
 pub struct Postgres {
     directory: TempDir,
@@ -22,7 +22,7 @@ pub struct Postgres {
     server: Child,
 }
 
-/// Whom the server runs as where the test is root's, which `PostgreSQL` refuses to be.
+/// The user that runs the server if the test runs as root, because `PostgreSQL` refuses to run as root.
 #[derive(Clone, Debug)]
 struct User {
     id: u32,
@@ -30,20 +30,18 @@ struct User {
 }
 
 impl Postgres {
-    /// Starts a server. Where there are no server programs it says so on standard error and returns none.
+    /// Starts a server. If `PostgreSQL` is not installed, prints a note to standard error and returns `None`.
     #[must_use]
     pub fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            note(
-                "skipped: PostgreSQL's initdb and postgres are neither in the PATH nor under /usr/lib/postgresql",
-            );
+            print_note("skipped: initdb and postgres are neither in PATH nor in /usr/lib/postgresql/*/bin");
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
-        let user = unprivileged(directory.path());
+        let user = unprivileged_user(directory.path());
         let data = directory.path().join("data");
 
-        let made = command(&programs, "initdb", user.as_ref())
+        let initdb = command(&programs, "initdb", user.as_ref())
             .args([
                 "--username=app",
                 "--auth=trust",
@@ -55,7 +53,7 @@ impl Postgres {
             .arg(&data)
             .output()
             .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
 
         let server = command(&programs, "postgres", user.as_ref())
             .arg("-D")
@@ -67,23 +65,24 @@ impl Postgres {
             .spawn()
             .unwrap();
         let mut postgres = Self { directory, programs, user, server };
-        postgres.wait();
+        postgres.wait_until_listening();
         Some(postgres)
     }
 
-    /// Its one database, empty at first.
+    /// Returns the URL of the server's database, which is empty at first.
     #[must_use]
     pub fn url(&self) -> DatabaseUrl {
-        database(&format!("postgres:///postgres?user=app&host={}", self.directory.path().display()))
+        database_url(&format!("postgres:///postgres?user=app&host={}", self.directory.path().display()))
     }
 
-    /// Waits until it listens. It may still refuse for being about to start, which sqlx takes for a reason to retry.
-    fn wait(&mut self) {
+    /// Waits until the server accepts connections to its socket. It can still reject a login while it starts; sqlx then
+    /// retries.
+    fn wait_until_listening(&mut self) {
         let socket = self.directory.path().join(".s.PGSQL.5432");
         let deadline = Instant::now() + Duration::from_secs(30);
         while UnixStream::connect(&socket).is_err() {
-            assert!(self.server.try_wait().unwrap().is_none(), "postgres ended while it started");
-            assert!(Instant::now() < deadline, "postgres was not ready in time");
+            assert!(self.server.try_wait().unwrap().is_none(), "postgres exited during its start");
+            assert!(Instant::now() < deadline, "postgres did not listen within 30 s");
             sleep(Duration::from_millis(20));
         }
     }
@@ -91,19 +90,19 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // pg_ctl lets it give its shared memory back, which a kill does not.
-        let stopped = command(&self.programs, "pg_ctl", self.user.as_ref())
+        // pg_ctl lets the server release its shared memory. A kill does not.
+        let status = command(&self.programs, "pg_ctl", self.user.as_ref())
             .args(["stop", "--mode=immediate", "--silent", "--pgdata"])
             .arg(self.directory.path().join("data"))
             .status();
-        if !stopped.is_ok_and(|status| status.success()) {
+        if !status.is_ok_and(|status| status.success()) {
             let _ = self.server.kill();
         }
         let _ = self.server.wait();
     }
 }
 
-/// The directory that holds the server's programs: from the `PATH`, or Debian's, the newest version first.
+/// Finds the directory with the server's programs: in `PATH`, or the newest of Debian's directories.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut debian: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
@@ -116,9 +115,10 @@ fn programs() -> Option<PathBuf> {
     directories.find(|directory| directory.join("initdb").exists() && directory.join("postgres").exists())
 }
 
-/// Where this process is root's, gives `directory` to the user `postgres`, or else `nobody`.
-fn unprivileged(directory: &Path) -> Option<User> {
-    // A directory just made belongs to whom this process runs as.
+/// If this process runs as root, changes the owner of `directory` to the user `postgres` or `nobody` and returns that
+/// user.
+fn unprivileged_user(directory: &Path) -> Option<User> {
+    // The process has just created the directory, so its owner is the user of the process.
     if directory.metadata().unwrap().uid() != 0 {
         return None;
     }
@@ -142,7 +142,7 @@ fn command(programs: &Path, name: &str, user: Option<&User>) -> Command {
     command
 }
 
-#[expect(clippy::print_stderr, reason = "a test that tests nothing has to say so")]
-fn note(message: &str) {
+#[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
+fn print_note(message: &str) {
     eprintln!("{message}");
 }

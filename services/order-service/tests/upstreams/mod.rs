@@ -1,4 +1,4 @@
-//! A user-service and an inventory-service that behave as the order's number says. Order N belongs to user N.
+//! Fake upstreams whose behaviour depends on the order ID. Order N belongs to user N.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -20,18 +20,18 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
 
-/// What no caller may see.
+/// Text in the responses of the fakes that must not reach a caller.
 pub(crate) const SECRET: &str = "hunter2";
 
-/// The order whose user-service never answers.
+/// The order for which user-service never responds.
 pub(crate) const SLOW_USER: i64 = 13;
 
-/// Orders that user-service spoils, and what the caller is told.
-pub(crate) const USERS: [(i64, u16); 8] =
+/// The orders for which user-service fails, with the status that the caller gets.
+pub(crate) const USER_SERVICE_FAILURES: [(i64, u16); 8] =
     [(11, 502), (12, 502), (SLOW_USER, 504), (14, 504), (15, 502), (16, 502), (17, 502), (18, 502)];
 
-/// Orders that inventory-service spoils, and what the caller is told.
-pub(crate) const INVENTORY: [(i64, u16); 11] = [
+/// The orders for which inventory-service fails, with the status that the caller gets.
+pub(crate) const INVENTORY_SERVICE_FAILURES: [(i64, u16); 11] = [
     (21, 502),
     (22, 504),
     (23, 504),
@@ -47,51 +47,55 @@ pub(crate) const INVENTORY: [(i64, u16); 11] = [
 
 type Headers = HashMap<String, String>;
 
-/// What the two were sent.
+/// The requests that the fakes have received.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) by_users: Vec<Headers>,
-    pub(crate) by_inventory: Vec<Headers>,
-    /// Orders for which stock was asked for.
-    pub(crate) reserved: Vec<i64>,
+pub(crate) struct Received {
+    pub(crate) user_requests: Vec<Headers>,
+    pub(crate) inventory_requests: Vec<Headers>,
+    /// The IDs of the orders in requests to inventory-service.
+    pub(crate) orders: Vec<i64>,
 }
 
-/// The two services.
-pub(crate) struct Fakes {
+/// A fake user-service and a fake inventory-service.
+pub(crate) struct FakeUpstreams {
     pub(crate) users: SocketAddr,
     pub(crate) inventory: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    received: Arc<Mutex<Received>>,
 }
 
-impl Fakes {
+impl FakeUpstreams {
     pub(crate) async fn start() -> Self {
-        let seen = Arc::<Mutex<Seen>>::default();
-        let users = Router::new().route("/users/{id}", get(user)).with_state(Arc::clone(&seen));
+        let received = Arc::<Mutex<Received>>::default();
+        let users = Router::new().route("/users/{id}", get(user)).with_state(Arc::clone(&received));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let inventory = listener.local_addr().unwrap();
-        let service = InventoryServer::new(FakeInventory(Arc::clone(&seen)));
+        let service = InventoryServer::new(FakeInventory(Arc::clone(&received)));
         let incoming = TcpIncoming::from(listener);
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
-        Self { users: spawn(users).await, inventory, seen }
+        Self { users: spawn(users).await, inventory, received }
     }
 
-    pub(crate) async fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().await
+    pub(crate) async fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().await
     }
 }
 
-fn texts(headers: &HeaderMap) -> Headers {
+fn headers_as_text(headers: &HeaderMap) -> Headers {
     let text = |value: &axum::http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
 }
 
-async fn user(State(seen): State<Arc<Mutex<Seen>>>, Path(id): Path<i64>, headers: HeaderMap) -> Response {
-    seen.lock().await.by_users.push(texts(&headers));
+async fn user(
+    State(received): State<Arc<Mutex<Received>>>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+) -> Response {
+    received.lock().await.user_requests.push(headers_as_text(&headers));
     match id {
         11 => (StatusCode::INTERNAL_SERVER_ERROR, SECRET).into_response(),
         12 => StatusCode::NOT_FOUND.into_response(),
         SLOW_USER => pending().await,
-        // A head, and a body that does not come.
+        // Headers without a body.
         14 => Body::from_stream(futures_util::stream::pending::<Result<String, std::io::Error>>())
             .into_response(),
         15 => SECRET.into_response(),
@@ -104,7 +108,7 @@ async fn user(State(seen): State<Arc<Mutex<Seen>>>, Path(id): Path<i64>, headers
     }
 }
 
-struct FakeInventory(Arc<Mutex<Seen>>);
+struct FakeInventory(Arc<Mutex<Received>>);
 
 #[tonic::async_trait]
 impl Inventory for FakeInventory {
@@ -112,12 +116,12 @@ impl Inventory for FakeInventory {
         &self,
         request: Request<ReserveRequest>,
     ) -> Result<tonic::Response<ReserveResponse>, Status> {
-        let headers = texts(&request.metadata().clone().into_headers());
+        let headers = headers_as_text(&request.metadata().clone().into_headers());
         let order = request.into_inner().order_id;
         {
-            let mut seen = self.0.lock().await;
-            seen.by_inventory.push(headers);
-            seen.reserved.push(order);
+            let mut received = self.0.lock().await;
+            received.inventory_requests.push(headers);
+            received.orders.push(order);
         }
         let code = match order {
             21 => Code::Unavailable,
