@@ -1,71 +1,115 @@
-//! The services' own settings, in one place.
+//! The settings of the example services: names, defaults and the documentation of both.
+//!
+//! The settings of the library are in [`telemetry::settings`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use telemetry::settings::names::Variable;
 use telemetry::settings::{Env, SettingsError, flag, parse};
 
-/// Where HTTP is served.
+/// The IP address and port of the HTTP server of user-service and order-service.
 pub const HTTP_ADDRESS: &str = "SIGHTLINE_HTTP_ADDRESS";
 
-/// Where gRPC is served.
+/// The IP address and port of the gRPC server of inventory-service.
 pub const GRPC_ADDRESS: &str = "SIGHTLINE_GRPC_ADDRESS";
 
-/// Which SQL database keeps what the service knows.
+/// The URL of the SQL database of user-service or order-service.
 pub const DATABASE_URL: &str = "DATABASE_URL";
 
-/// Where order-service finds user-service.
+/// The URL of user-service, for order-service.
 pub const USER_SERVICE_URL: &str = "SIGHTLINE_USER_SERVICE_URL";
 
-/// Where order-service finds inventory-service.
+/// The URL of inventory-service, for order-service.
 pub const INVENTORY_SERVICE_URL: &str = "SIGHTLINE_INVENTORY_SERVICE_URL";
 
 /// Whether the built-in faults are on.
 pub const FAULTS: &str = "SIGHTLINE_FAULTS";
 
-/// All of them, beside those of [`telemetry::settings::names`], in the order of the documentation.
-pub const VARIABLES: &[Variable] = &[
-    Variable {
-        name: HTTP_ADDRESS,
-        default: "127.0.0.1:8080 for user-service, 127.0.0.1:8081 for order-service",
-        meaning: "The IP address and port on which HTTP is served; port 0 takes a free one and logs it.",
-    },
-    Variable {
-        name: GRPC_ADDRESS,
-        default: "127.0.0.1:8082",
-        meaning: "The IP address and port on which inventory-service serves gRPC; port 0 takes a free one and logs it.",
-    },
-    Variable {
-        name: DATABASE_URL,
-        default: "sqlite://user.db?mode=rwc for user-service, sqlite://order.db?mode=rwc for order-service",
-        meaning: "The store of user-service or order-service: `sqlite://FILE?mode=rwc` or \
-                  `postgres://USER:PASSWORD@HOST:PORT/NAME`. Never shown.",
-    },
-    Variable {
-        name: USER_SERVICE_URL,
-        default: "http://127.0.0.1:8080",
-        meaning: "Where order-service finds user-service: `http://` or `https://`.",
-    },
-    Variable {
-        name: INVENTORY_SERVICE_URL,
-        default: "http://127.0.0.1:8082",
-        meaning: "Where order-service finds inventory-service: `http://`.",
-    },
-    Variable {
-        name: FAULTS,
-        default: "false",
-        meaning: "`1` turns the built-in faults on: user and order 999 fail, user and order 998 take a second.",
-    },
-];
+/// The default of [`HTTP_ADDRESS`] in user-service. The default of [`USER_SERVICE_URL`] is its URL.
+pub const USER_SERVICE_ADDRESS: SocketAddr = loopback(8080);
 
-/// Reads an address to listen on. Names are not taken: which of its addresses would be meant is not clear.
+/// The default of [`HTTP_ADDRESS`] in order-service.
+pub const ORDER_SERVICE_ADDRESS: SocketAddr = loopback(8081);
+
+/// The default of [`GRPC_ADDRESS`]. The default of [`INVENTORY_SERVICE_URL`] is its URL.
+pub const INVENTORY_SERVICE_ADDRESS: SocketAddr = loopback(8082);
+
+/// The file of the default database of user-service, in the working directory.
+pub const USER_DATABASE_FILE: &str = "user.db";
+
+/// The file of the default database of order-service, in the working directory.
+pub const ORDER_DATABASE_FILE: &str = "order.db";
+
+const FAULTS_DEFAULT: bool = false;
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// Returns the URL of a service that listens on `address` without TLS.
+#[must_use]
+pub fn service_url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// Returns the URL of the `SQLite` database in `file`, which the first connection creates.
+pub(crate) fn sqlite_url(file: &str) -> String {
+    format!("sqlite://{file}?mode=rwc")
+}
+
+/// Returns the documentation of all variables of the example services, in the order of the documentation. Those of the
+/// library are in [`telemetry::settings::names::VARIABLES`].
+#[must_use]
+pub fn variables() -> Vec<Variable> {
+    let (user_database, order_database) = (sqlite_url(USER_DATABASE_FILE), sqlite_url(ORDER_DATABASE_FILE));
+    let variable = |name, default: String, meaning| Variable { name, default: default.into(), meaning };
+    vec![
+        variable(
+            HTTP_ADDRESS,
+            format!("`{USER_SERVICE_ADDRESS}` for user-service, `{ORDER_SERVICE_ADDRESS}` for order-service"),
+            "The IP address and port of the HTTP server. With port `0` the system chooses a free port, and the \
+             service logs it.",
+        ),
+        variable(
+            GRPC_ADDRESS,
+            format!("`{INVENTORY_SERVICE_ADDRESS}`"),
+            "The IP address and port of the gRPC server of inventory-service. With port `0` the system chooses a \
+             free port, and the service logs it.",
+        ),
+        variable(
+            DATABASE_URL,
+            format!("`{user_database}` for user-service, `{order_database}` for order-service"),
+            "The database of user-service or order-service: `sqlite://FILE?mode=rwc` or \
+             `postgres://USER:PASSWORD@HOST:PORT/NAME`. It is never shown.",
+        ),
+        variable(
+            USER_SERVICE_URL,
+            format!("`{}`", service_url(USER_SERVICE_ADDRESS)),
+            "The URL of user-service, for order-service: `http://` or `https://`.",
+        ),
+        variable(
+            INVENTORY_SERVICE_URL,
+            format!("`{}`", service_url(INVENTORY_SERVICE_ADDRESS)),
+            "The URL of inventory-service, for order-service: `http://`.",
+        ),
+        variable(
+            FAULTS,
+            format!("`{FAULTS_DEFAULT}`"),
+            "`true` turns on the built-in faults: user 999 and order 999 fail, user 998 and order 998 take one second.",
+        ),
+    ]
+}
+
+/// Reads the address of a server, or returns `default` if `name` is unset.
+///
+/// The value must be an IP address and a port. A host name can stand for several addresses, so it is an error.
 pub fn address(env: &dyn Env, name: &'static str, default: SocketAddr) -> Result<SocketAddr, SettingsError> {
     parse(env, name, default, "use an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
-/// Reads [`FAULTS`]: off unless it is `1` or `true`.
+/// Reads [`FAULTS`].
 pub fn faults(env: &dyn Env) -> Result<bool, SettingsError> {
-    flag(env, FAULTS, false)
+    flag(env, FAULTS, FAULTS_DEFAULT)
 }
 
 #[cfg(test)]
@@ -75,19 +119,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_either_family_are_taken_and_nothing_else() {
-        let default = SocketAddr::from(([127, 0, 0, 1], 8080));
+    fn accepts_only_ip_addresses_with_a_port() {
+        let default = USER_SERVICE_ADDRESS;
         let read = |value: &str| address(&MapEnv::from_iter([(HTTP_ADDRESS, value)]), HTTP_ADDRESS, default);
         assert_eq!(read(""), Ok(default));
         assert_eq!(read("0.0.0.0:80").map(|address| address.port()), Ok(80));
         assert_eq!(read("[::1]:0").map(|address| address.is_ipv6()), Ok(true));
-        for bad in ["8080", ":8080", "localhost:8080", "127.0.0.1", "127.0.0.1:99999"] {
-            assert!(read(bad).is_err(), "{bad}");
+        for invalid in ["8080", ":8080", "localhost:8080", "127.0.0.1", "127.0.0.1:99999"] {
+            assert!(read(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn faults_are_off_unless_asked_for() {
+    fn reads_faults_as_a_flag() {
         assert_eq!(faults(&MapEnv::default()), Ok(false));
         assert_eq!(faults(&MapEnv::from_iter([(FAULTS, "1")])), Ok(true));
         assert!(faults(&MapEnv::from_iter([(FAULTS, "maybe")])).is_err());

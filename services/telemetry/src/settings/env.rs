@@ -1,4 +1,4 @@
-//! Where settings are read from, and what is said when one cannot be used.
+//! The sources of settings, the parsers for their values, and the error for a value that cannot be used.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-/// A source of settings: the process's environment, or a map in a test.
+/// A source of environment variables: the environment of the process ([`ProcessEnv`]) or a map ([`MapEnv`]).
 pub trait Env {
-    /// The value of `name`, without surrounding white space. An empty value counts as unset, as the
-    /// [OpenTelemetry specification](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#parsing-empty-value)
-    /// asks.
+    /// Returns the value of `name` without surrounding white space.
+    ///
+    /// An empty value counts as unset, as the OpenTelemetry specification requires: [Parsing empty value].
+    ///
+    /// [Parsing empty value]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#parsing-empty-value
     fn get(&self, name: &str) -> Option<String>;
 }
 
@@ -21,13 +23,21 @@ pub struct ProcessEnv;
 
 impl Env for ProcessEnv {
     fn get(&self, name: &str) -> Option<String> {
-        // A value that is not UTF-8 is kept readable, so that it is refused with its name and not ignored.
+        // A value that is not UTF-8 must be refused with its name, not ignored.
         let value = std::env::var_os(name)?;
-        meaningful(&value.to_string_lossy())
+        non_empty(&value.to_string_lossy())
     }
 }
 
-/// Settings written down in place, for tests and for programs that configure themselves.
+/// Environment variables in a map, for tests and for programs that configure themselves.
+///
+/// ```
+/// use telemetry::settings::{Env, MapEnv};
+///
+/// let env = MapEnv::from_iter([("OTEL_SERVICE_NAME", " shop "), ("OTEL_SDK_DISABLED", "")]);
+/// assert_eq!(env.get("OTEL_SERVICE_NAME").as_deref(), Some("shop"));
+/// assert_eq!(env.get("OTEL_SDK_DISABLED"), None);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MapEnv(HashMap<String, String>);
 
@@ -39,40 +49,43 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for MapEnv {
 
 impl Env for MapEnv {
     fn get(&self, name: &str) -> Option<String> {
-        meaningful(self.0.get(name)?)
+        non_empty(self.0.get(name)?)
     }
 }
 
-fn meaningful(value: &str) -> Option<String> {
+fn non_empty(value: &str) -> Option<String> {
     let value = value.trim();
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// A setting that cannot be used. A program that meets one exits with [`SettingsError::EXIT_CODE`].
+/// The error for a setting whose value cannot be used.
+///
+/// It names the variable, its value unless that is a secret, and what to use instead. [`run`](crate::run) exits with
+/// [`SettingsError::EXIT_CODE`] when it gets one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {value} cannot be used: {remedy}")]
 pub struct SettingsError {
     name: String,
-    value: Shown,
+    value: ShownValue,
     remedy: String,
 }
 
 impl SettingsError {
-    /// `EX_USAGE` of `sysexits.h`: the program was started wrongly, starting it again will not help.
+    /// `EX_USAGE` of `sysexits.h`: the program got wrong settings, so a restart does not help.
     pub const EXIT_CODE: u8 = 64;
 
-    /// `name` has `value`, which is shown; `remedy` says what would do.
+    /// An error that shows `value`. `remedy` completes the sentence "NAME: VALUE cannot be used: …".
     pub fn new(name: impl Into<String>, value: impl Display, remedy: impl Into<String>) -> Self {
-        let value = Shown::Value(value.to_string());
+        let value = ShownValue::Plain(value.to_string());
         Self { name: name.into(), value, remedy: remedy.into() }
     }
 
-    /// As [`SettingsError::new`], for a value that must not be shown.
+    /// Like [`SettingsError::new`], but for a value that must not be shown. `remedy` must not contain it either.
     pub fn secret(name: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { name: name.into(), value: Shown::Hidden, remedy: remedy.into() }
+        Self { name: name.into(), value: ShownValue::Hidden, remedy: remedy.into() }
     }
 
-    /// The variable's name.
+    /// The name of the variable.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -80,28 +93,37 @@ impl SettingsError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Shown {
-    Value(String),
+enum ShownValue {
+    Plain(String),
     Hidden,
 }
 
-/// How much of a value is worth repeating: it may be a whole file pasted by mistake.
-const SHOWN_CHARACTERS: usize = 120;
+/// The longest value that an error shows in full, in characters. The value can be a whole file, pasted by mistake.
+const MAX_SHOWN_CHARACTERS: usize = 120;
 
-impl Display for Shown {
+impl Display for ShownValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Value(value) if value.chars().count() > SHOWN_CHARACTERS => {
-                write!(f, "{:?}…", value.chars().take(SHOWN_CHARACTERS).collect::<String>())
+            Self::Plain(value) if value.chars().count() > MAX_SHOWN_CHARACTERS => {
+                write!(f, "{:?}…", value.chars().take(MAX_SHOWN_CHARACTERS).collect::<String>())
             }
-            Self::Value(value) => write!(f, "{value:?}"),
+            Self::Plain(value) => write!(f, "{value:?}"),
             Self::Hidden => f.write_str("the value (not shown)"),
         }
     }
 }
 
-/// Reads `name` as a `T`, or `default` where it is unset. `remedy` completes the sentence
-/// "… cannot be used: …" where it does not parse.
+/// Reads `name` as a `T`, or returns `default` if it is unset.
+///
+/// If the value does not parse, the error shows it. `remedy` completes the sentence "NAME: VALUE cannot be used: …".
+///
+/// ```
+/// use telemetry::settings::{MapEnv, parse};
+///
+/// let env = MapEnv::from_iter([("SHOP_WORKERS", "four")]);
+/// let error = parse(&env, "SHOP_WORKERS", 2_u32, "use a whole number").unwrap_err();
+/// assert_eq!(error.to_string(), r#"SHOP_WORKERS: "four" cannot be used: use a whole number"#);
+/// ```
 pub fn parse<T: FromStr>(env: &dyn Env, name: &str, default: T, remedy: &str) -> Result<T, SettingsError> {
     match env.get(name) {
         None => Ok(default),
@@ -109,8 +131,12 @@ pub fn parse<T: FromStr>(env: &dyn Env, name: &str, default: T, remedy: &str) ->
     }
 }
 
-/// Reads a boolean as the specification does: `true` in any case is true, `false` is false. Where the
-/// specification takes any other value for false with a warning, this refuses it; `1` and `0` are taken too.
+/// Reads `name` as a boolean, or returns `default` if it is unset.
+///
+/// `true` and `false` are accepted in upper and lower case, and so are `1` and `0`. Any other value is an error. The
+/// specification instead reads any other value as false and logs a warning: [Boolean].
+///
+/// [Boolean]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#boolean
 pub fn flag(env: &dyn Env, name: &str, default: bool) -> Result<bool, SettingsError> {
     match env.get(name) {
         None => Ok(default),
@@ -122,16 +148,17 @@ pub fn flag(env: &dyn Env, name: &str, default: bool) -> Result<bool, SettingsEr
     }
 }
 
-/// Reads a comma-separated list; items are trimmed, empty ones left out.
-pub(super) fn list(env: &dyn Env, name: &str) -> Option<Vec<String>> {
-    env.get(name).map(|value| {
-        value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-    })
+/// Reads a comma-separated list, or `default` if `name` is unset. Items are trimmed, and empty items are dropped.
+pub(super) fn list(env: &dyn Env, name: &str, default: &str) -> Vec<String> {
+    let value = env.get(name);
+    let items = value.as_deref().unwrap_or(default).split(',').map(str::trim);
+    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// Reads a comma-separated list of `key=value` with percent-encoded parts, the form of W3C baggage that
-/// `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_EXPORTER_OTLP_HEADERS` have. An error names the position of the
-/// entry and never its text.
+/// Parses a comma-separated list of `key=value`, both percent-encoded. `OTEL_RESOURCE_ATTRIBUTES` and
+/// `OTEL_EXPORTER_OTLP_HEADERS` have this format, which is that of W3C baggage without properties.
+///
+/// An error says the position of the entry and never its text, which can be a secret.
 pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for (index, entry) in value.split(',').enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {
@@ -140,12 +167,12 @@ pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
             .split_once('=')
             .ok_or_else(|| format!("entry {position} has no `=`; write key=value,key=value"))?;
         let key = percent_decode(key.trim())
-            .ok_or_else(|| format!("the key of entry {position} is badly encoded"))?;
+            .ok_or_else(|| format!("the percent-encoding in the key of entry {position} is not valid"))?;
         if key.is_empty() {
             return Err(format!("entry {position} has an empty key; write key=value,key=value"));
         }
         let value = percent_decode(value.trim())
-            .ok_or_else(|| format!("the value of entry {position} is badly encoded"))?;
+            .ok_or_else(|| format!("the percent-encoding in the value of entry {position} is not valid"))?;
         pairs.push((key, value));
     }
     Ok(pairs)
@@ -167,28 +194,28 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_empty_value_counts_as_unset() {
+    fn treats_an_empty_value_as_unset() {
         let env = MapEnv::from_iter([("A", "  "), ("B", " 7 ")]);
         assert_eq!(parse(&env, "A", 1, ""), Ok(1));
         assert_eq!(parse(&env, "B", 1, ""), Ok(7));
     }
 
     #[test]
-    fn an_error_names_the_setting_its_value_and_the_remedy() {
+    fn shows_the_name_the_value_and_the_remedy_in_an_error() {
         let env = MapEnv::from_iter([("A", "seven")]);
         let error = parse(&env, "A", 1, "use a whole number").unwrap_err();
         assert_eq!(error.to_string(), r#"A: "seven" cannot be used: use a whole number"#);
     }
 
     #[test]
-    fn a_secret_is_not_shown_and_a_long_value_is_cut() {
+    fn hides_a_secret_and_truncates_a_long_value() {
         assert!(!SettingsError::secret("TOKEN", "use another").to_string().contains("hunter2"));
         let error = SettingsError::new("A", "x".repeat(10_000), "shorten it").to_string();
         assert!(error.len() < 200, "{error}");
     }
 
     #[test]
-    fn flags_are_true_or_false_and_nothing_else() {
+    fn accepts_only_true_and_false_as_a_flag() {
         let env = MapEnv::from_iter([("A", "TRUE"), ("B", "0"), ("C", "yes")]);
         assert_eq!(flag(&env, "A", false), Ok(true));
         assert_eq!(flag(&env, "B", true), Ok(false));
@@ -196,11 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_decoded() {
+    fn decodes_pairs() {
         assert_eq!(
             pairs("a=1, b = two%20words ,,c=%C3%A9=x"),
             Ok(vec![("a".into(), "1".into()), ("b".into(), "two words".into()), ("c".into(), "é=x".into())])
         );
+    }
+
+    #[test]
+    fn rejects_malformed_pairs() {
         for bad in ["a", "=1", "a=%", "a=%2", "a=%2x", "a=%zz", "a=%+1", "a=%%20", "%zz=1", "a=%ff"] {
             assert!(pairs(bad).is_err(), "{bad}");
         }
@@ -208,14 +239,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pairs_never_panic_and_never_repeat_a_value(value in ".{0,200}") {
+        fn never_panics_and_never_shows_a_value(value in ".{0,200}") {
             if let Err(error) = pairs(&format!("{value},secret")) {
                 prop_assert!(!error.contains("secret"));
             }
         }
 
         #[test]
-        fn encoded_pairs_come_back(key in "[a-z.]{1,20}", value in "\\PC{0,40}") {
+        fn decodes_what_was_encoded(key in "[a-z.]{1,20}", value in "\\PC{0,40}") {
             let encoded = value.bytes().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02X}"));
             prop_assert_eq!(pairs(&format!("{key}={encoded}")), Ok(vec![(key, value)]));
         }

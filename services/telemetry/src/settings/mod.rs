@@ -1,9 +1,45 @@
-//! Everything that can be set from outside, read once at start.
+//! The settings of the library, read once at the start.
 //!
-//! The OpenTelemetry specification's variables come first, those that the Rust SDK ignores included; the
-//! library's own exist where the specification has none and begin with `SIGHTLINE_`. A value that cannot be
-//! used stops the start: a service that runs without its telemetry because of a typing error is worse than one
-//! that says so at once.
+//! All settings come from environment variables. [`names`] lists them with their defaults and meanings. The library
+//! reads the variables of the OpenTelemetry specification, also those that the Rust SDK ignores. Variables that begin
+//! with `SIGHTLINE_` are the library's own; they exist only if the specification has no variable for a setting.
+//!
+//! [`Settings::read`] takes any [`Env`]: [`ProcessEnv`] is the environment of the process, [`MapEnv`] a map for tests.
+//!
+//! ```
+//! use std::time::Duration;
+//! use telemetry::settings::{MapEnv, MetricsExporter, Protocol, Settings};
+//!
+//! let env = MapEnv::from_iter([
+//!     ("OTEL_METRICS_EXPORTER", "prometheus"),
+//!     ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+//!     ("OTEL_BSP_SCHEDULE_DELAY", "1000"),
+//! ]);
+//! let settings = Settings::read(&env)?;
+//! assert_eq!(settings.metrics.exporters, [MetricsExporter::Prometheus]);
+//! assert_eq!(settings.traces.otlp.protocol, Protocol::HttpProtobuf);
+//! assert_eq!(settings.traces.otlp.endpoint.as_str(), "https://collector:4318/v1/traces");
+//! assert_eq!(settings.traces.batch.delay, Duration::from_secs(1));
+//!
+//! let error = Settings::read(&MapEnv::from_iter([("OTEL_BSP_SCHEDULE_DELAY", "1s")])).unwrap_err();
+//! assert_eq!(error.name(), "OTEL_BSP_SCHEDULE_DELAY");
+//! # Ok::<(), telemetry::settings::SettingsError>(())
+//! ```
+//!
+//! # Differences from the specification
+//!
+//! - A value that cannot be used is a [`SettingsError`], and the service does not start. The specification instead
+//!   ignores the value with a warning, but then a typing error leaves a service without telemetry.
+//! - A timeout of `0` is an error. In the specification it means no timeout.
+//! - `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER`,
+//!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have other defaults. [`names`] lists them.
+//! - `OTEL_TRACES_SAMPLER_ARG` also applies if `OTEL_TRACES_SAMPLER` is unset.
+//! - `OTEL_LOG_LEVEL` is the level of all log records, not only of the SDK's own.
+//!
+//! Sources: [Environment Variable Specification] and [OpenTelemetry Protocol Exporter].
+//!
+//! [Environment Variable Specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+//! [OpenTelemetry Protocol Exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 mod env;
 pub mod names;
@@ -14,6 +50,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use env::{Env, MapEnv, ProcessEnv, SettingsError, flag, parse};
+use names::defaults;
 pub use otlp::{Headers, Otlp, Protocol, Signal, TlsFiles};
 pub use signals::{
     Batch, LogFormat, Logs, Metrics, MetricsExporter, RecordLimits, Sampling, SpanExporterKind, Traces,
@@ -22,83 +59,94 @@ pub use signals::{
 /// All settings of the library.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether traces, metrics and logs over OTLP are off. Context is still passed on.
+    /// Whether traces and metrics, and logs over OTLP, are off. Context still propagates. From `OTEL_SDK_DISABLED`.
     pub disabled: bool,
-    /// What is set of the resource, before anything is detected.
+    /// The configured part of the resource. The rest is detected at the start.
     pub resource: ResourceSettings,
-    /// How context crosses a process.
+    /// The formats of the context in headers, without duplicates; empty for `none`. From `OTEL_PROPAGATORS`.
     pub propagators: Vec<Propagator>,
-    /// Spans.
+    /// The settings of traces.
     pub traces: Traces,
-    /// Measurements.
+    /// The settings of metrics.
     pub metrics: Metrics,
-    /// Log records.
+    /// The settings of logs.
     pub logs: Logs,
-    /// Where `/metrics`, `/livez` and `/readyz` are served.
+    /// The admin port.
     pub admin: Admin,
-    /// How often certificate files are looked at.
+    /// The time between two checks of the certificate files for changes. From `SIGHTLINE_TLS_RELOAD_INTERVAL`.
     pub tls_reload_interval: Duration,
 }
 
-/// What is set of the resource.
+/// The configured part of the resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceSettings {
-    /// From `OTEL_SERVICE_NAME`.
+    /// The `service.name` attribute, which overrides the one in `attributes`. From `OTEL_SERVICE_NAME`.
     pub service_name: Option<String>,
-    /// From `OTEL_RESOURCE_ATTRIBUTES`.
+    /// Keys and values, which override detected attributes. From `OTEL_RESOURCE_ATTRIBUTES`.
     pub attributes: Vec<(String, String)>,
-    /// The cluster this runs in, if it does.
+    /// The cluster that this process runs in; `None` outside a cluster.
     pub kubernetes: Option<Kubernetes>,
 }
 
-/// The cluster this process runs in.
+/// The access to the cluster that this process runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kubernetes {
-    /// The API server's address or name, as Kubernetes wrote it.
+    /// The host name or IP address of the API server. From `KUBERNETES_SERVICE_HOST`.
     pub host: String,
-    /// The API server's port, as Kubernetes wrote it: not a person's setting, so not checked at the start.
+    /// The port of the API server. From `KUBERNETES_SERVICE_PORT`.
+    ///
+    /// It is text because Kubernetes sets it, not a person: a wrong value must not prevent the start.
     pub port: String,
-    /// Whether the API server may be asked.
+    /// Whether the resource detector sends requests to the API server. From `SIGHTLINE_KUBERNETES_API`.
     pub api: bool,
 }
 
-/// A format in which context crosses a process.
+/// A format of the context in headers.
+///
+/// Source: [General SDK configuration].
+///
+/// [General SDK configuration]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Propagator {
-    /// W3C Trace Context.
+    /// [W3C Trace Context](https://www.w3.org/TR/trace-context/), `tracecontext`.
     TraceContext,
-    /// W3C Baggage.
+    /// [W3C Baggage](https://www.w3.org/TR/baggage/), `baggage`.
     Baggage,
-    /// B3 in one header.
+    /// [B3](https://github.com/openzipkin/b3-propagation) in a single header, `b3`.
     B3,
-    /// B3 in several headers.
+    /// [B3](https://github.com/openzipkin/b3-propagation) in several headers, `b3multi`.
     B3Multi,
 }
 
-/// The admin port.
+/// The admin port, which serves `/metrics`, `/livez` and `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// A name or an address.
+    /// A host name or an IP address. From `OTEL_EXPORTER_PROMETHEUS_HOST`.
     pub host: String,
-    /// 0 takes a free one.
+    /// The port number. With 0 the system chooses a free port. From `OTEL_EXPORTER_PROMETHEUS_PORT`.
     pub port: u16,
 }
 
 impl Settings {
-    /// Reads them all from `env`; the first that cannot be used is the error.
+    /// Reads all settings from `env`. The first value that cannot be used is the error.
     pub fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         Ok(Self {
-            disabled: flag(env, names::SDK_DISABLED, false)?,
+            disabled: flag(env, names::SDK_DISABLED, defaults::SDK_DISABLED)?,
             resource: read_resource(env)?,
             propagators: read_propagators(env)?,
             traces: Traces::read(env)?,
             metrics: Metrics::read(env)?,
             logs: Logs::read(env)?,
             admin: Admin {
-                host: env.get(names::PROMETHEUS_HOST).unwrap_or_else(|| "127.0.0.1".into()),
-                port: parse(env, names::PROMETHEUS_PORT, 2112, "use a port number, 0 to 65535")?,
+                host: env.get(names::PROMETHEUS_HOST).unwrap_or_else(|| defaults::PROMETHEUS_HOST.into()),
+                port: parse(
+                    env,
+                    names::PROMETHEUS_PORT,
+                    defaults::PROMETHEUS_PORT,
+                    "use a port number, 0 to 65535",
+                )?,
             },
-            tls_reload_interval: read_millis(env, names::TLS_RELOAD_INTERVAL, 10_000)?,
+            tls_reload_interval: read_millis(env, names::TLS_RELOAD_INTERVAL, defaults::TLS_RELOAD_INTERVAL)?,
         })
     }
 }
@@ -109,10 +157,10 @@ fn read_resource(env: &dyn Env) -> Result<ResourceSettings, SettingsError> {
         Some(value) => env::pairs(&value)
             .map_err(|problem| SettingsError::new(names::RESOURCE_ATTRIBUTES, value, problem))?,
     };
-    let api = flag(env, names::KUBERNETES_API, true)?;
+    let api = flag(env, names::KUBERNETES_API, defaults::KUBERNETES_API)?;
     let kubernetes = env.get(names::KUBERNETES_HOST).map(|host| Kubernetes {
         host,
-        port: env.get(names::KUBERNETES_PORT).unwrap_or_else(|| "443".into()),
+        port: env.get(names::KUBERNETES_PORT).unwrap_or_else(|| defaults::KUBERNETES_PORT.into()),
         api,
     });
     Ok(ResourceSettings { service_name: env.get(names::SERVICE_NAME), attributes, kubernetes })
@@ -120,10 +168,8 @@ fn read_resource(env: &dyn Env) -> Result<ResourceSettings, SettingsError> {
 
 fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
     let name = names::PROPAGATORS;
-    let Some(chosen) = env::list(env, name) else {
-        return Ok(vec![Propagator::TraceContext, Propagator::Baggage]);
-    };
-    exclusive_none(name, &chosen)?;
+    let chosen = env::list(env, name, defaults::PROPAGATORS);
+    reject_none_in_a_list(name, &chosen)?;
     let chosen: Result<BTreeSet<_>, _> = chosen
         .iter()
         .filter(|item| *item != "none")
@@ -132,9 +178,10 @@ fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
             "baggage" => Ok(Propagator::Baggage),
             "b3" => Ok(Propagator::B3),
             "b3multi" => Ok(Propagator::B3Multi),
-            // Its crate has not followed the SDK to 0.33, and the format is deprecated by the specification.
+            // The crate for this format does not support version 0.33 of the SDK, and the specification deprecates
+            // the format.
             "jaeger" => {
-                Err(SettingsError::new(name, item, "use tracecontext: Jaeger's own headers are not served"))
+                Err(SettingsError::new(name, item, "use tracecontext: Jaeger's own headers are not supported"))
             }
             _ => Err(SettingsError::new(name, item, "use tracecontext, baggage, b3, b3multi or none")),
         })
@@ -142,15 +189,15 @@ fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
     Ok(chosen?.into_iter().collect())
 }
 
-/// `none` beside another choice is a contradiction, not a choice.
-fn exclusive_none(name: &str, chosen: &[String]) -> Result<(), SettingsError> {
+/// Rejects a list in which `none` is not the only item.
+fn reject_none_in_a_list(name: &str, chosen: &[String]) -> Result<(), SettingsError> {
     if chosen.len() > 1 && chosen.iter().any(|item| item == "none") {
-        return Err(SettingsError::new(name, chosen.join(","), "let none stand alone, or leave it out"));
+        return Err(SettingsError::new(name, chosen.join(","), "use none alone, or remove it"));
     }
     Ok(())
 }
 
-/// Reads a duration in whole milliseconds, at least one.
+/// Reads a duration in whole milliseconds, at least 1. `default` is in milliseconds too.
 fn read_millis(env: &dyn Env, name: &str, default: u64) -> Result<Duration, SettingsError> {
     let remedy = "use a whole number of milliseconds, at least 1";
     let millis = parse(env, name, default, remedy)?;
@@ -161,111 +208,4 @@ fn read_millis(env: &dyn Env, name: &str, default: u64) -> Result<Duration, Sett
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read<const N: usize>(pairs: [(&str, &str); N]) -> Result<Settings, SettingsError> {
-        Settings::read(&MapEnv::from_iter(pairs))
-    }
-
-    #[test]
-    fn nothing_set_gives_the_documented_defaults() {
-        let settings = read([]).unwrap();
-        assert!(!settings.disabled);
-        assert_eq!(settings.propagators, [Propagator::TraceContext, Propagator::Baggage]);
-        assert_eq!(settings.traces.sampling, Sampling { ratio: 0.1, parent_based: true });
-        assert_eq!(settings.traces.exporters, [SpanExporterKind::Otlp]);
-        assert_eq!(settings.metrics.exporters, [MetricsExporter::Otlp, MetricsExporter::Prometheus]);
-        assert_eq!((settings.logs.otlp.is_some(), settings.logs.console.is_some()), (true, true));
-        assert_eq!(settings.admin, Admin { host: "127.0.0.1".into(), port: 2112 });
-    }
-
-    #[test]
-    fn a_value_that_cannot_be_used_is_refused_by_name() {
-        for (name, value) in [
-            ("OTEL_SDK_DISABLED", "maybe"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
-            ("OTEL_PROPAGATORS", "jaeger"),
-            ("OTEL_PROPAGATORS", "xray"),
-            ("OTEL_PROPAGATORS", "none,b3"),
-            ("OTEL_TRACES_SAMPLER", "sometimes"),
-            ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
-            ("OTEL_TRACES_SAMPLER_ARG", "NaN"),
-            ("OTEL_TRACES_EXPORTER", "zipkin"),
-            ("OTEL_TRACES_EXPORTER", "prometheus"),
-            ("OTEL_METRICS_EXPORTER", "none,otlp"),
-            ("OTEL_LOGS_EXPORTER", "file"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
-            ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "udp"),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
-            ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "0"),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
-            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sum"),
-            ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
-            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096"),
-            ("OTEL_BLRP_SCHEDULE_DELAY", "-1"),
-            ("OTEL_METRIC_EXPORT_INTERVAL", "1.5"),
-            ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
-            ("OTEL_EXPORTER_PROMETHEUS_PORT", "70000"),
-            ("OTEL_LOG_LEVEL", "loud"),
-            ("RUST_LOG", "my_crate=loud"),
-            ("SIGHTLINE_LOG_FORMAT", "xml"),
-            ("SIGHTLINE_LOG_SPANS", "on"),
-            ("SIGHTLINE_KUBERNETES_API", "off"),
-        ] {
-            let error = read([(name, value)]).expect_err(&format!("{name}={value}"));
-            assert_eq!(error.name(), name, "{error}");
-        }
-    }
-
-    #[test]
-    fn a_cluster_is_where_kubernetes_says_so() {
-        assert_eq!(read([("KUBERNETES_SERVICE_PORT", "443")]).unwrap().resource.kubernetes, None);
-        let host = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
-        let expected = Kubernetes { host: "10.96.0.1".into(), port: "443".into(), api: true };
-        assert_eq!(read([host]).unwrap().resource.kubernetes, Some(expected.clone()));
-        let silent = read([host, ("SIGHTLINE_KUBERNETES_API", "false")]).unwrap().resource.kubernetes;
-        assert_eq!(silent, Some(Kubernetes { api: false, ..expected }));
-    }
-
-    #[test]
-    fn exporters_stand_together() {
-        let settings = read([
-            ("OTEL_TRACES_EXPORTER", "console, otlp"),
-            ("OTEL_METRICS_EXPORTER", "none"),
-            ("OTEL_LOGS_EXPORTER", "otlp"),
-        ])
-        .unwrap();
-        assert_eq!(settings.traces.exporters, [SpanExporterKind::Otlp, SpanExporterKind::Console]);
-        assert_eq!(settings.metrics.exporters, []);
-        assert!(settings.logs.console.is_none());
-    }
-
-    #[test]
-    fn samplers_of_the_specification() {
-        for (sampler, argument, ratio, parent_based) in [
-            ("always_on", "0.5", 1.0, false),
-            ("always_off", "0.5", 0.0, false),
-            ("traceidratio", "0.5", 0.5, false),
-            ("parentbased_always_on", "0.5", 1.0, true),
-            ("parentbased_always_off", "0.5", 0.0, true),
-            ("parentbased_traceidratio", "0.25", 0.25, true),
-        ] {
-            let settings =
-                read([("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", argument)]).unwrap();
-            assert_eq!(settings.traces.sampling, Sampling { ratio, parent_based }, "{sampler}");
-        }
-    }
-
-    proptest! {
-        /// Whatever stands in a variable, the answer is a value or an error that names the variable.
-        #[test]
-        fn any_value_is_taken_or_refused(index in 0..names::VARIABLES.len(), value in "\\PC{0,60}") {
-            let name = names::VARIABLES[index].name;
-            if let Err(error) = read([(name, value.as_str())]) {
-                prop_assert!(error.name() == name, "{} instead of {}", error.name(), name);
-            }
-        }
-    }
-}
+mod tests;

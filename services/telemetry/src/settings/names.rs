@@ -1,88 +1,229 @@
-//! Every environment variable the library reads, in one place: name, default, meaning.
+//! Every environment variable that the library reads: its name, its default and its meaning.
 //!
-//! `docs/settings.md` is made from [`VARIABLES`], and a test compares the two.
+//! Each constant is the name of a variable, and [`VARIABLES`] lists all of them. `docs/settings.md` is generated from
+//! [`VARIABLES`], and a test compares the two. The code that reads a variable takes its default from the same
+//! declaration.
+//!
+//! Most names, units and defaults are those of OpenTelemetry:
+//!
+//! | variables | section of the specification |
+//! | --- | --- |
+//! | `OTEL_SDK_DISABLED`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_LOG_LEVEL`, `OTEL_PROPAGATORS`, `OTEL_TRACES_SAMPLER…` | [General SDK configuration] |
+//! | `OTEL_BSP_…` | [Batch span processor] |
+//! | `OTEL_BLRP_…` | [Batch log record processor] |
+//! | `OTEL_ATTRIBUTE_…` | [Attribute limits] |
+//! | `OTEL_SPAN_…`, `OTEL_EVENT_…`, `OTEL_LINK_…` | [Span limits] |
+//! | `OTEL_LOGRECORD_…` | [Log record limits] |
+//! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER` | [Exporter selection] |
+//! | `OTEL_METRIC_EXPORT_…` | [Periodic exporting metric reader] |
+//! | `OTEL_EXPORTER_PROMETHEUS_…` | [Prometheus exporter] |
+//! | `OTEL_EXPORTER_OTLP_…` | [OTLP exporter: configuration options] |
+//!
+//! Names that begin with `SIGHTLINE_` are the library's own.
+//!
+//! ```
+//! use telemetry::settings::{MapEnv, Settings, names};
+//!
+//! let env = MapEnv::from_iter([(names::SERVICE_NAME, "shop"), (names::PROMETHEUS_PORT, "0")]);
+//! let settings = Settings::read(&env)?;
+//! assert_eq!(settings.resource.service_name.as_deref(), Some("shop"));
+//! assert_eq!(settings.admin.port, 0);
+//!
+//! let variable = names::VARIABLES.iter().find(|variable| variable.name == names::PROMETHEUS_PORT).unwrap();
+//! assert_eq!(variable.default, "`2112`");
+//! # Ok::<(), telemetry::settings::SettingsError>(())
+//! ```
+//!
+//! [General SDK configuration]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+//! [Batch span processor]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
+//! [Batch log record processor]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-logrecord-processor
+//! [Attribute limits]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#attribute-limits
+//! [Span limits]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#span-limits
+//! [Log record limits]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#logrecord-limits
+//! [Exporter selection]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
+//! [Periodic exporting metric reader]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#periodic-exporting-metricreader
+//! [Prometheus exporter]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#prometheus-exporter
+//! [OTLP exporter: configuration options]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 
-/// One environment variable.
-#[derive(Clone, Copy, Debug)]
+use std::borrow::Cow;
+
+/// The documentation of one environment variable.
+#[derive(Clone, Debug)]
 pub struct Variable {
-    /// Its name.
+    /// The name of the variable.
     pub name: &'static str,
-    /// What holds where it is unset, as a person would write it.
-    pub default: &'static str,
-    /// What it is for, its unit and its accepted values.
+    /// What applies if the variable is unset, in Markdown: a value in backticks, or a description.
+    pub default: Cow<'static, str>,
+    /// The purpose of the variable, its unit and its accepted values, in Markdown.
     pub meaning: &'static str,
 }
 
+/// Declares environment variables. Each declaration gives
+///
+/// - a constant with the name of the variable,
+/// - an entry in `VARIABLES`,
+/// - if it has a type, a constant in `defaults` with the value that applies if the variable is unset. Without a type,
+///   the default is a description.
 macro_rules! variables {
-    ($($constant:ident = $name:literal, $default:literal, $meaning:literal;)*) => {
-        $(#[doc = $meaning] pub const $constant: &str = $name;)*
+    ($($(#[doc = $meaning:literal])+ $constant:ident $(: $type:ty)? = $name:literal, $default:literal;)*) => {
+        $(
+            $(#[doc = $meaning])+
+            #[doc = ""]
+            #[doc = concat!("Default: ", markdown!($(: $type)? = $default), ".")]
+            pub const $constant: &str = $name;
+        )*
 
-        /// All of them, in the order of the documentation.
+        /// All variables of the library, in the order of the documentation.
         pub const VARIABLES: &[Variable] = &[
-            $(Variable { name: $name, default: $default, meaning: $meaning },)*
+            $(Variable {
+                name: $name,
+                default: Cow::Borrowed(markdown!($(: $type)? = $default)),
+                meaning: concat!($($meaning),+).trim_ascii(),
+            },)*
         ];
+
+        /// The values that apply to unset variables, each under the name of its variable's constant.
+        pub(super) mod defaults {
+            $($(pub(in crate::settings) const $constant: $type = $default;)?)*
+        }
+    };
+}
+
+/// The default of a declaration in Markdown. A value stands in backticks, a description is Markdown already.
+macro_rules! markdown {
+    (: $type:ty = $default:literal) => {
+        concat!("`", $default, "`")
+    };
+    (= $default:literal) => {
+        $default
     };
 }
 
 variables! {
-    SDK_DISABLED = "OTEL_SDK_DISABLED", "false", "`true` turns traces, metrics and logs over OTLP off; context is still passed on and the console still logs.";
-    SERVICE_NAME = "OTEL_SERVICE_NAME", "the program's name", "`service.name` of the resource.";
-    RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES", "none", "Attributes of the resource, `key=value,key=value`, percent-encoded. They win over what is detected.";
-    PROPAGATORS = "OTEL_PROPAGATORS", "tracecontext,baggage", "How context crosses a process: `tracecontext`, `baggage`, `b3`, `b3multi`, `none`, comma-separated.";
-    TRACES_SAMPLER = "OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "`always_on`, `always_off`, `traceidratio`, and each with `parentbased_` before it.";
-    TRACES_SAMPLER_ARG = "OTEL_TRACES_SAMPLER_ARG", "0.1", "The share of traces that a ratio sampler keeps, 0 to 1.";
-    TRACES_EXPORTER = "OTEL_TRACES_EXPORTER", "otlp", "`otlp`, `console`, `none`; several comma-separated.";
-    METRICS_EXPORTER = "OTEL_METRICS_EXPORTER", "otlp,prometheus", "`otlp`, `prometheus` (`/metrics` on the admin port), `console`, `none`; several comma-separated.";
-    LOGS_EXPORTER = "OTEL_LOGS_EXPORTER", "otlp,console", "`otlp`, `console` (lines on standard output), `none`; several comma-separated.";
-    OTLP_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "`grpc` or `http/protobuf`.";
-    OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318, or :4317 for grpc", "Where telemetry goes. `https` means TLS. Over HTTP, `/v1/traces` and so on is added.";
-    OTLP_INSECURE = "OTEL_EXPORTER_OTLP_INSECURE", "false", "For a gRPC endpoint written without a scheme: `true` means no TLS.";
-    OTLP_CERTIFICATE = "OTEL_EXPORTER_OTLP_CERTIFICATE", "the system's roots", "PEM file of the authorities the server's certificate is checked against. Read again when it changes.";
-    OTLP_CLIENT_CERTIFICATE = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none", "PEM file of the client's certificate and chain, for mutual TLS. Read again when it changes.";
-    OTLP_CLIENT_KEY = "OTEL_EXPORTER_OTLP_CLIENT_KEY", "none", "PEM file of the client's private key. Read again when it changes.";
-    OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS", "none", "Headers of each export, `key=value,key=value`, percent-encoded. Never shown.";
-    OTLP_COMPRESSION = "OTEL_EXPORTER_OTLP_COMPRESSION", "none", "`gzip` or `none`.";
-    OTLP_TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT", "10000", "Milliseconds for one attempt to export a batch.";
-    OTLP_TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative", "`cumulative`, `delta` or `lowmemory`.";
-    BSP_SCHEDULE_DELAY = "OTEL_BSP_SCHEDULE_DELAY", "5000", "Milliseconds a span waits for its batch to fill.";
-    BSP_EXPORT_TIMEOUT = "OTEL_BSP_EXPORT_TIMEOUT", "30000", "Milliseconds for a batch of spans, its repeated attempts included.";
-    BSP_MAX_QUEUE_SIZE = "OTEL_BSP_MAX_QUEUE_SIZE", "2048", "Spans that may wait. More are lost, counted and said.";
-    BSP_MAX_EXPORT_BATCH_SIZE = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512", "Spans in a batch, not more than the queue holds.";
-    BLRP_SCHEDULE_DELAY = "OTEL_BLRP_SCHEDULE_DELAY", "1000", "Milliseconds a log record waits for its batch to fill.";
-    BLRP_EXPORT_TIMEOUT = "OTEL_BLRP_EXPORT_TIMEOUT", "30000", "Milliseconds for a batch of log records, its repeated attempts included.";
-    BLRP_MAX_QUEUE_SIZE = "OTEL_BLRP_MAX_QUEUE_SIZE", "2048", "Log records that may wait. More are lost, counted and said.";
-    BLRP_MAX_EXPORT_BATCH_SIZE = "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "512", "Log records in a batch, not more than the queue holds.";
-    METRIC_EXPORT_INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL", "60000", "Milliseconds between two exports of metrics.";
-    METRIC_EXPORT_TIMEOUT = "OTEL_METRIC_EXPORT_TIMEOUT", "30000", "Milliseconds for one export of metrics, its repeated attempts included.";
-    ATTRIBUTE_VALUE_LENGTH_LIMIT = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "no limit", "Characters of an attribute's text, on spans and log records; more are cut.";
-    ATTRIBUTE_COUNT_LIMIT = "OTEL_ATTRIBUTE_COUNT_LIMIT", "128", "Attributes of a span or a log record; more are dropped and counted.";
-    SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT = "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the general limit", "The same, for spans, their events and links.";
-    SPAN_ATTRIBUTE_COUNT_LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "the general limit", "Attributes of a span.";
-    SPAN_EVENT_COUNT_LIMIT = "OTEL_SPAN_EVENT_COUNT_LIMIT", "128", "Events of a span.";
-    SPAN_LINK_COUNT_LIMIT = "OTEL_SPAN_LINK_COUNT_LIMIT", "128", "Links of a span.";
-    EVENT_ATTRIBUTE_COUNT_LIMIT = "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "128", "Attributes of a span's event.";
-    LINK_ATTRIBUTE_COUNT_LIMIT = "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "128", "Attributes of a span's link.";
-    LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT = "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the general limit", "Characters of a log record's attribute.";
-    LOGRECORD_ATTRIBUTE_COUNT_LIMIT = "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "the general limit", "Attributes of a log record.";
-    PROMETHEUS_HOST = "OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1", "The admin port's address: `/metrics`, `/livez`, `/readyz`.";
-    PROMETHEUS_PORT = "OTEL_EXPORTER_PROMETHEUS_PORT", "2112", "The admin port's number; 0 takes a free one and logs it.";
-    LOG_LEVEL = "OTEL_LOG_LEVEL", "info", "The least level that is logged, where `RUST_LOG` is unset.";
-    RUST_LOG = "RUST_LOG", "info", "Which log records are kept, by target and level, in the syntax of tracing-subscriber.";
-    LOG_FORMAT = "SIGHTLINE_LOG_FORMAT", "text on a terminal, else json", "The console's log lines: `json` or `text`.";
-    LOG_SPANS = "SIGHTLINE_LOG_SPANS", "false", "`true` logs each finished span on a line of its own.";
-    BAGGAGE_ATTRIBUTES = "SIGHTLINE_BAGGAGE_ATTRIBUTES", "none", "Baggage entries that become attributes of each span, comma-separated keys.";
-    KUBERNETES_API = "SIGHTLINE_KUBERNETES_API", "true", "`false` asks the API server nothing: for pods that may not reach it, which would wait two seconds for it at each start, or that shall not.";
-    KUBERNETES_HOST = "KUBERNETES_SERVICE_HOST", "unset outside a cluster", "The API server's address, which Kubernetes sets in each pod. Unset, nothing of a cluster is looked for.";
-    KUBERNETES_PORT = "KUBERNETES_SERVICE_PORT", "443", "The API server's port, which Kubernetes sets beside its address.";
-    TLS_RELOAD_INTERVAL = "SIGHTLINE_TLS_RELOAD_INTERVAL", "10000", "Milliseconds between two looks at the certificate files.";
+    /// `true` turns off traces and metrics, and logs over OTLP. Context still propagates, and the console still logs.
+    SDK_DISABLED: bool = "OTEL_SDK_DISABLED", false;
+    /// The `service.name` attribute of the resource.
+    SERVICE_NAME = "OTEL_SERVICE_NAME", "the program's name";
+    /// Attributes of the resource, `key=value,key=value`, percent-encoded. They override detected attributes.
+    RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES", "none";
+    /// The formats of the context in headers: `tracecontext`, `baggage`, `b3`, `b3multi` or `none`, comma-separated.
+    PROPAGATORS: &str = "OTEL_PROPAGATORS", "tracecontext,baggage";
+    /// The head sampler: `always_on`, `always_off` or `traceidratio`, or one of them with the prefix `parentbased_`.
+    TRACES_SAMPLER: &str = "OTEL_TRACES_SAMPLER", "parentbased_traceidratio";
+    /// The share of traces that a ratio sampler records, from 0 to 1.
+    TRACES_SAMPLER_ARG: f64 = "OTEL_TRACES_SAMPLER_ARG", 0.1;
+    /// The destinations of spans: `otlp`, `console` or `none`, comma-separated.
+    TRACES_EXPORTER: &str = "OTEL_TRACES_EXPORTER", "otlp";
+    /// The destinations of metrics: `otlp`, `prometheus` (`/metrics` on the admin port), `console` or `none`,
+    /// comma-separated.
+    METRICS_EXPORTER: &str = "OTEL_METRICS_EXPORTER", "otlp,prometheus";
+    /// The destinations of log records: `otlp`, `console` (lines on standard output) or `none`, comma-separated.
+    LOGS_EXPORTER: &str = "OTEL_LOGS_EXPORTER", "otlp,console";
+    /// The transport of OTLP: `grpc` or `http/protobuf`.
+    OTLP_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf";
+    /// The URL of the collector. `https` means TLS. Over HTTP, the library appends `/v1/traces`, `/v1/metrics` or
+    /// `/v1/logs`.
+    OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "`http://localhost:4318`, or `http://localhost:4317` for `grpc`";
+    /// Only for a gRPC endpoint without a scheme: `true` turns off TLS.
+    OTLP_INSECURE: bool = "OTEL_EXPORTER_OTLP_INSECURE", false;
+    /// The PEM file with the CA bundle that verifies the server's certificate. It is reloaded when it changes.
+    OTLP_CERTIFICATE = "OTEL_EXPORTER_OTLP_CERTIFICATE", "the CAs that the system trusts";
+    /// The PEM file with the client's certificate chain, for mutual TLS. It is reloaded when it changes.
+    OTLP_CLIENT_CERTIFICATE = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none";
+    /// The PEM file with the client's private key, for mutual TLS. It is reloaded when it changes.
+    OTLP_CLIENT_KEY = "OTEL_EXPORTER_OTLP_CLIENT_KEY", "none";
+    /// The headers of each export, `key=value,key=value`, percent-encoded. They are never shown.
+    OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS", "none";
+    /// The compression of exports: `gzip` or `none`.
+    OTLP_COMPRESSION: &str = "OTEL_EXPORTER_OTLP_COMPRESSION", "none";
+    /// The timeout of one attempt to export a batch, in milliseconds.
+    OTLP_TIMEOUT: u64 = "OTEL_EXPORTER_OTLP_TIMEOUT", 10_000;
+    /// The temporality of sums and histograms: `cumulative`, `delta` or `lowmemory`.
+    OTLP_TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative";
+    /// The longest time that a span waits for its batch to fill, in milliseconds.
+    BSP_SCHEDULE_DELAY: u64 = "OTEL_BSP_SCHEDULE_DELAY", 5_000;
+    /// The timeout of the export of a batch of spans, all attempts included, in milliseconds.
+    BSP_EXPORT_TIMEOUT: u64 = "OTEL_BSP_EXPORT_TIMEOUT", 30_000;
+    /// The largest number of spans that wait for export. Spans beyond it are lost, counted and reported.
+    BSP_MAX_QUEUE_SIZE: usize = "OTEL_BSP_MAX_QUEUE_SIZE", 2_048;
+    /// The largest number of spans in a batch, at most the size of the queue.
+    BSP_MAX_EXPORT_BATCH_SIZE: usize = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512;
+    /// The longest time that a log record waits for its batch to fill, in milliseconds.
+    BLRP_SCHEDULE_DELAY: u64 = "OTEL_BLRP_SCHEDULE_DELAY", 1_000;
+    /// The timeout of the export of a batch of log records, all attempts included, in milliseconds.
+    BLRP_EXPORT_TIMEOUT: u64 = "OTEL_BLRP_EXPORT_TIMEOUT", 30_000;
+    /// The largest number of log records that wait for export. Records beyond it are lost, counted and reported.
+    BLRP_MAX_QUEUE_SIZE: usize = "OTEL_BLRP_MAX_QUEUE_SIZE", 2_048;
+    /// The largest number of log records in a batch, at most the size of the queue.
+    BLRP_MAX_EXPORT_BATCH_SIZE: usize = "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", 512;
+    /// The time between two exports of metrics, in milliseconds.
+    METRIC_EXPORT_INTERVAL: u64 = "OTEL_METRIC_EXPORT_INTERVAL", 60_000;
+    /// The timeout of one export of metrics, all attempts included, in milliseconds.
+    METRIC_EXPORT_TIMEOUT: u64 = "OTEL_METRIC_EXPORT_TIMEOUT", 30_000;
+    /// The longest text of an attribute of a span or log record, in characters. Longer texts are truncated.
+    ATTRIBUTE_VALUE_LENGTH_LIMIT = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "no limit";
+    /// The largest number of attributes of a span or log record. Attributes beyond it are dropped and counted.
+    ATTRIBUTE_COUNT_LIMIT: usize = "OTEL_ATTRIBUTE_COUNT_LIMIT", 128;
+    /// Like `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, for spans, their events and their links.
+    SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT =
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the value of `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`";
+    /// The largest number of attributes of a span.
+    SPAN_ATTRIBUTE_COUNT_LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "the value of `OTEL_ATTRIBUTE_COUNT_LIMIT`";
+    /// The largest number of events of a span.
+    SPAN_EVENT_COUNT_LIMIT: u32 = "OTEL_SPAN_EVENT_COUNT_LIMIT", 128;
+    /// The largest number of links of a span.
+    SPAN_LINK_COUNT_LIMIT: u32 = "OTEL_SPAN_LINK_COUNT_LIMIT", 128;
+    /// The largest number of attributes of a span event.
+    EVENT_ATTRIBUTE_COUNT_LIMIT: u32 = "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128;
+    /// The largest number of attributes of a span link.
+    LINK_ATTRIBUTE_COUNT_LIMIT: u32 = "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128;
+    /// Like `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, for log records.
+    LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT =
+        "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the value of `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`";
+    /// The largest number of attributes of a log record.
+    LOGRECORD_ATTRIBUTE_COUNT_LIMIT =
+        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "the value of `OTEL_ATTRIBUTE_COUNT_LIMIT`";
+    /// The host name or IP address of the admin port, which serves `/metrics`, `/livez` and `/readyz`.
+    PROMETHEUS_HOST: &str = "OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1";
+    /// The number of the admin port. With `0` the system chooses a free port, and the service logs it.
+    PROMETHEUS_PORT: u16 = "OTEL_EXPORTER_PROMETHEUS_PORT", 2112;
+    /// The lowest level that is logged if `RUST_LOG` is unset: `trace`, `debug`, `info`, `warn`, `error` or `off`.
+    LOG_LEVEL: &str = "OTEL_LOG_LEVEL", "info";
+    /// The log records that are kept, by target and level, in the syntax of tracing-subscriber. If it is unset and
+    /// `OTEL_LOG_LEVEL` is not `info`, that level applies to all targets.
+    RUST_LOG: &str = "RUST_LOG", "info,opentelemetry=warn";
+    /// The format of log lines on the console: `json` or `text`.
+    LOG_FORMAT = "SIGHTLINE_LOG_FORMAT", "`text` on a terminal, otherwise `json`";
+    /// `true` logs a line for each finished span.
+    LOG_SPANS: bool = "SIGHTLINE_LOG_SPANS", false;
+    /// The keys of the baggage entries that become attributes of each span, comma-separated.
+    BAGGAGE_ATTRIBUTES = "SIGHTLINE_BAGGAGE_ATTRIBUTES", "none";
+    /// `false` sends no requests to the API server. Use it for pods that cannot or must not reach the API server:
+    /// otherwise, each start of an isolated pod waits two seconds for it.
+    KUBERNETES_API: bool = "SIGHTLINE_KUBERNETES_API", true;
+    /// The address of the API server. Kubernetes sets it in each pod. If it is unset, the library does not look for a
+    /// cluster.
+    KUBERNETES_HOST = "KUBERNETES_SERVICE_HOST", "unset outside a cluster";
+    /// The port of the API server. Kubernetes sets it together with the address.
+    KUBERNETES_PORT: &str = "KUBERNETES_SERVICE_PORT", "443";
+    /// The time between two checks of the certificate files for changes, in milliseconds.
+    TLS_RELOAD_INTERVAL: u64 = "SIGHTLINE_TLS_RELOAD_INTERVAL", 10_000;
 }
 
-/// `variables` as a table in Markdown, for the documentation.
+/// Returns `variables` as a table in Markdown.
+///
+/// ```
+/// use telemetry::settings::names::{Variable, table};
+///
+/// let workers = Variable { name: "SHOP_WORKERS", default: "`2`".into(), meaning: "The number of workers." };
+/// let table = table(&[workers]);
+/// assert_eq!(table.lines().last(), Some("| `SHOP_WORKERS` | `2` | The number of workers. |"));
+/// ```
 #[must_use]
 pub fn table(variables: &[Variable]) -> String {
     let mut table = String::from("| variable | default | meaning |\n| --- | --- | --- |\n");
     for Variable { name, default, meaning } in variables {
-        table.extend(["| `", name, "` | ", default, " | ", meaning, " |\n"]);
+        table.extend(["| `", name, "` | ", &**default, " | ", meaning, " |\n"]);
     }
     table
 }
@@ -92,7 +233,7 @@ mod tests {
     use super::VARIABLES;
 
     #[test]
-    fn each_name_stands_once() {
+    fn declares_each_name_once() {
         let mut names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
         names.sort_unstable();
         names.dedup();

@@ -1,29 +1,31 @@
-//! How a signal reaches its collector: the `OTEL_EXPORTER_OTLP_*` variables, general and per signal.
+//! The OTLP exporter of each signal: the `OTEL_EXPORTER_OTLP_*` variables, in their general form and per signal.
 //!
-//! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>
+//! Source: [OpenTelemetry Protocol Exporter: Configuration Options].
+//!
+//! [OpenTelemetry Protocol Exporter: Configuration Options]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::env::{Env, SettingsError, flag, pairs};
-use super::names;
+use super::names::{self, defaults};
 use super::read_millis;
 use url::Url;
 
-/// A kind of telemetry, each with its own form of the OTLP variables.
+/// A kind of telemetry. Each has its own form of the OTLP variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Spans.
     Traces,
-    /// Measurements.
+    /// Metrics.
     Metrics,
     /// Log records.
     Logs,
 }
 
 impl Signal {
-    /// `traces`, `metrics` or `logs`: the word OTLP's paths and messages use.
+    /// Returns `traces`, `metrics` or `logs`, the name in OTLP's paths and in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,49 +35,64 @@ impl Signal {
         }
     }
 
-    /// `OTEL_EXPORTER_OTLP_X` as `OTEL_EXPORTER_OTLP_TRACES_X`.
+    /// Returns this signal's form of the variable `general`, for example `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT` for
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT`.
     fn variable(self, general: &str) -> String {
         let rest = general.trim_start_matches("OTEL_EXPORTER_OTLP_");
         format!("OTEL_EXPORTER_OTLP_{}_{rest}", self.name().to_ascii_uppercase())
     }
 }
 
-/// The wire form of OTLP.
+/// The transport of OTLP.
+///
+/// Source: [Specify Protocol](https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specify-protocol).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// OTLP over gRPC.
+    /// OTLP over gRPC, `grpc`.
     Grpc,
-    /// OTLP over HTTP with protobuf bodies.
+    /// OTLP over HTTP with protobuf bodies, `http/protobuf`.
     HttpProtobuf,
 }
 
-/// Where and how one signal is exported.
+/// The settings of the OTLP exporter of one signal.
+///
+/// Each variable has a general form and one form per signal, for example `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`. The form
+/// of the signal overrides the general form.
+///
+/// Source: [Configuration Options](https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otlp {
-    /// The wire form.
+    /// The transport. From `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub protocol: Protocol,
-    /// The whole address; over HTTP with the signal's path.
+    /// The complete URL; over HTTP it includes the path of the signal. From `OTEL_EXPORTER_OTLP_ENDPOINT` and
+    /// `OTEL_EXPORTER_OTLP_INSECURE`.
     pub endpoint: Url,
-    /// For one attempt.
+    /// The timeout of one attempt. From `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds.
     pub timeout: Duration,
-    /// Whether bodies are compressed with gzip.
+    /// Whether bodies are compressed with gzip. From `OTEL_EXPORTER_OTLP_COMPRESSION`.
     pub gzip: bool,
-    /// Headers of each export. Their values may be credentials and are never shown.
+    /// The headers of each export. From `OTEL_EXPORTER_OTLP_HEADERS`.
     pub headers: Headers,
-    /// The files of mutual TLS.
+    /// The certificate files.
     pub tls: TlsFiles,
 }
 
-/// PEM files of a TLS client. They are re-read when their content changes.
+/// The PEM files of a TLS client. They are reloaded when their content changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsFiles {
-    /// The authorities a server is checked against; the system's where it is `None`.
-    pub authorities: Option<PathBuf>,
-    /// The client's certificate chain and its private key.
+    /// The CA bundle that verifies the server's certificate; `None` for the CAs that the system trusts. From
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE`.
+    pub ca_bundle: Option<PathBuf>,
+    /// The client's certificate chain and its private key. From `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and
+    /// `OTEL_EXPORTER_OTLP_CLIENT_KEY`.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Headers, hidden in debug output.
+/// The names and values of headers. A value can be a credential, so debug output shows only the names.
+///
+/// Source: [Specifying headers via environment variables].
+///
+/// [Specifying headers via environment variables]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specifying-headers-via-environment-variables
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(String, String)>);
 
@@ -85,15 +102,22 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// A value with the name of the variable it was read from, the signal's own before the general one.
-struct Read {
+/// A value and the name of the variable that it comes from.
+struct Found {
     name: String,
     value: String,
 }
 
-fn read(env: &dyn Env, signal: Signal, general: &str) -> Option<Read> {
+/// Reads the signal's form of the variable `general`, or the general form if the signal's form is unset.
+fn read(env: &dyn Env, signal: Signal, general: &str) -> Option<Found> {
     let own = signal.variable(general);
-    [own, general.to_owned()].into_iter().find_map(|name| env.get(&name).map(|value| Read { name, value }))
+    [own, general.to_owned()].into_iter().find_map(|name| env.get(&name).map(|value| Found { name, value }))
+}
+
+/// Like [`read`], but returns `default` under the general name if both forms are unset.
+fn read_or(env: &dyn Env, signal: Signal, general: &str, default: &str) -> Found {
+    read(env, signal, general)
+        .unwrap_or_else(|| Found { name: general.to_owned(), value: default.to_owned() })
 }
 
 impl Otlp {
@@ -111,7 +135,7 @@ impl Otlp {
         })
     }
 
-    /// Whether exports are encrypted.
+    /// Whether exports use TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.endpoint.scheme() == "https"
@@ -119,9 +143,7 @@ impl Otlp {
 }
 
 fn read_protocol(env: &dyn Env, signal: Signal) -> Result<Protocol, SettingsError> {
-    let Some(Read { name, value }) = read(env, signal, names::OTLP_PROTOCOL) else {
-        return Ok(Protocol::HttpProtobuf);
-    };
+    let Found { name, value } = read_or(env, signal, names::OTLP_PROTOCOL, defaults::OTLP_PROTOCOL);
     match value.to_ascii_lowercase().as_str() {
         "grpc" => Ok(Protocol::Grpc),
         "http/protobuf" => Ok(Protocol::HttpProtobuf),
@@ -132,7 +154,7 @@ fn read_protocol(env: &dyn Env, signal: Signal) -> Result<Protocol, SettingsErro
 fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Url, SettingsError> {
     let own_name = signal.variable(names::OTLP_ENDPOINT);
     let own = env.get(&own_name).map(|value| (own_name, value));
-    // The specification adds the signal's path to the general endpoint alone: a signal's own is used as it is.
+    // The specification appends the signal's path only to the general endpoint. A signal's own endpoint stays as it is.
     let add_path = own.is_none() && protocol == Protocol::HttpProtobuf;
     let given =
         own.or_else(|| env.get(names::OTLP_ENDPOINT).map(|value| (names::OTLP_ENDPOINT.to_owned(), value)));
@@ -143,23 +165,20 @@ fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Ur
 
     let complete = if protocol == Protocol::Grpc && !text.contains("://") {
         let insecure = match read(env, signal, names::OTLP_INSECURE) {
-            Some(found) => flag(env, &found.name, false)?,
-            None => false,
+            Some(found) => flag(env, &found.name, defaults::OTLP_INSECURE)?,
+            None => defaults::OTLP_INSECURE,
         };
         format!("{}://{text}", if insecure { "http" } else { "https" })
     } else {
         text.clone()
     };
-    // Credentials belong into a header; in an address they would be shown wherever it is logged.
+    // Credentials belong in a header: a URL can be logged. A URL with credentials must not be shown either.
     let mut url = Url::parse(&complete)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
-        .ok_or_else(|| SettingsError::secret(&name, "use an address such as https://collector:4317"))?;
+        .ok_or_else(|| SettingsError::secret(&name, "use a URL such as https://collector:4317"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(SettingsError::secret(
-            name,
-            "leave the credentials out and use OTEL_EXPORTER_OTLP_HEADERS",
-        ));
+        return Err(SettingsError::secret(name, "remove the credentials and use OTEL_EXPORTER_OTLP_HEADERS"));
     }
     if add_path {
         let path = format!("{}/v1/{}", url.path().trim_end_matches('/'), signal.name());
@@ -169,41 +188,39 @@ fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Ur
 }
 
 fn read_tls(env: &dyn Env, signal: Signal, endpoint: &Url) -> Result<TlsFiles, SettingsError> {
-    let authorities = read(env, signal, names::OTLP_CERTIFICATE);
+    let ca_bundle = read(env, signal, names::OTLP_CERTIFICATE);
     let certificate = read(env, signal, names::OTLP_CLIENT_CERTIFICATE);
     let key = read(env, signal, names::OTLP_CLIENT_KEY);
 
-    let any = [&authorities, &certificate, &key].into_iter().flatten().next();
+    let any = [&ca_bundle, &certificate, &key].into_iter().flatten().next();
     if let (Some(found), "http") = (any, endpoint.scheme()) {
-        // Whoever names certificates believes that the connection is encrypted.
-        let remedy = format!("{} is not encrypted: use https, or unset this", endpoint.as_str());
+        // A person who sets certificates expects an encrypted connection.
+        let remedy = format!("the endpoint {endpoint} is not encrypted: use https, or unset this variable");
         return Err(SettingsError::new(&found.name, &found.value, remedy));
     }
     let identity = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate.value.into(), key.value.into())),
         (None, None) => None,
         (Some(certificate), None) => {
-            let remedy = format!("set {} to its private key too", names::OTLP_CLIENT_KEY);
+            let remedy = format!("also set {} to the private key", names::OTLP_CLIENT_KEY);
             return Err(SettingsError::new(certificate.name, certificate.value, remedy));
         }
         (None, Some(key)) => {
-            let remedy = format!("set {} to its certificate too", names::OTLP_CLIENT_CERTIFICATE);
+            let remedy = format!("also set {} to the certificate", names::OTLP_CLIENT_CERTIFICATE);
             return Err(SettingsError::new(key.name, key.value, remedy));
         }
     };
-    Ok(TlsFiles { authorities: authorities.map(|found| found.value.into()), identity })
+    Ok(TlsFiles { ca_bundle: ca_bundle.map(|found| found.value.into()), identity })
 }
 
 fn read_timeout(env: &dyn Env, signal: Signal) -> Result<Duration, SettingsError> {
     let name =
         read(env, signal, names::OTLP_TIMEOUT).map_or(names::OTLP_TIMEOUT.to_owned(), |found| found.name);
-    read_millis(env, &name, 10_000)
+    read_millis(env, &name, defaults::OTLP_TIMEOUT)
 }
 
 fn read_compression(env: &dyn Env, signal: Signal) -> Result<bool, SettingsError> {
-    let Some(Read { name, value }) = read(env, signal, names::OTLP_COMPRESSION) else {
-        return Ok(false);
-    };
+    let Found { name, value } = read_or(env, signal, names::OTLP_COMPRESSION, defaults::OTLP_COMPRESSION);
     match value.to_ascii_lowercase().as_str() {
         "gzip" => Ok(true),
         "none" => Ok(false),
@@ -212,14 +229,14 @@ fn read_compression(env: &dyn Env, signal: Signal) -> Result<bool, SettingsError
 }
 
 fn read_headers(env: &dyn Env, signal: Signal) -> Result<Headers, SettingsError> {
-    let Some(Read { name, value }) = read(env, signal, names::OTLP_HEADERS) else {
+    let Some(Found { name, value }) = read(env, signal, names::OTLP_HEADERS) else {
         return Ok(Headers::default());
     };
     let headers = pairs(&value).map_err(|problem| SettingsError::secret(&name, problem))?;
     for (position, (key, value)) in headers.iter().enumerate() {
-        let sound = key.parse::<http::HeaderName>().is_ok() && value.parse::<http::HeaderValue>().is_ok();
-        if !sound {
-            let problem = format!("entry {} is no HTTP header", position + 1);
+        let is_valid = key.parse::<http::HeaderName>().is_ok() && value.parse::<http::HeaderValue>().is_ok();
+        if !is_valid {
+            let problem = format!("entry {} is not a valid HTTP header", position + 1);
             return Err(SettingsError::secret(name, problem));
         }
     }
@@ -236,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_follow_the_specification() {
+    fn builds_endpoints_as_the_specification_says() {
         for (settings, endpoint) in [
             (vec![], "http://localhost:4318/v1/traces"),
             (vec![("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://localhost:4317/"),
@@ -245,9 +262,9 @@ mod tests {
             (
                 vec![
                     ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://general"),
-                    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://own:1/as/it/is"),
+                    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://own:1/complete/path"),
                 ],
-                "https://own:1/as/it/is",
+                "https://own:1/complete/path",
             ),
             (
                 vec![("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317")],
@@ -273,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signals_own_variable_wins() {
+    fn prefers_the_variable_of_the_signal() {
         let otlp = read_traces([
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2"),
@@ -286,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_identity_is_refused_by_the_name_of_what_is_missing() {
+    fn names_the_missing_half_of_an_identity() {
         let https = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:1");
         let error = read_traces([https, ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k")]).unwrap_err().to_string();
         assert!(error.contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{error}");
@@ -296,13 +313,13 @@ mod tests {
     }
 
     #[test]
-    fn certificates_for_a_plaintext_endpoint_are_refused() {
+    fn rejects_certificates_for_a_plaintext_endpoint() {
         let error = read_traces([("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca")]).unwrap_err().to_string();
         assert!(error.contains("use https"), "{error}");
     }
 
     #[test]
-    fn no_error_and_no_debug_output_shows_a_header_or_a_password() {
+    fn never_shows_the_value_of_a_header_or_a_password() {
         let otlp = read_traces([("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")]).unwrap();
         assert!(!format!("{otlp:?}").contains("hunter2"));
         for settings in [

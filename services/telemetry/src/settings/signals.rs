@@ -4,120 +4,141 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::env::{Env, SettingsError, flag, list, parse};
+use super::names::{self, defaults};
 use super::otlp::{Otlp, Signal};
-use super::{exclusive_none, names, read_millis};
+use super::{read_millis, reject_none_in_a_list};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::SpanLimits;
 use tracing_subscriber::EnvFilter;
 
-/// Spans: which are kept, how they are batched and where they go.
+/// The settings of traces: which are recorded, their limits, their batches and their destinations.
 #[derive(Clone, Debug)]
 pub struct Traces {
-    /// Where they go; nowhere if it is empty.
+    /// The destinations of spans; empty for none. From `OTEL_TRACES_EXPORTER`.
     pub exporters: Vec<SpanExporterKind>,
-    /// Which traces are kept.
+    /// The head sampler.
     pub sampling: Sampling,
-    /// How they are batched.
+    /// The batches of spans. From `OTEL_BSP_…`.
     pub batch: Batch,
-    /// How large a span may grow.
+    /// The limits of one span, all counts. From `OTEL_SPAN_…_COUNT_LIMIT`, `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`,
+    /// `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
     pub limits: SpanLimits,
-    /// Characters of an attribute's text.
+    /// The longest text of an attribute, in characters; `None` for no limit. From
+    /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`.
     pub value_length: Option<usize>,
-    /// How they reach the collector.
+    /// The OTLP exporter of spans.
     pub otlp: Otlp,
-    /// Baggage entries that become attributes of each span.
+    /// The keys of the baggage entries that become attributes of each span. From `SIGHTLINE_BAGGAGE_ATTRIBUTES`.
     pub baggage_attributes: Vec<String>,
-    /// Whether each finished span is logged on a line.
+    /// Whether each finished span is logged on a line. From `SIGHTLINE_LOG_SPANS`.
     pub log_spans: bool,
 }
 
-/// Where spans go.
+/// A destination of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanExporterKind {
-    /// To a collector.
+    /// A collector, `otlp`.
     Otlp,
-    /// To standard output.
+    /// Standard output, `console`.
     Console,
 }
 
-/// Which traces are kept: those that a parent says, and of the rest a share.
+/// The head sampler. From `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
+///
+/// Source: [Sampling](https://opentelemetry.io/docs/specs/otel/trace/sdk/#sampling).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// 0 to 1.
+    /// The share of traces that are recorded, from 0 to 1.
     pub ratio: f64,
-    /// Whether a parent's decision holds for its children.
+    /// Whether a span follows the decision of its parent; `ratio` then applies only to spans without a parent.
     pub parent_based: bool,
 }
 
-/// How items are collected into batches before they are exported.
+/// The batches of spans or log records.
+///
+/// Sources: [Batch span processor] and [Batch log record processor].
+///
+/// [Batch span processor]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
+/// [Batch log record processor]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-logrecord-processor
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// How long an item waits at most before its batch is sent.
+    /// The longest time that an item waits for its batch to fill. From `…_SCHEDULE_DELAY`, in milliseconds.
     pub delay: Duration,
-    /// How long one batch may take, repeated attempts included.
+    /// The timeout of the export of a batch, all attempts included. From `…_EXPORT_TIMEOUT`, in milliseconds.
     pub timeout: Duration,
-    /// Items that may wait.
+    /// The largest number of items that wait for export. From `…_MAX_QUEUE_SIZE`.
     pub queue: usize,
-    /// Items in a batch.
+    /// The largest number of items in a batch, at most `queue`. From `…_MAX_EXPORT_BATCH_SIZE`.
     pub size: usize,
 }
 
-/// Measurements: how often and where they go.
+/// The settings of metrics: their destinations, the interval of exports and the temporality.
+///
+/// Source: [Periodic exporting metric reader].
+///
+/// [Periodic exporting metric reader]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#periodic-exporting-metricreader
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Where they go; nowhere if it is empty.
+    /// The destinations of metrics; empty for none. From `OTEL_METRICS_EXPORTER`.
     pub exporters: Vec<MetricsExporter>,
-    /// Between two exports.
+    /// The time between two exports. From `OTEL_METRIC_EXPORT_INTERVAL`, in milliseconds.
     pub interval: Duration,
-    /// For one export, repeated attempts included.
+    /// The timeout of one export, all attempts included. From `OTEL_METRIC_EXPORT_TIMEOUT`, in milliseconds.
     pub timeout: Duration,
-    /// Whether sums are since the start or since the last export.
+    /// Whether sums and histograms count since the start (cumulative) or since the last export (delta). From
+    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
     pub temporality: Temporality,
-    /// How they reach the collector.
+    /// The OTLP exporter of metrics.
     pub otlp: Otlp,
 }
 
-/// Where measurements go.
+/// A destination of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsExporter {
-    /// To a collector.
+    /// A collector, `otlp`.
     Otlp,
-    /// To whoever reads `/metrics` on the admin port.
+    /// `/metrics` on the admin port, `prometheus`.
     Prometheus,
-    /// To standard output.
+    /// Standard output, `console`.
     Console,
 }
 
-/// Log records: which are kept and where they go.
+/// The settings of logs: which records are kept, their limits, their batches and their destinations.
 #[derive(Clone, Debug)]
 pub struct Logs {
-    /// To a collector, if at all.
+    /// The OTLP exporter of log records; `None` if `OTEL_LOGS_EXPORTER` does not contain `otlp`.
     pub otlp: Option<Otlp>,
-    /// To standard output, if at all, and in which form.
+    /// The format of lines on standard output; `None` if `OTEL_LOGS_EXPORTER` does not contain `console`. From
+    /// `SIGHTLINE_LOG_FORMAT`.
     pub console: Option<LogFormat>,
-    /// How they are batched.
+    /// The batches of log records. From `OTEL_BLRP_…`.
     pub batch: Batch,
-    /// How large a record may grow.
+    /// The limits of one log record.
     pub limits: RecordLimits,
-    /// Which records are kept, in the syntax of `tracing_subscriber::EnvFilter`.
+    /// The log records that are kept, in the syntax of [`EnvFilter`]. From `RUST_LOG` and `OTEL_LOG_LEVEL`.
     pub filter: String,
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// An object on each line.
+    /// A JSON object on each line, `json`.
     Json,
-    /// For people.
+    /// Text for people, `text`.
     Text,
 }
 
-/// How large a log record may grow.
+/// The limits of one log record.
+///
+/// Source: [Log record limits].
+///
+/// [Log record limits]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#logrecord-limits
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
-    /// Attributes of a record.
+    /// The largest number of attributes. From `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
     pub attributes: usize,
-    /// Characters of an attribute's text.
+    /// The longest text of an attribute, in characters; `None` for no limit. From
+    /// `OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`.
     pub value_length: Option<usize>,
 }
 
@@ -125,14 +146,14 @@ impl Traces {
     pub(super) fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         let kinds = [("otlp", SpanExporterKind::Otlp), ("console", SpanExporterKind::Console)];
         Ok(Self {
-            exporters: read_exporters(env, names::TRACES_EXPORTER, "otlp", &kinds)?,
+            exporters: read_exporters(env, names::TRACES_EXPORTER, defaults::TRACES_EXPORTER, &kinds)?,
             sampling: read_sampling(env)?,
             batch: read_batch(env, &BSP)?,
             limits: read_span_limits(env)?,
             value_length: read_value_length(env, names::SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT)?,
             otlp: Otlp::read(env, Signal::Traces)?,
-            baggage_attributes: list(env, names::BAGGAGE_ATTRIBUTES).unwrap_or_default(),
-            log_spans: flag(env, names::LOG_SPANS, false)?,
+            baggage_attributes: list(env, names::BAGGAGE_ATTRIBUTES, ""),
+            log_spans: flag(env, names::LOG_SPANS, defaults::LOG_SPANS)?,
         })
     }
 }
@@ -145,9 +166,9 @@ impl Metrics {
             ("console", MetricsExporter::Console),
         ];
         Ok(Self {
-            exporters: read_exporters(env, names::METRICS_EXPORTER, "otlp,prometheus", &kinds)?,
-            interval: read_millis(env, names::METRIC_EXPORT_INTERVAL, 60_000)?,
-            timeout: read_millis(env, names::METRIC_EXPORT_TIMEOUT, 30_000)?,
+            exporters: read_exporters(env, names::METRICS_EXPORTER, defaults::METRICS_EXPORTER, &kinds)?,
+            interval: read_millis(env, names::METRIC_EXPORT_INTERVAL, defaults::METRIC_EXPORT_INTERVAL)?,
+            timeout: read_millis(env, names::METRIC_EXPORT_TIMEOUT, defaults::METRIC_EXPORT_TIMEOUT)?,
             temporality: read_temporality(env)?,
             otlp: Otlp::read(env, Signal::Metrics)?,
         })
@@ -157,9 +178,9 @@ impl Metrics {
 impl Logs {
     pub(super) fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         let kinds = [("otlp", SpanExporterKind::Otlp), ("console", SpanExporterKind::Console)];
-        let exporters = read_exporters(env, names::LOGS_EXPORTER, "otlp,console", &kinds)?;
+        let exporters = read_exporters(env, names::LOGS_EXPORTER, defaults::LOGS_EXPORTER, &kinds)?;
         let otlp = Otlp::read(env, Signal::Logs)?;
-        let format = read_log_format(env)?;
+        let format = read_log_format(env, std::io::stdout().is_terminal())?;
         Ok(Self {
             otlp: exporters.contains(&SpanExporterKind::Otlp).then_some(otlp),
             console: exporters.contains(&SpanExporterKind::Console).then_some(format),
@@ -173,20 +194,24 @@ impl Logs {
     }
 }
 
-/// The chosen of `kinds`, each once, in the order of `kinds`.
+/// Reads a list of exporters. Returns those of `kinds` that the list contains, in the order of `kinds`.
 fn read_exporters<K: Copy>(
     env: &dyn Env,
     name: &str,
     default: &str,
     kinds: &[(&str, K)],
 ) -> Result<Vec<K>, SettingsError> {
-    let chosen = list(env, name).unwrap_or_else(|| default.split(',').map(str::to_owned).collect());
-    exclusive_none(name, &chosen)?;
+    let chosen = list(env, name, default);
+    reject_none_in_a_list(name, &chosen)?;
     if let Some(unknown) =
         chosen.iter().find(|item| *item != "none" && !kinds.iter().any(|(kind, _)| kind == item))
     {
         let known: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
-        return Err(SettingsError::new(name, unknown, format!("use none, or some of {}", known.join(", "))));
+        return Err(SettingsError::new(
+            name,
+            unknown,
+            format!("use none, or one or more of {}", known.join(", ")),
+        ));
     }
     Ok(kinds
         .iter()
@@ -196,12 +221,12 @@ fn read_exporters<K: Copy>(
 }
 
 fn read_sampling(env: &dyn Env) -> Result<Sampling, SettingsError> {
-    let remedy = "use a share from 0 to 1, such as 0.1";
-    let ratio: f64 = parse(env, names::TRACES_SAMPLER_ARG, 0.1, remedy)?;
+    let remedy = "use a number from 0 to 1, such as 0.1";
+    let ratio = parse(env, names::TRACES_SAMPLER_ARG, defaults::TRACES_SAMPLER_ARG, remedy)?;
     if !(0.0..=1.0).contains(&ratio) {
         return Err(SettingsError::new(names::TRACES_SAMPLER_ARG, ratio, remedy));
     }
-    let sampler = env.get(names::TRACES_SAMPLER).unwrap_or_else(|| "parentbased_traceidratio".into());
+    let sampler = env.get(names::TRACES_SAMPLER).unwrap_or_else(|| defaults::TRACES_SAMPLER.into());
     let (kind, parent_based) = match sampler.strip_prefix("parentbased_") {
         Some(kind) => (kind, true),
         None => (sampler.as_str(), false),
@@ -211,83 +236,84 @@ fn read_sampling(env: &dyn Env) -> Result<Sampling, SettingsError> {
         "always_off" => 0.0,
         "traceidratio" => ratio,
         _ => {
-            let remedy = "use always_on, always_off or traceidratio, each also with parentbased_ before it";
+            let remedy = "use always_on, always_off or traceidratio, with or without the prefix parentbased_";
             return Err(SettingsError::new(names::TRACES_SAMPLER, sampler, remedy));
         }
     };
     Ok(Sampling { ratio, parent_based })
 }
 
-struct BatchNames {
-    delay: &'static str,
-    default_delay: u64,
-    timeout: &'static str,
-    queue: &'static str,
-    size: &'static str,
+/// The variables of a batch processor, each with its default.
+struct BatchVariables {
+    delay: (&'static str, u64),
+    timeout: (&'static str, u64),
+    queue: (&'static str, usize),
+    size: (&'static str, usize),
 }
 
-const BSP: BatchNames = BatchNames {
-    delay: names::BSP_SCHEDULE_DELAY,
-    default_delay: 5_000,
-    timeout: names::BSP_EXPORT_TIMEOUT,
-    queue: names::BSP_MAX_QUEUE_SIZE,
-    size: names::BSP_MAX_EXPORT_BATCH_SIZE,
+const BSP: BatchVariables = BatchVariables {
+    delay: (names::BSP_SCHEDULE_DELAY, defaults::BSP_SCHEDULE_DELAY),
+    timeout: (names::BSP_EXPORT_TIMEOUT, defaults::BSP_EXPORT_TIMEOUT),
+    queue: (names::BSP_MAX_QUEUE_SIZE, defaults::BSP_MAX_QUEUE_SIZE),
+    size: (names::BSP_MAX_EXPORT_BATCH_SIZE, defaults::BSP_MAX_EXPORT_BATCH_SIZE),
 };
 
-const BLRP: BatchNames = BatchNames {
-    delay: names::BLRP_SCHEDULE_DELAY,
-    default_delay: 1_000,
-    timeout: names::BLRP_EXPORT_TIMEOUT,
-    queue: names::BLRP_MAX_QUEUE_SIZE,
-    size: names::BLRP_MAX_EXPORT_BATCH_SIZE,
+const BLRP: BatchVariables = BatchVariables {
+    delay: (names::BLRP_SCHEDULE_DELAY, defaults::BLRP_SCHEDULE_DELAY),
+    timeout: (names::BLRP_EXPORT_TIMEOUT, defaults::BLRP_EXPORT_TIMEOUT),
+    queue: (names::BLRP_MAX_QUEUE_SIZE, defaults::BLRP_MAX_QUEUE_SIZE),
+    size: (names::BLRP_MAX_EXPORT_BATCH_SIZE, defaults::BLRP_MAX_EXPORT_BATCH_SIZE),
 };
 
-/// A queue is allocated whole at the start, so that its length must be bounded here.
+/// The SDK allocates the whole queue at the start, so its size needs a bound.
 const LARGEST_QUEUE: usize = 1_000_000;
 
-fn read_batch(env: &dyn Env, names: &BatchNames) -> Result<Batch, SettingsError> {
-    let remedy = "use a whole number from 1 to 1000000";
-    let positive = |name, default| match parse(env, name, default, remedy)? {
+fn read_batch(env: &dyn Env, variables: &BatchVariables) -> Result<Batch, SettingsError> {
+    let remedy = format!("use a whole number from 1 to {LARGEST_QUEUE}");
+    let read_size = |name, default| match parse(env, name, default, &remedy)? {
         number @ 1..=LARGEST_QUEUE => Ok(number),
-        number => Err(SettingsError::new(name, number, remedy)),
+        number => Err(SettingsError::new(name, number, remedy.clone())),
     };
-    let queue = positive(names.queue, 2_048)?;
-    let size = positive(names.size, 512.min(queue))?;
+    let (queue_name, default_queue) = variables.queue;
+    let queue = read_size(queue_name, default_queue)?;
+    let (size_name, default_size) = variables.size;
+    let size = read_size(size_name, default_size.min(queue))?;
     if size > queue {
-        let remedy = format!("use at most {queue}, what {} holds", names.queue);
-        return Err(SettingsError::new(names.size, size, remedy));
+        let remedy = format!("use at most {queue}, the value of {queue_name}");
+        return Err(SettingsError::new(size_name, size, remedy));
     }
+    let (delay_name, default_delay) = variables.delay;
+    let (timeout_name, default_timeout) = variables.timeout;
     Ok(Batch {
-        delay: read_millis(env, names.delay, names.default_delay)?,
-        timeout: read_millis(env, names.timeout, 30_000)?,
+        delay: read_millis(env, delay_name, default_delay)?,
+        timeout: read_millis(env, timeout_name, default_timeout)?,
         queue,
         size,
     })
 }
 
 fn read_span_limits(env: &dyn Env) -> Result<SpanLimits, SettingsError> {
-    let remedy = "use a whole number";
+    let read = |name, default| parse(env, name, default, "use a whole number");
     let mut limits = SpanLimits::default();
     limits.max_attributes_per_span =
         u32::try_from(read_count(env, names::SPAN_ATTRIBUTE_COUNT_LIMIT)?).unwrap_or(u32::MAX);
-    limits.max_events_per_span =
-        parse(env, names::SPAN_EVENT_COUNT_LIMIT, limits.max_events_per_span, remedy)?;
-    limits.max_links_per_span = parse(env, names::SPAN_LINK_COUNT_LIMIT, limits.max_links_per_span, remedy)?;
+    limits.max_events_per_span = read(names::SPAN_EVENT_COUNT_LIMIT, defaults::SPAN_EVENT_COUNT_LIMIT)?;
+    limits.max_links_per_span = read(names::SPAN_LINK_COUNT_LIMIT, defaults::SPAN_LINK_COUNT_LIMIT)?;
     limits.max_attributes_per_event =
-        parse(env, names::EVENT_ATTRIBUTE_COUNT_LIMIT, limits.max_attributes_per_event, remedy)?;
+        read(names::EVENT_ATTRIBUTE_COUNT_LIMIT, defaults::EVENT_ATTRIBUTE_COUNT_LIMIT)?;
     limits.max_attributes_per_link =
-        parse(env, names::LINK_ATTRIBUTE_COUNT_LIMIT, limits.max_attributes_per_link, remedy)?;
+        read(names::LINK_ATTRIBUTE_COUNT_LIMIT, defaults::LINK_ATTRIBUTE_COUNT_LIMIT)?;
     Ok(limits)
 }
 
-/// The count that `own` sets, or else the general one.
+/// Reads the count limit `own`, or the general count limit if `own` is unset.
 fn read_count(env: &dyn Env, own: &str) -> Result<usize, SettingsError> {
     let remedy = "use a whole number of attributes";
-    let general = parse(env, names::ATTRIBUTE_COUNT_LIMIT, 128, remedy)?;
+    let general = parse(env, names::ATTRIBUTE_COUNT_LIMIT, defaults::ATTRIBUTE_COUNT_LIMIT, remedy)?;
     parse(env, own, general, remedy)
 }
 
-/// The length that `own` sets, or else the general one, or else none.
+/// Reads the length limit `own`, or the general length limit if `own` is unset. `None` means no limit.
 fn read_value_length(env: &dyn Env, own: &str) -> Result<Option<usize>, SettingsError> {
     [own, names::ATTRIBUTE_VALUE_LENGTH_LIMIT]
         .into_iter()
@@ -300,17 +326,18 @@ fn read_value_length(env: &dyn Env, own: &str) -> Result<Option<usize>, Settings
 
 fn read_temporality(env: &dyn Env) -> Result<Temporality, SettingsError> {
     let name = names::OTLP_TEMPORALITY;
-    match env.get(name).map(|value| value.to_ascii_lowercase()).as_deref() {
-        None | Some("cumulative") => Ok(Temporality::Cumulative),
-        Some("delta") => Ok(Temporality::Delta),
-        Some("lowmemory") => Ok(Temporality::LowMemory),
-        Some(other) => Err(SettingsError::new(name, other, "use cumulative, delta or lowmemory")),
+    let value = env.get(name).unwrap_or_else(|| defaults::OTLP_TEMPORALITY.into()).to_ascii_lowercase();
+    match value.as_str() {
+        "cumulative" => Ok(Temporality::Cumulative),
+        "delta" => Ok(Temporality::Delta),
+        "lowmemory" => Ok(Temporality::LowMemory),
+        _ => Err(SettingsError::new(name, value, "use cumulative, delta or lowmemory")),
     }
 }
 
-fn read_log_format(env: &dyn Env) -> Result<LogFormat, SettingsError> {
+pub(super) fn read_log_format(env: &dyn Env, on_a_terminal: bool) -> Result<LogFormat, SettingsError> {
     match env.get(names::LOG_FORMAT).as_deref() {
-        None if std::io::stdout().is_terminal() => Ok(LogFormat::Text),
+        None if on_a_terminal => Ok(LogFormat::Text),
         None | Some("json") => Ok(LogFormat::Json),
         Some("text") => Ok(LogFormat::Text),
         Some(other) => Err(SettingsError::new(names::LOG_FORMAT, other, "use json or text")),
@@ -318,7 +345,7 @@ fn read_log_format(env: &dyn Env) -> Result<LogFormat, SettingsError> {
 }
 
 fn read_filter(env: &dyn Env) -> Result<String, SettingsError> {
-    let level = env.get(names::LOG_LEVEL).unwrap_or_else(|| "info".into()).to_ascii_lowercase();
+    let level = env.get(names::LOG_LEVEL).unwrap_or_else(|| defaults::LOG_LEVEL.into()).to_ascii_lowercase();
     if !["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
         return Err(SettingsError::new(
             names::LOG_LEVEL,
@@ -327,15 +354,16 @@ fn read_filter(env: &dyn Env) -> Result<String, SettingsError> {
         ));
     }
     let Some(filter) = env.get(names::RUST_LOG) else {
-        // The SDK greets at its start; who asks for no particular level does not ask for that.
-        return Ok(if level == "info" { "info,opentelemetry=warn".to_owned() } else { level });
+        // The default filter hides the SDK's own messages at its start. Another level also applies to the SDK.
+        let is_default = level == defaults::LOG_LEVEL;
+        return Ok(if is_default { defaults::RUST_LOG.to_owned() } else { level });
     };
     match EnvFilter::try_new(&filter) {
         Ok(_) => Ok(filter),
         Err(problem) => Err(SettingsError::new(
             names::RUST_LOG,
             filter,
-            format!("{problem}; for example info,my_crate=debug"),
+            format!("{problem}; use for example info,my_crate=debug"),
         )),
     }
 }

@@ -1,0 +1,107 @@
+mod documented_defaults;
+
+use super::*;
+use proptest::prelude::*;
+
+fn read<const N: usize>(pairs: [(&str, &str); N]) -> Result<Settings, SettingsError> {
+    Settings::read(&MapEnv::from_iter(pairs))
+}
+
+#[test]
+fn uses_the_defaults_if_nothing_is_set() {
+    let settings = read([]).unwrap();
+    assert!(!settings.disabled);
+    assert_eq!(settings.propagators, [Propagator::TraceContext, Propagator::Baggage]);
+    assert_eq!(settings.traces.sampling, Sampling { ratio: 0.1, parent_based: true });
+    assert_eq!(settings.traces.exporters, [SpanExporterKind::Otlp]);
+    assert_eq!(settings.metrics.exporters, [MetricsExporter::Otlp, MetricsExporter::Prometheus]);
+    assert_eq!((settings.logs.otlp.is_some(), settings.logs.console.is_some()), (true, true));
+    assert_eq!(settings.admin, Admin { host: "127.0.0.1".into(), port: 2112 });
+}
+
+#[test]
+fn names_the_variable_whose_value_cannot_be_used() {
+    for (name, value) in [
+        ("OTEL_SDK_DISABLED", "maybe"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "novalue"),
+        ("OTEL_PROPAGATORS", "jaeger"),
+        ("OTEL_PROPAGATORS", "xray"),
+        ("OTEL_PROPAGATORS", "none,b3"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_SAMPLER_ARG", "NaN"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_TRACES_EXPORTER", "prometheus"),
+        ("OTEL_METRICS_EXPORTER", "none,otlp"),
+        ("OTEL_LOGS_EXPORTER", "file"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "udp"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sum"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1.5"),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "70000"),
+        ("OTEL_LOG_LEVEL", "loud"),
+        ("RUST_LOG", "my_crate=loud"),
+        ("SIGHTLINE_LOG_FORMAT", "xml"),
+        ("SIGHTLINE_LOG_SPANS", "on"),
+        ("SIGHTLINE_KUBERNETES_API", "off"),
+    ] {
+        let error = read([(name, value)]).expect_err(&format!("{name}={value}"));
+        assert_eq!(error.name(), name, "{error}");
+    }
+}
+
+#[test]
+fn finds_a_cluster_only_if_its_host_is_set() {
+    assert_eq!(read([("KUBERNETES_SERVICE_PORT", "443")]).unwrap().resource.kubernetes, None);
+    let host = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
+    let expected = Kubernetes { host: "10.96.0.1".into(), port: "443".into(), api: true };
+    assert_eq!(read([host]).unwrap().resource.kubernetes, Some(expected.clone()));
+    let without_api = read([host, ("SIGHTLINE_KUBERNETES_API", "false")]).unwrap().resource.kubernetes;
+    assert_eq!(without_api, Some(Kubernetes { api: false, ..expected }));
+}
+
+#[test]
+fn reads_lists_of_exporters() {
+    let settings = read([
+        ("OTEL_TRACES_EXPORTER", "console, otlp"),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+    ])
+    .unwrap();
+    assert_eq!(settings.traces.exporters, [SpanExporterKind::Otlp, SpanExporterKind::Console]);
+    assert_eq!(settings.metrics.exporters, []);
+    assert!(settings.logs.console.is_none());
+}
+
+#[test]
+fn reads_every_sampler_of_the_specification() {
+    for (sampler, argument, ratio, parent_based) in [
+        ("always_on", "0.5", 1.0, false),
+        ("always_off", "0.5", 0.0, false),
+        ("traceidratio", "0.5", 0.5, false),
+        ("parentbased_always_on", "0.5", 1.0, true),
+        ("parentbased_always_off", "0.5", 0.0, true),
+        ("parentbased_traceidratio", "0.25", 0.25, true),
+    ] {
+        let settings =
+            read([("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", argument)]).unwrap();
+        assert_eq!(settings.traces.sampling, Sampling { ratio, parent_based }, "{sampler}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn accepts_a_value_or_names_its_variable(index in 0..names::VARIABLES.len(), value in "\\PC{0,60}") {
+        let name = names::VARIABLES[index].name;
+        if let Err(error) = read([(name, value.as_str())]) {
+            prop_assert!(error.name() == name, "{} instead of {}", error.name(), name);
+        }
+    }
+}
