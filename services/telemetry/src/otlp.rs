@@ -1,4 +1,6 @@
-//! OTLP exporters: gRPC and HTTP, both over the TLS client that follows its files.
+//! OTLP exporters over gRPC and HTTP. With TLS, both use the client that reloads its certificate files.
+//!
+//! Source: [OpenTelemetry Protocol Exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,76 +18,82 @@ use tonic::transport::{Channel, Endpoint};
 use crate::error::StartError;
 use crate::export::ExportThread;
 use crate::settings::{Otlp, Protocol, Signal, TlsFiles};
-use crate::tls::{self, Watched};
+use crate::tls::{self, CertificateWatcher};
 
-/// How long a connection may take to be made: short, so that a retry meets the next address soon.
-const CONNECT: Duration = Duration::from_secs(5);
+/// The timeout of connecting. It is short, so that a retry soon tries the next address of the host.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Unanswered data is given up after this, so that a peer that vanished without a word is noticed.
-const UNANSWERED: Duration = Duration::from_secs(20);
+/// TCP closes a connection if sent data stays unacknowledged for this long. This detects a peer that disappeared
+/// without closing the connection.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Makes exporters. Signals that go the same way share one connection.
+/// Builds the exporters of all signals. gRPC exporters with the same endpoint, certificate files and timeout share a
+/// connection, and all clients with the same certificate files share a [`CertificateWatcher`].
 pub(crate) struct Exporters<'a> {
     thread: &'a ExportThread,
     reload_interval: Duration,
-    watched: HashMap<TlsFiles, Arc<Watched>>,
+    watchers: HashMap<TlsFiles, Arc<CertificateWatcher>>,
     channels: HashMap<(String, TlsFiles, Duration), Channel>,
 }
 
 impl<'a> Exporters<'a> {
     pub(crate) fn new(thread: &'a ExportThread, reload_interval: Duration) -> Self {
-        Self { thread, reload_interval, watched: HashMap::new(), channels: HashMap::new() }
+        Self { thread, reload_interval, watchers: HashMap::new(), channels: HashMap::new() }
     }
 
-    /// An exporter of spans; `budget` bounds one batch with its repeated attempts.
-    pub(crate) fn spans(&mut self, otlp: &Otlp, budget: Duration) -> Result<SpanExporter, StartError> {
+    /// Builds an exporter of spans. `export_timeout` is the timeout of a batch, all attempts included.
+    pub(crate) fn spans(
+        &mut self,
+        otlp: &Otlp,
+        export_timeout: Duration,
+    ) -> Result<SpanExporter, StartError> {
         let built = match otlp.protocol {
             Protocol::Grpc => {
                 let channel = self.channel(otlp, Signal::Traces)?;
-                grpc(SpanExporter::builder().with_tonic(), otlp, channel, budget).build()
+                grpc(SpanExporter::builder().with_tonic(), otlp, channel, export_timeout).build()
             }
             Protocol::HttpProtobuf => {
                 let client = self.http_client(otlp, Signal::Traces)?;
-                http(SpanExporter::builder().with_http(), otlp, client, budget).build()
+                http(SpanExporter::builder().with_http(), otlp, client, export_timeout).build()
             }
         };
-        built.map_err(|error| failed(Signal::Traces, &error))
+        built.map_err(|error| exporter_error(Signal::Traces, &error))
     }
 
-    /// An exporter of log records.
-    pub(crate) fn logs(&mut self, otlp: &Otlp, budget: Duration) -> Result<LogExporter, StartError> {
+    /// Builds an exporter of log records. `export_timeout` is the timeout of a batch, all attempts included.
+    pub(crate) fn logs(&mut self, otlp: &Otlp, export_timeout: Duration) -> Result<LogExporter, StartError> {
         let built = match otlp.protocol {
             Protocol::Grpc => {
                 let channel = self.channel(otlp, Signal::Logs)?;
-                grpc(LogExporter::builder().with_tonic(), otlp, channel, budget).build()
+                grpc(LogExporter::builder().with_tonic(), otlp, channel, export_timeout).build()
             }
             Protocol::HttpProtobuf => {
                 let client = self.http_client(otlp, Signal::Logs)?;
-                http(LogExporter::builder().with_http(), otlp, client, budget).build()
+                http(LogExporter::builder().with_http(), otlp, client, export_timeout).build()
             }
         };
-        built.map_err(|error| failed(Signal::Logs, &error))
+        built.map_err(|error| exporter_error(Signal::Logs, &error))
     }
 
-    /// An exporter of measurements.
+    /// Builds an exporter of metrics. `export_timeout` is the timeout of an export, all attempts included.
     pub(crate) fn metrics(
         &mut self,
         otlp: &Otlp,
-        budget: Duration,
+        export_timeout: Duration,
         temporality: Temporality,
     ) -> Result<MetricExporter, StartError> {
         let builder = MetricExporter::builder().with_temporality(temporality);
         let built = match otlp.protocol {
             Protocol::Grpc => {
                 let channel = self.channel(otlp, Signal::Metrics)?;
-                grpc(builder.with_tonic(), otlp, channel, budget).build()
+                grpc(builder.with_tonic(), otlp, channel, export_timeout).build()
             }
             Protocol::HttpProtobuf => {
                 let client = self.http_client(otlp, Signal::Metrics)?;
-                http(builder.with_http(), otlp, client, budget).build()
+                http(builder.with_http(), otlp, client, export_timeout).build()
             }
         };
-        built.map_err(|error| failed(Signal::Metrics, &error))
+        built.map_err(|error| exporter_error(Signal::Metrics, &error))
     }
 
     fn channel(&mut self, otlp: &Otlp, signal: Signal) -> Result<Channel, StartError> {
@@ -94,18 +102,18 @@ impl<'a> Exporters<'a> {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(key.0.clone())
-            .map_err(|error| failed(signal, &error))?
+            .map_err(|error| exporter_error(signal, &error))?
             .timeout(otlp.timeout)
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(USER_AGENT)
-            .map_err(|error| failed(signal, &error))?;
+            .map_err(|error| exporter_error(signal, &error))?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_tcp_user_timeout(Some(UNANSWERED));
+        tcp.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
 
-        // The channel spawns its worker where it is made.
-        let _inside = self.thread.handle().enter();
+        // The channel spawns its worker on the current runtime.
+        let _runtime = self.thread.handle().enter();
         let channel = if otlp.is_tls() {
             let config = self.client_config(&otlp.tls, signal)?;
             let tls = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config);
@@ -120,18 +128,19 @@ impl<'a> Exporters<'a> {
     fn http_client(&mut self, otlp: &Otlp, signal: Signal) -> Result<reqwest::Client, StartError> {
         let builder = reqwest::Client::builder()
             .timeout(otlp.timeout)
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(USER_AGENT)
-            // A collector that answers elsewhere is a mistake, and a redirect would carry the headers along.
+            // A collector does not redirect. Following a redirect could send credentials in headers to another host.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        // Plaintext asks for no authorities, and an image from scratch has none. Yet reqwest wants a configuration.
+        // reqwest needs a TLS configuration even without TLS. Loading the CAs of the system would fail in an image
+        // `FROM scratch`, which has none.
         let config = if otlp.is_tls() {
             self.client_config(&otlp.tls, signal)?
         } else {
-            tls::trusting_nobody().map_err(|error| failed(signal, &error))?
+            tls::config_without_cas().map_err(|error| exporter_error(signal, &error))?
         };
-        builder.tls_backend_preconfigured(config).build().map_err(|error| failed(signal, &error))
+        builder.tls_backend_preconfigured(config).build().map_err(|error| exporter_error(signal, &error))
     }
 
     fn client_config(
@@ -139,22 +148,22 @@ impl<'a> Exporters<'a> {
         files: &TlsFiles,
         signal: Signal,
     ) -> Result<rustls::ClientConfig, StartError> {
-        let watched = if let Some(watched) = self.watched.get(files) {
-            Arc::clone(watched)
+        let watcher = if let Some(watcher) = self.watchers.get(files) {
+            Arc::clone(watcher)
         } else {
-            let watched = Watched::open(files.clone()).map_err(StartError::Certificates)?;
-            self.thread.handle().spawn(Arc::clone(&watched).follow(self.reload_interval));
-            self.watched.insert(files.clone(), Arc::clone(&watched));
-            watched
+            let watcher = CertificateWatcher::open(files.clone()).map_err(StartError::Certificates)?;
+            self.thread.handle().spawn(Arc::clone(&watcher).watch(self.reload_interval));
+            self.watchers.insert(files.clone(), Arc::clone(&watcher));
+            watcher
         };
-        watched.client_config().map_err(|error| failed(signal, &error))
+        watcher.client_config().map_err(|error| exporter_error(signal, &error))
     }
 }
 
 const USER_AGENT: &str = concat!("sightline-telemetry/", env!("CARGO_PKG_VERSION"));
 
-/// Attempts go on until the budget is spent: a collector that restarts is back within it.
-fn retries() -> RetryPolicy {
+/// Retries until the export timeout ends, which leaves enough time for a collector to restart.
+fn retry_policy() -> RetryPolicy {
     RetryPolicy::recommended().with_max_retries(usize::MAX).with_max_delay(Duration::from_secs(3))
 }
 
@@ -162,11 +171,11 @@ fn grpc<B: WithTonicConfig + WithExportConfig>(
     builder: B,
     otlp: &Otlp,
     channel: Channel,
-    budget: Duration,
+    export_timeout: Duration,
 ) -> B {
     let mut metadata = MetadataMap::new();
     for (name, value) in &otlp.headers.0 {
-        // The settings have checked both.
+        // The settings contain only valid names and values.
         if let (Ok(name), Ok(value)) = (name.parse::<MetadataKey<_>>(), value.parse()) {
             metadata.insert(name, value);
         }
@@ -174,8 +183,8 @@ fn grpc<B: WithTonicConfig + WithExportConfig>(
     let builder = builder
         .with_channel(channel)
         .with_metadata(metadata)
-        .with_timeout(budget)
-        .with_retry_policy(retries());
+        .with_timeout(export_timeout)
+        .with_retry_policy(retry_policy());
     if otlp.gzip { builder.with_compression(Compression::Gzip) } else { builder }
 }
 
@@ -183,18 +192,18 @@ fn http<B: WithHttpConfig + WithExportConfig>(
     builder: B,
     otlp: &Otlp,
     client: reqwest::Client,
-    budget: Duration,
+    export_timeout: Duration,
 ) -> B {
     let builder = builder
         .with_http_client(client)
         .with_endpoint(otlp.endpoint.as_str())
         .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
         .with_headers(otlp.headers.0.iter().cloned().collect())
-        .with_timeout(budget)
-        .with_retry_policy(retries());
+        .with_timeout(export_timeout)
+        .with_retry_policy(retry_policy());
     if otlp.gzip { builder.with_compression(Compression::Gzip) } else { builder }
 }
 
-fn failed(signal: Signal, error: &dyn std::error::Error) -> StartError {
+fn exporter_error(signal: Signal, error: &dyn std::error::Error) -> StartError {
     StartError::Exporter { signal: signal.name(), reason: crate::error::chain(error) }
 }

@@ -1,8 +1,8 @@
-//! The TLS client of the exporters, which follows its certificate files when they change.
+//! The TLS client of the exporters, which reloads its certificate files when they change.
 //!
-//! A kubelet replaces a mounted secret by swapping a symbolic link, cert-manager by renaming files: both are seen
-//! by comparing content, so that is what is compared. One `ClientConfig` lives as long as the exporter; what it
-//! presents and whom it trusts is looked up at each handshake.
+//! The kubelet replaces a mounted Secret by swapping a symbolic link, and cert-manager renames files. Comparing the
+//! content of the files detects both. An exporter keeps one `ClientConfig` for its whole life, so each handshake asks
+//! [`CertificateWatcher`] for the current client certificate and the current CAs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,67 +20,68 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use crate::settings::TlsFiles;
 
-/// What is wrong with the files of a TLS client.
+/// An error in the certificate files of a TLS client.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
     Read {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file holds no usable PEM.
-    #[error("{} holds no usable {what} in PEM", path.display())]
+    /// A file contains no usable PEM.
+    #[error("{} contains no usable {what} in PEM", path.display())]
     Pem {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
         /// `certificate` or `private key`.
         what: &'static str,
     },
-    /// The private key is not the certificate's, or of a kind that cannot be used.
+    /// The private key does not belong to the certificate, or is of an unsupported kind.
     #[error("{} is not the private key of {}", key.display(), certificate.display())]
     Mismatch {
-        /// The certificate's file.
+        /// The path of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// The path of the private key.
         key: PathBuf,
-        /// Why.
+        /// The error of rustls.
         source: rustls::Error,
     },
-    /// The authorities cannot be used.
-    #[error("the authorities that servers are checked against cannot be used: {0}")]
-    Authorities(String),
+    /// The CAs cannot be used to verify a server's certificate.
+    #[error("the CAs cannot be used to verify a server's certificate: {0}")]
+    UnusableCas(String),
 }
 
-/// A client that no server satisfies, for connections that are not encrypted.
-pub(crate) fn trusting_nobody() -> Result<ClientConfig, rustls::Error> {
+/// A configuration that trusts no CA, for clients that connect without TLS.
+pub(crate) fn config_without_cas() -> Result<ClientConfig, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let config =
         builder.with_safe_default_protocol_versions()?.with_root_certificates(RootCertStore::empty());
     Ok(config.with_no_client_auth())
 }
 
-/// Certificate files, and what they held when they were last sound.
+/// The certificate files of a client and their last valid content.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct CertificateWatcher {
     files: TlsFiles,
     provider: Arc<CryptoProvider>,
-    current: ArcSwap<Material>,
+    current: ArcSwap<Loaded>,
 }
 
+/// The content of the files, and what the handshakes use of it.
 #[derive(Debug)]
-struct Material {
+struct Loaded {
     content: Content,
     verifier: Arc<dyn ServerCertVerifier>,
     identity: Option<Arc<CertifiedKey>>,
 }
 
-/// The bytes of the files, kept to see a change. It holds a private key: no `Debug` output of its own.
+/// The bytes of the files, to detect changes. Debug output hides them because they include a private key.
 #[derive(Default, PartialEq, Eq)]
 struct Content {
-    authorities: Option<Vec<u8>>,
+    ca_bundle: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -90,74 +91,77 @@ impl std::fmt::Debug for Content {
     }
 }
 
-impl Watched {
-    /// Reads the files for the first time.
+impl CertificateWatcher {
+    /// Loads the files.
     pub(crate) fn open(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let current = Material::read(&files, &provider)?;
+        let current = Loaded::read(&files, &provider)?;
         Ok(Arc::new(Self { files, provider, current: ArcSwap::from_pointee(current) }))
     }
 
-    /// A client that asks this for its certificate and its trust at each handshake.
+    /// A client configuration that uses the current certificate and CAs at each handshake.
     pub(crate) fn client_config(self: &Arc<Self>) -> Result<ClientConfig, rustls::Error> {
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(self) as Arc<dyn ServerCertVerifier>)
             .with_client_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesClientCert>);
-        // A resumed session would go on with the identity it began with.
+        // A resumed session would keep the client certificate of its first handshake.
         config.resumption = Resumption::disabled();
         Ok(config)
     }
 
-    /// Reads the files again; true if they changed. On an error the former content stays in use: while files
-    /// are being replaced, a certificate may stand beside the key of its predecessor.
+    /// Reloads the files and returns whether they changed.
+    ///
+    /// After an error, the previous content stays in use: during a rotation, the new certificate can be there before
+    /// its key.
     pub(crate) fn reload(&self) -> Result<bool, TlsError> {
         if Content::read(&self.files)? == self.current.load().content {
             return Ok(false);
         }
-        self.current.store(Arc::new(Material::read(&self.files, &self.provider)?));
+        self.current.store(Arc::new(Loaded::read(&self.files, &self.provider)?));
         Ok(true)
     }
 
-    /// Looks at the files for ever. Runs on the exporters' thread, where reading three small files blocks no
-    /// request.
-    pub(crate) async fn follow(self: Arc<Self>, every: Duration) {
-        let mut failing = false;
+    /// Reloads the files every `interval`, forever.
+    ///
+    /// It runs on the export thread, where reading three small files does not block a request.
+    pub(crate) async fn watch(self: Arc<Self>, interval: Duration) {
+        let mut failed_before = false;
         loop {
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(interval).await;
             let outcome = self.reload();
             match &outcome {
                 Ok(true) => tracing::info!("telemetry's certificates changed; new connections use them"),
-                // Said once, not at every look.
-                Err(error) if !failing => tracing::warn!(
+                // Repeated failures are logged once.
+                Err(error) if !failed_before => tracing::warn!(
                     error = crate::error::chain(error),
-                    "telemetry's changed certificates cannot be used; the former ones stay in use"
+                    "telemetry's changed certificates cannot be used; the previous ones stay in use"
                 ),
                 Ok(false) | Err(_) => {}
             }
-            failing = outcome.is_err();
+            failed_before = outcome.is_err();
         }
     }
 }
 
 impl Content {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let authorities = files.authorities.as_deref().map(read).transpose()?;
+        let ca_bundle = files.ca_bundle.as_deref().map(read).transpose()?;
         let identity = match &files.identity {
             Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
             None => None,
         };
-        Ok(Self { authorities, identity })
+        Ok(Self { ca_bundle, identity })
     }
 }
 
-impl Material {
+impl Loaded {
     fn read(files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let content = Content::read(files)?;
-        let verifier = match (&files.authorities, &content.authorities) {
-            (Some(path), Some(pem)) => named_authorities(path, pem, provider)?,
-            _ => system_authorities(provider)?,
+        let verifier = match (&files.ca_bundle, &content.ca_bundle) {
+            (Some(path), Some(pem)) => bundle_verifier(path, pem, provider)?,
+            _ => system_verifier(provider)?,
         };
         let identity = match (&files.identity, &content.identity) {
             (Some((certificate, key)), Some(pems)) => {
@@ -179,7 +183,8 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     if found.is_empty() { Err(unusable()) } else { Ok(found) }
 }
 
-fn named_authorities(
+/// A verifier that trusts the CAs in `pem`, the content of `path`.
+fn bundle_verifier(
     path: &Path,
     pem: &[u8],
     provider: &Arc<CryptoProvider>,
@@ -191,13 +196,14 @@ fn named_authorities(
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
-        .map_err(|error| TlsError::Authorities(error.to_string()))?;
+        .map_err(|error| TlsError::UnusableCas(error.to_string()))?;
     Ok(verifier)
 }
 
-fn system_authorities(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+/// A verifier that trusts the CAs of the system.
+fn system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider))
-        .map_err(|error| TlsError::Authorities(error.to_string()))?;
+        .map_err(|error| TlsError::UnusableCas(error.to_string()))?;
     Ok(Arc::new(verifier))
 }
 
@@ -217,8 +223,8 @@ fn identity(
     })
 }
 
-impl ResolvesClientCert for Watched {
-    fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+impl ResolvesClientCert for CertificateWatcher {
+    fn resolve(&self, _ca_names: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.current.load().identity.clone()
     }
 
@@ -227,7 +233,7 @@ impl ResolvesClientCert for Watched {
     }
 }
 
-impl ServerCertVerifier for Watched {
+impl ServerCertVerifier for CertificateWatcher {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -1,37 +1,43 @@
-//! `container.id`, where this process is known to be in a container. In a pod with cgroups of version 2 it is not: there
-//! the API server knows it, which [`super::kubernetes`] asks.
+//! The detector of `container.id`.
 //!
-//! <https://opentelemetry.io/docs/specs/semconv/resource/container/>
+//! In a pod with cgroup v2, a process cannot see the ID of its container. There, [`super::kubernetes`] gets it from the
+//! API server.
+//!
+//! Source: <https://opentelemetry.io/docs/specs/semconv/resource/container/>.
 
 use std::fs;
 
-/// A cgroup path of version 1 names the container. Version 2 shows `/` inside it; then the runtime's mounts of
-/// `/etc/hostname` and its like tell, which lie in a folder named by the id.
+/// Returns the ID of the container that this process runs in, if it can be found.
+///
+/// With cgroup v1, the path of the cgroup contains the ID. With cgroup v2, the path is `/` inside the container. Then
+/// the ID comes from the mount of a file such as `/etc/hostname`, which the runtime keeps in a directory with that
+/// name.
 pub(super) fn id() -> Option<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     from_cgroup(&read("/proc/self/cgroup")).or_else(|| from_mounts(&read("/proc/self/mountinfo")))
 }
 
-/// The last part of a cgroup path that a container runtime made: `…/docker/ID`, `…/docker-ID.scope`,
-/// `…/kubepods/…/podUID/ID`, `…/cri-containerd-ID.scope`. A plain machine's slices hold no such part.
+/// Finds the ID in the last segment of a cgroup path of a container runtime: `…/docker/ID`, `…/docker-ID.scope`,
+/// `…/kubepods/…/podUID/ID` or `…/cri-containerd-ID.scope`. Outside a container, no path has such a segment.
 ///
-/// A pod's container may run in a node that is itself a container. A controller that the node's runtime does not manage
-/// then shows the node's own path, so where a path of a pod is among them, only such paths count.
+/// The node of a pod can itself be a container. A cgroup controller that the node's runtime does not manage then has
+/// the path of the node. So if one of the paths is of a pod, only the paths of pods count.
 fn from_cgroup(cgroup: &str) -> Option<String> {
     let ids = |of_pods: bool| {
         let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
         paths.filter(move |path| !of_pods || path.contains("kubepods")).filter_map(|path| {
             let last = path.rsplit('/').next()?;
             let last = last.strip_suffix(".scope").unwrap_or(last);
-            // `cri-containerd:ID` is how a runtime names it when systemd does not manage the group.
+            // If systemd does not manage the cgroup, the segment is `cri-containerd:ID`.
             container_id(last.rsplit(['-', ':']).next()?)
         })
     };
     ids(true).next().or_else(|| ids(false).next())
 }
 
-/// `/var/lib/docker/containers/ID/hostname`, `…/io.containerd.grpc.v1.cri/sandboxes/ID/hostname`. The latter is the
-/// pod's sandbox and not the container, so only the former counts.
+/// Finds the ID in the source path of a mount, such as `/var/lib/docker/containers/ID/hostname`.
+///
+/// The path `…/io.containerd.grpc.v1.cri/sandboxes/ID/hostname` does not count: its ID is that of the pod's sandbox.
 fn from_mounts(mounts: &str) -> Option<String> {
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ');
@@ -43,7 +49,7 @@ fn from_mounts(mounts: &str) -> Option<String> {
     })
 }
 
-/// Container ids are 64 hexadecimal digits in every runtime that has them.
+/// Returns `text` if it is a container ID: 64 hexadecimal digits, in every runtime that has IDs.
 fn container_id(text: &str) -> Option<String> {
     (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)))
         .then(|| text.to_owned())
@@ -56,7 +62,7 @@ mod tests {
     const ID: &str = "4f1d2c3b4a5968778695a4b3c2d1e0f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
     #[test]
-    fn cgroup_paths_of_runtimes() {
+    fn finds_the_id_in_cgroup_paths() {
         for path in [
             format!("12:pids:/docker/{ID}"),
             format!("0::/system.slice/docker-{ID}.scope"),
@@ -69,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_a_container_is_not_its_pods() {
+    fn prefers_the_pod_to_a_node_that_is_a_container() {
         let node = "a".repeat(64);
         let cgroup = format!(
             "9:misc:/docker/{node}\n8:pids:/docker/{node}/kubelet/kubepods/burstable/pod1/{ID}\n0::/docker/{node}"
@@ -78,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_machine_has_no_container() {
+    fn finds_no_id_outside_a_container() {
         for path in ["0::/", "0::/user.slice/user-1000.slice/session-2.scope", "1:cpu:/init.scope", ""] {
             assert_eq!(from_cgroup(path), None, "{path}");
         }
@@ -86,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_of_docker_tell_and_a_pod_sandbox_does_not() {
+    fn finds_the_id_in_docker_mounts_but_not_in_a_pod_sandbox() {
         let docker =
             format!("9 8 0:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 /dev/vda rw");
         assert_eq!(from_mounts(&docker).as_deref(), Some(ID));

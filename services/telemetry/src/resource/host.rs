@@ -1,6 +1,7 @@
-//! `host.*` and `os.*`.
+//! The detector of `host.*` and `os.*` attributes.
 //!
-//! <https://opentelemetry.io/docs/specs/semconv/resource/host/>
+//! Sources: <https://opentelemetry.io/docs/specs/semconv/resource/host/> and
+//! <https://opentelemetry.io/docs/specs/semconv/resource/os/>.
 
 use std::fs;
 use std::net::IpAddr;
@@ -25,33 +26,35 @@ pub(super) fn detect() -> Vec<KeyValue> {
     .collect()
 }
 
-/// `/etc/machine-id`, as the convention says; a container image has none, and then there is none.
+/// Reads `/etc/machine-id`, as the semantic conventions say. A container image usually has no such file.
 fn host_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(file)
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
 }
 
-/// The kernel's name of this host. In a pod that is the pod's name; the node's is `k8s.node.name`. All of `host.*` is what
-/// this process sees, so that it fits together.
+/// The host name that the kernel reports. In a pod it is the pod's name, and the node's name is `k8s.node.name`.
+///
+/// All `host.*` attributes are what this process sees, so that they belong to the same host.
 pub(super) fn host_name() -> Option<String> {
     let name = rustix::system::uname();
     name.nodename().to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
-/// The machine's type as its cloud calls it (`m5.large`), where the firmware tells.
+/// The machine type of the cloud provider, such as `m5.large`, if the firmware reports it.
 fn host_type() -> Option<String> {
-    let vendor = file("/sys/class/dmi/id/sys_vendor")?;
-    let product = file("/sys/class/dmi/id/product_name")?;
-    // Only these write the instance's type there; elsewhere it is a model's name.
+    let vendor = read_trimmed("/sys/class/dmi/id/sys_vendor")?;
+    let product = read_trimmed("/sys/class/dmi/id/product_name")?;
+    // Only these providers report the machine type here. Others report the name of a model.
     ["Amazon EC2", "Alibaba Cloud", "OpenStack Foundation"].contains(&vendor.as_str()).then_some(product)
 }
 
-fn file(path: &str) -> Option<String> {
+/// Reads a file without surrounding white space; `None` if it is missing or empty.
+fn read_trimmed(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Rust's name of a processor as the convention's.
+/// The name in the semantic conventions for a processor architecture of Rust.
 fn arch(rust: &'static str) -> &'static str {
     match rust {
         "x86_64" => "amd64",
@@ -63,7 +66,7 @@ fn arch(rust: &'static str) -> &'static str {
     }
 }
 
-/// Rust's name of an operating system as the convention's.
+/// The name in the semantic conventions for an operating system of Rust.
 fn os_type(rust: &'static str) -> &'static str {
     match rust {
         "macos" => "darwin",
@@ -72,11 +75,12 @@ fn os_type(rust: &'static str) -> &'static str {
     }
 }
 
-/// What the distribution says of itself, and the kernel's release as `os.build_id` where it says nothing.
+/// The name, version and description of the distribution. If they are not known, the description is the release of the
+/// kernel.
 fn operating_system() -> Vec<KeyValue> {
     let info = os_info::get();
     if info.os_type() == os_info::Type::Unknown || info.os_type() == os_info::Type::Linux {
-        // An image without /etc/os-release: the kernel alone is known.
+        // An image without /etc/os-release.
         let kernel = rustix::system::uname();
         let release = kernel.release().to_str().unwrap_or_default();
         return vec![KeyValue::new(attribute::OS_DESCRIPTION, format!("Linux {release}"))];
@@ -91,13 +95,13 @@ fn operating_system() -> Vec<KeyValue> {
     attributes
 }
 
-/// The interfaces that are up and their addresses, loopback and link-local ones left out.
+/// The network interfaces that are up, without loopback and link-local addresses.
 fn usable_interfaces() -> impl Iterator<Item = if_addrs::Interface> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.into_iter().filter(|interface| !interface.is_loopback() && !is_link_local(interface.ip()))
 }
 
-/// The addresses that others know this host or pod by.
+/// The IP addresses under which other hosts can reach this host or pod.
 pub(super) fn ip_addresses() -> Vec<IpAddr> {
     usable_interfaces().map(|interface| interface.ip()).collect()
 }
@@ -107,8 +111,8 @@ fn addresses() -> (Vec<String>, Vec<String>) {
     let mut macs = Vec::new();
     for interface in usable_interfaces() {
         push_new(&mut ips, interface.ip().to_string());
-        if let Some(mac) = file(&format!("/sys/class/net/{}/address", interface.name)) {
-            // IEEE's form, which the convention asks for.
+        if let Some(mac) = read_trimmed(&format!("/sys/class/net/{}/address", interface.name)) {
+            // The semantic conventions require the IEEE RA format, for example AC-DE-48-23-45-67.
             push_new(&mut macs, mac.replace(':', "-").to_ascii_uppercase());
         }
     }

@@ -1,9 +1,9 @@
-//! Who is speaking: the resource that every span, measurement and log record carries.
+//! The resource of all spans, metrics and log records of this process.
 //!
-//! What is set comes first, then what is detected. What cannot be known is left out, never guessed: a wrong host
-//! in a dashboard costs more than a missing one.
+//! Configured attributes override detected ones. Attributes that cannot be detected are left out and never guessed: a
+//! wrong host in a dashboard is worse than a missing one.
 //!
-//! <https://opentelemetry.io/docs/specs/semconv/resource/>
+//! Source: <https://opentelemetry.io/docs/specs/semconv/resource/>.
 
 mod container;
 mod host;
@@ -20,29 +20,31 @@ use crate::settings::ResourceSettings;
 
 pub(crate) use kubernetes::Missing;
 
-/// The resource of this process, and what could not be known of it. Reads local files, a few milliseconds at most; in a
-/// cluster it also asks the API server, for two seconds at most.
+/// Detects the resource of this process, and the Kubernetes attributes that could not be looked up.
+///
+/// It reads local files, which takes a few milliseconds at most. In a cluster it also waits for the API server, for two
+/// seconds at most.
 pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> (Resource, Missing) {
     let sdk = TelemetryResourceDetector.detect();
     let container_id = container::id();
-    let (of_kubernetes, missing) = kubernetes::detect(settings, container_id.as_deref());
+    let (kubernetes, missing) = kubernetes::detect(settings, container_id.as_deref());
     let detected = sdk
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
-        .chain(distribution())
+        .chain(distribution_attributes())
         .chain(host::detect())
         .chain(process::detect())
         .chain(container_id.map(|id| KeyValue::new(attribute::CONTAINER_ID, id)))
-        .chain(of_kubernetes)
+        .chain(kubernetes)
         .chain(service_attributes(service));
     // A later attribute replaces an earlier one of the same key.
     let resource = Resource::builder_empty()
-        .with_schema_url(detected.chain(set_attributes(settings)), SCHEMA_URL)
+        .with_schema_url(detected.chain(configured_attributes(settings)), SCHEMA_URL)
         .build();
     (resource, missing)
 }
 
-fn distribution() -> [KeyValue; 2] {
+fn distribution_attributes() -> [KeyValue; 2] {
     [
         KeyValue::new(attribute::TELEMETRY_DISTRO_NAME, "sightline"),
         KeyValue::new(attribute::TELEMETRY_DISTRO_VERSION, env!("CARGO_PKG_VERSION")),
@@ -57,7 +59,7 @@ fn service_attributes(service: &Service) -> [KeyValue; 3] {
     ]
 }
 
-fn set_attributes(settings: &ResourceSettings) -> impl Iterator<Item = KeyValue> {
+fn configured_attributes(settings: &ResourceSettings) -> impl Iterator<Item = KeyValue> {
     let name = settings.service_name.clone().map(|name| KeyValue::new(attribute::SERVICE_NAME, name));
     settings.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).chain(name)
 }
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_wins_over_what_is_detected() {
+    fn configured_attributes_override_detected_ones() {
         let settings = ResourceSettings {
             service_name: Some("till".into()),
             attributes: vec![("service.name".into(), "stall".into()), ("host.name".into(), "set".into())],
@@ -92,32 +94,42 @@ mod tests {
     }
 
     #[test]
-    fn host_and_process_are_those_of_this_machine() {
+    fn detects_this_host_and_process() {
         let resource = detect(&SERVICE, &ResourceSettings::default());
-        let node = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-        assert_eq!(text(&resource, "host.name").as_deref(), Some(node.trim()));
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(text(&resource, "host.name").as_deref(), Some(hostname.trim()));
         assert_eq!(resource.get(&Key::from("process.pid")), Some(Value::I64(i64::from(std::process::id()))));
         assert_eq!(text(&resource, "os.type").as_deref(), Some("linux"));
-        assert_ne!(text(&resource, "host.arch").as_deref(), Some("x86_64"), "the convention says amd64");
+        assert_ne!(
+            text(&resource, "host.arch").as_deref(),
+            Some("x86_64"),
+            "the semantic conventions say amd64"
+        );
         let path = std::env::current_exe().unwrap();
         assert_eq!(text(&resource, "process.executable.path").as_deref(), path.to_str());
     }
 
     #[test]
-    fn nothing_of_the_command_line_is_told() {
+    fn uses_the_name_of_the_service_by_default() {
+        let resource = detect(&SERVICE, &ResourceSettings::default());
+        assert_eq!(text(&resource, "service.name").as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn leaves_out_the_command_line() {
         let resource = detect(&SERVICE, &ResourceSettings::default());
         assert!(resource.iter().all(|(key, _)| !key.as_str().starts_with("process.command")));
     }
 
     #[test]
-    fn no_attribute_is_empty() {
+    fn detects_no_empty_attributes() {
         for (key, value) in &detect(&SERVICE, &ResourceSettings::default()) {
             assert!(!value.to_string().is_empty(), "{key}");
         }
     }
 
     #[test]
-    fn each_process_is_an_instance_of_its_own() {
+    fn generates_a_new_instance_id_each_time() {
         let id = || text(&detect(&SERVICE, &ResourceSettings::default()), "service.instance.id");
         assert_ne!(id(), id());
     }

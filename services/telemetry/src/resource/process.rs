@@ -1,6 +1,6 @@
-//! `process.*`. The command line is left out: it is where people put passwords.
+//! The detector of `process.*` attributes. It leaves out the command line, which can contain passwords.
 //!
-//! <https://opentelemetry.io/docs/specs/semconv/resource/process/>
+//! Source: <https://opentelemetry.io/docs/specs/semconv/resource/process/>.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -29,7 +29,7 @@ pub(super) fn detect() -> Vec<KeyValue> {
     .collect()
 }
 
-/// The name of the user this runs as; without `/etc/passwd`, as in a scratch image, there is none.
+/// The name of the user that the process runs as. Without `/etc/passwd`, as in a scratch image, there is none.
 fn owner() -> Option<String> {
     let id = rustix::process::geteuid().as_raw().to_string();
     let users = fs::read_to_string("/etc/passwd").ok()?;
@@ -41,26 +41,30 @@ fn owner() -> Option<String> {
 }
 
 fn creation_time() -> Option<String> {
-    // To the millisecond: the kernel counts in hundredths of a second.
+    // Milliseconds are precise enough, because the kernel counts in hundredths of a second.
     let started = OffsetDateTime::from(started("self")?);
     started.replace_millisecond(started.millisecond()).ok()?.format(&Rfc3339).ok()
 }
 
-/// When the kernel started `process`, a number or `self`, to a hundredth of a second. The age comes from the clock that
-/// the kernel stamps processes with, so that a wall clock that was set since does not matter.
+/// Returns when `process`, a PID or `self`, started, with a precision of a hundredth of a second.
+///
+/// The age of the process comes from the boot-time clock, which the kernel also uses for start times. So the result
+/// stays correct when someone sets the system clock.
 pub(super) fn started(process: &str) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-    let born = Duration::from_millis(start_ticks(&stat)? * (1_000 / TICKS_PER_SECOND));
-    SystemTime::now().checked_sub(now.checked_sub(born)?)
+    let start = Duration::from_millis(start_ticks(&stat)? * (1_000 / TICKS_PER_SECOND));
+    SystemTime::now().checked_sub(now.checked_sub(start)?)
 }
 
-/// `USER_HZ`, which Linux fixes at 100 for programs on every architecture that Rust serves.
+/// `USER_HZ`, which is 100 on every architecture of Linux that Rust supports.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// Field 22 of `/proc/self/stat`. The second field is the program's name in brackets and may hold anything, so
-/// counting begins after the last bracket.
+/// Returns field 22 of `/proc/PID/stat`, the start time in ticks since boot.
+///
+/// The second field is the program's name in parentheses, and the name itself can contain spaces and parentheses. So
+/// the fields are counted after the last parenthesis.
 fn start_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(19)?.parse().ok()
@@ -71,29 +75,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_is_found_behind_any_program_name() {
+    fn finds_the_start_time_after_any_program_name() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 1 0 0 0 20 0 9 0 4711 1 2 3";
         assert_eq!(start_ticks(stat), Some(4711));
         assert_eq!(start_ticks("7 (a"), None);
     }
 
     #[test]
-    fn this_process_started_in_the_past_and_not_long_ago() {
+    fn reports_a_recent_start_of_this_process() {
         let started = OffsetDateTime::parse(&creation_time().unwrap(), &Rfc3339).unwrap();
         let age = OffsetDateTime::now_utc() - started;
         assert!(age >= time::Duration::ZERO && age < time::Duration::hours(1), "{age}");
     }
 
     #[test]
-    fn a_child_started_between_the_looks_at_the_clock() {
+    fn reports_the_start_of_a_child_process() {
         let before = SystemTime::now();
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let born = started(&child.id().to_string()).unwrap();
+        let start = started(&child.id().to_string()).unwrap();
         let after = SystemTime::now();
         child.kill().unwrap();
         child.wait().unwrap();
-        // The kernel's tick, rounded down.
-        let tick = Duration::from_millis(20);
-        assert!(before - tick <= born && born <= after + tick, "{before:?} {born:?} {after:?}");
+        // The kernel rounds the start time down to a tick of 10 ms. The tolerance is two ticks.
+        let tolerance = Duration::from_millis(20);
+        assert!(before - tolerance <= start && start <= after + tolerance, "{before:?} {start:?} {after:?}");
     }
 }

@@ -8,38 +8,40 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+type Ca = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+fn new_ca() -> Ca {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate for localhost and its key, both in PEM.
-fn leaf(authority: &Authority) -> (String, String) {
+/// A certificate for localhost that `ca` signs, and its key, both in PEM.
+fn new_certificate(ca: &Ca) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+    (params.signed_by(&key, ca).unwrap().pem(), key.serialize_pem())
 }
 
-fn write(folder: &TempDir, authority: &Authority) -> TlsFiles {
-    let (certificate, key) = leaf(authority);
+/// Writes the certificate of `ca`, and a new certificate and key that it signs.
+fn write(folder: &TempDir, ca: &Ca) -> TlsFiles {
+    let (certificate, key) = new_certificate(ca);
     let path = |name| folder.path().join(name);
-    fs::write(path("ca.crt"), authority.pem()).unwrap();
+    fs::write(path("ca.crt"), ca.pem()).unwrap();
     fs::write(path("tls.crt"), certificate).unwrap();
     fs::write(path("tls.key"), key).unwrap();
-    TlsFiles { authorities: Some(path("ca.crt")), identity: Some((path("tls.crt"), path("tls.key"))) }
+    TlsFiles { ca_bundle: Some(path("ca.crt")), identity: Some((path("tls.crt"), path("tls.key"))) }
 }
 
-/// Whether this client and a server of `authority`, which asks for a client's certificate, come to terms.
-async fn shakes_hands(client: ClientConfig, authority: &Authority) -> bool {
+/// Whether a mutual TLS handshake between `client` and a server with a certificate of `ca` succeeds. The server accepts
+/// only client certificates of `ca`.
+async fn handshake_succeeds(client: ClientConfig, ca: &Ca) -> bool {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
+    roots.add(ca.der().clone()).unwrap();
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
-    let (certificate, key) = leaf(authority);
+    let (certificate, key) = new_certificate(ca);
     let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -51,77 +53,77 @@ async fn shakes_hands(client: ClientConfig, authority: &Authority) -> bool {
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let outcome = tokio::spawn(async move {
+    let server = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = TlsAcceptor::from(Arc::new(server)).accept(stream).await?;
         stream.write_all(b"welcome").await?;
         stream.shutdown().await
     });
-    let greeted = async {
+    let response = async {
         let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         let mut stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await?;
         let mut text = String::new();
-        // A server of TLS 1.3 refuses a client only after the client believes the handshake done.
+        // A server of TLS 1.3 can reject the client after the handshake is complete for the client.
         stream.read_to_string(&mut text).await.map(|_| text == "welcome")
     };
-    let greeted = greeted.await.unwrap_or(false);
-    outcome.await.unwrap().is_ok() && greeted
+    let is_received = response.await.unwrap_or(false);
+    server.await.unwrap().is_ok() && is_received
 }
 
 #[tokio::test]
-async fn a_client_follows_its_files() {
-    let (old, new, folder) = (authority(), authority(), TempDir::new().unwrap());
-    let watched = Watched::open(write(&folder, &old)).unwrap();
-    let client = watched.client_config().unwrap();
-    assert!(shakes_hands(client.clone(), &old).await);
-    assert!(!shakes_hands(client.clone(), &new).await);
+async fn reloads_changed_files() {
+    let (old, new, folder) = (new_ca(), new_ca(), TempDir::new().unwrap());
+    let watcher = CertificateWatcher::open(write(&folder, &old)).unwrap();
+    let client = watcher.client_config().unwrap();
+    assert!(handshake_succeeds(client.clone(), &old).await);
+    assert!(!handshake_succeeds(client.clone(), &new).await);
 
     write(&folder, &new);
-    assert!(watched.reload().unwrap());
-    // The same configuration, as the exporter holds it for its whole life.
-    assert!(shakes_hands(client.clone(), &new).await);
-    assert!(!shakes_hands(client, &old).await);
-    assert!(!watched.reload().unwrap(), "nothing changed since");
+    assert!(watcher.reload().unwrap());
+    // An exporter keeps the same configuration for its whole life.
+    assert!(handshake_succeeds(client.clone(), &new).await);
+    assert!(!handshake_succeeds(client, &old).await);
+    assert!(!watcher.reload().unwrap(), "the files did not change again");
 }
 
 #[tokio::test]
-async fn files_that_are_being_replaced_do_not_disturb() {
-    let (authority, folder) = (authority(), TempDir::new().unwrap());
-    let watched = Watched::open(write(&folder, &authority)).unwrap();
-    let client = watched.client_config().unwrap();
+async fn keeps_the_previous_content_during_a_rotation() {
+    let (ca, folder) = (new_ca(), TempDir::new().unwrap());
+    let watcher = CertificateWatcher::open(write(&folder, &ca)).unwrap();
+    let client = watcher.client_config().unwrap();
 
-    let (certificate, key) = leaf(&authority);
+    let (certificate, key) = new_certificate(&ca);
     fs::write(folder.path().join("tls.crt"), certificate).unwrap();
-    assert!(matches!(watched.reload(), Err(TlsError::Mismatch { .. })), "the key is still the former one");
-    assert!(shakes_hands(client.clone(), &authority).await);
+    assert!(matches!(watcher.reload(), Err(TlsError::Mismatch { .. })), "the key is still the previous one");
+    assert!(handshake_succeeds(client.clone(), &ca).await);
 
     fs::write(folder.path().join("tls.key"), key).unwrap();
-    assert!(watched.reload().unwrap());
-    assert!(shakes_hands(client, &authority).await);
+    assert!(watcher.reload().unwrap());
+    assert!(handshake_succeeds(client, &ca).await);
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_path() {
-    let (authority, folder) = (authority(), TempDir::new().unwrap());
-    let files = write(&folder, &authority);
+fn names_the_file_that_cannot_be_used() {
+    let (ca, folder) = (new_ca(), TempDir::new().unwrap());
+    let files = write(&folder, &ca);
     for (name, content) in [("ca.crt", "no PEM"), ("tls.crt", ""), ("tls.key", "no PEM")] {
         let path = folder.path().join(name);
-        let sound = fs::read(&path).unwrap();
+        let valid = fs::read(&path).unwrap();
         fs::write(&path, content).unwrap();
-        let error = Watched::open(files.clone()).unwrap_err().to_string();
+        let error = CertificateWatcher::open(files.clone()).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
-        fs::write(&path, sound).unwrap();
+        fs::write(&path, valid).unwrap();
     }
     fs::remove_file(folder.path().join("tls.key")).unwrap();
-    assert!(matches!(Watched::open(files), Err(TlsError::Read { .. })));
+    assert!(matches!(CertificateWatcher::open(files), Err(TlsError::Read { .. })));
 }
 
 #[test]
-fn a_private_key_is_in_no_debug_output() {
-    let (authority, folder) = (authority(), TempDir::new().unwrap());
-    let files = write(&folder, &authority);
+fn hides_the_private_key_in_debug_output() {
+    let (ca, folder) = (new_ca(), TempDir::new().unwrap());
+    let files = write(&folder, &ca);
     let key = fs::read(folder.path().join("tls.key")).unwrap();
-    let shown = format!("{:?}", Watched::open(files).unwrap());
+    let shown = format!("{:?}", CertificateWatcher::open(files).unwrap());
     assert!(!shown.contains(&format!("{:?}", &key[40..60]).trim_matches(['[', ']']).to_owned()));
 }

@@ -1,7 +1,7 @@
-//! The API server, asked once at the start and for a bounded time.
+//! The requests to the API server, at the start and with a timeout.
 //!
-//! It is asked on a thread and a runtime of their own: whoever starts telemetry may stand inside a runtime, which must not
-//! be blocked on itself. Nothing of it is traced or logged; what went wrong comes back as a [`Gap`].
+//! They run on a separate thread with its own runtime, because the caller can run inside a runtime, which must not be
+//! blocked. They are neither traced nor logged. A failed request is reported as a [`Gap`].
 
 use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -23,33 +23,33 @@ use super::files::Files;
 use super::missing::Gap;
 use crate::error::chain;
 use crate::settings::{Kubernetes, TlsFiles, names};
-use crate::tls::Watched;
+use crate::tls::CertificateWatcher;
 
-/// For all of it: names, connections, handshakes, answers.
-pub(super) const BUDGET: Duration = Duration::from_secs(2);
+/// The time for all requests together: name resolution, connections, handshakes and responses.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is kept of the budget for a thread that is not scheduled at once.
-const RESERVE: Duration = Duration::from_millis(100);
+/// The part of the timeout that is kept for a thread that the system does not schedule at once.
+const MARGIN: Duration = Duration::from_millis(100);
 
-/// All that the API server is asked for.
-pub(super) const EVERYTHING: &str = "k8s.cluster.uid, k8s.node.*, k8s.pod.*, the pod's owners, \
+/// All attributes that come from the API server.
+pub(super) const ALL_ATTRIBUTES: &str = "k8s.cluster.uid, k8s.node.*, k8s.pod.*, the pod's owners, \
                                      k8s.container.restart_count, container.image.*";
 
 /// A kind of request.
-pub(super) struct Question {
-    /// As a role names it, with its group.
+pub(super) struct Lookup {
+    /// The resource with its group, as in an RBAC role.
     pub(super) resource: &'static str,
-    /// What cannot be known without an answer.
+    /// The attributes that are missing without a response.
     pub(super) attributes: &'static str,
-    /// What a person can do when there is no such object.
-    pub(super) if_absent: Option<&'static str>,
+    /// What the operator can do if the object does not exist.
+    pub(super) remedy_if_absent: Option<&'static str>,
 }
 
-/// The API server of one detection.
+/// The client of one detection, and the sender of its results.
 pub(super) struct Api {
     client: kube::Client,
     address: String,
-    budget: Duration,
+    timeout: Duration,
     deadline: Instant,
     findings: Sender<Finding>,
 }
@@ -59,45 +59,45 @@ enum Finding {
     Gap(Gap),
 }
 
-/// Runs `questions` and waits for what they tell, for `budget` at most.
-pub(super) fn consult<F>(
+/// Runs `lookups` and returns what they report within `timeout`.
+pub(super) fn run<F>(
     kubernetes: &Kubernetes,
     files: &Files,
-    budget: Duration,
-    questions: impl FnOnce(Api) -> F + Send + 'static,
+    timeout: Duration,
+    lookups: impl FnOnce(Api) -> F + Send + 'static,
 ) -> (Vec<KeyValue>, Vec<Gap>)
 where
     F: Future<Output = ()>,
 {
-    let begun = Instant::now();
-    let (deadline, end) = (begun + budget.saturating_sub(RESERVE), begun + budget);
+    let started_at = Instant::now();
+    let (deadline, end) = (started_at + timeout.saturating_sub(MARGIN), started_at + timeout);
     let (findings, found) = mpsc::channel();
     let (kubernetes, files) = (kubernetes.clone(), files.clone());
     let started = thread::Builder::new().name("telemetry-kubernetes".into()).spawn(move || {
-        // Kube writes what it cannot read into the log, a pod's whole environment included.
-        let _unlogged = tracing::subscriber::set_default(NoSubscriber::new());
+        // If kube cannot parse a response, it logs the response, which includes the environment variables of the pod.
+        let _no_logs = tracing::subscriber::set_default(NoSubscriber::new());
         let _suppressed = Context::enter_telemetry_suppressed_scope();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return say(&findings, unstarted(&error)),
+            Err(error) => return send_gap(&findings, thread_gap(&error)),
         };
         runtime.block_on(async {
-            match client(&kubernetes, &files) {
+            match build_client(&kubernetes, &files) {
                 Ok(client) => {
                     let address = format!("{}:{}", kubernetes.host, kubernetes.port);
-                    questions(Api { client, address, budget, deadline, findings }).await;
+                    lookups(Api { client, address, timeout, deadline, findings }).await;
                 }
-                Err(gap) => say(&findings, gap),
+                Err(gap) => send_gap(&findings, gap),
             }
         });
-        // A name that is still being looked up holds a thread, which ends by itself.
+        // A name resolution that is still running keeps its own thread, which ends by itself.
         runtime.shutdown_background();
     });
 
     let mut attributes = Vec::new();
     let mut gaps = Vec::new();
     if let Err(error) = started {
-        gaps.push(unstarted(&error));
+        gaps.push(thread_gap(&error));
     }
     loop {
         match found.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -105,8 +105,9 @@ where
             Ok(Finding::Gap(gap)) => gaps.push(gap),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                let why = format!("the API server was not asked to the end within {} s", budget.as_secs());
-                gaps.push(Gap { attributes: EVERYTHING, why, remedy: None });
+                let reason =
+                    format!("the requests to the API server did not finish within {} s", timeout.as_secs());
+                gaps.push(Gap { attributes: ALL_ATTRIBUTES, reason, remedy: None });
                 break;
             }
         }
@@ -114,27 +115,27 @@ where
     (attributes, gaps)
 }
 
-fn say(findings: &Sender<Finding>, gap: Gap) {
-    // The receiver is gone when the time is over.
+fn send_gap(findings: &Sender<Finding>, gap: Gap) {
+    // There is no receiver after the timeout.
     let _ = findings.send(Finding::Gap(gap));
 }
 
-fn unstarted(error: &std::io::Error) -> Gap {
-    let why = format!("the thread that asks the API server cannot be started: {error}");
-    Gap { attributes: EVERYTHING, why, remedy: None }
+fn thread_gap(error: &std::io::Error) -> Gap {
+    let reason = format!("the thread for requests to the API server cannot be started: {error}");
+    Gap { attributes: ALL_ATTRIBUTES, reason, remedy: None }
 }
 
-/// A client with the pod's own identity. Its layers are chosen here: kube's ready-made ones install a TLS provider for the
-/// whole process and trace what they do.
-fn client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, Gap> {
-    let unable = |why, remedy: &str| Gap { attributes: EVERYTHING, why, remedy: Some(remedy.into()) };
+/// Builds a client that authenticates with the pod's service account.
+///
+/// It does not use the default layers of kube, which install a TLS provider for the whole process and trace requests.
+fn build_client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, Gap> {
+    let gap = |reason, remedy: &str| Gap { attributes: ALL_ATTRIBUTES, reason, remedy: Some(remedy.into()) };
 
     let path = files.service_account.join("token");
     let no_token = |reason: &dyn std::fmt::Display| {
-        let why = format!("{} holds no service account's token: {reason}", path.display());
-        unable(
-            why,
-            &format!("mount it (automountServiceAccountToken), or set {}=false", names::KUBERNETES_API),
+        gap(
+            format!("{} contains no service account token: {reason}", path.display()),
+            &format!("set automountServiceAccountToken: true, or set {}=false", names::KUBERNETES_API),
         )
     };
     let token = fs::read_to_string(&path).map_err(|error| no_token(&error))?;
@@ -142,23 +143,23 @@ fn client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, Gap> {
         HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|error| no_token(&error))?;
     authorization.set_sensitive(true);
 
-    let authorities = files.service_account.join("ca.crt");
-    let untrusted = |error: &dyn std::error::Error| {
-        unable(chain(error), "mount the service account's files as Kubernetes does")
+    let ca_bundle = files.service_account.join("ca.crt");
+    let ca_gap = |error: &dyn std::error::Error| {
+        gap(chain(error), "mount the files of the service account as Kubernetes does")
     };
-    let tls = Watched::open(TlsFiles { authorities: Some(authorities), identity: None })
-        .map_err(|error| untrusted(&error))?
+    let tls = CertificateWatcher::open(TlsFiles { ca_bundle: Some(ca_bundle), identity: None })
+        .map_err(|error| ca_gap(&error))?
         .client_config()
-        .map_err(|error| untrusted(&error))?;
+        .map_err(|error| ca_gap(&error))?;
 
     let Kubernetes { host, port, .. } = kubernetes;
     let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let uri = Uri::builder().scheme("https").authority(authority).path_and_query("/").build();
     let uri = uri.map_err(|error| {
         let (host_name, port_name) = (names::KUBERNETES_HOST, names::KUBERNETES_PORT);
-        unable(
-            format!("{host_name}={host} and {port_name}={port} are no address: {error}"),
-            "rename the Service whose variables take their place",
+        gap(
+            format!("{host_name}={host} and {port_name}={port} are not an address: {error}"),
+            "rename the Service whose environment variables replace them",
         )
     })?;
 
@@ -178,54 +179,57 @@ impl Api {
         self.client.clone()
     }
 
-    /// The time there was for answers.
-    pub(super) fn budget(&self) -> Duration {
-        self.budget
+    /// The time for all requests together.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
-    /// The time left for them.
-    pub(super) fn left(&self) -> Duration {
+    /// The time until requests end.
+    pub(super) fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Hands over what is known. Of two values for a key the later counts.
-    pub(super) fn tell(&self, attributes: impl IntoIterator<Item = KeyValue>) {
+    /// Reports attributes. A later value of a key replaces an earlier one.
+    pub(super) fn report(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         for attribute in attributes {
-            // The receiver is gone when the time is over.
+            // There is no receiver after the timeout.
             let _ = self.findings.send(Finding::Attribute(attribute));
         }
     }
 
-    /// Hands over what is not.
-    pub(super) fn miss(&self, gap: Gap) {
-        say(&self.findings, gap);
+    /// Reports attributes that could not be looked up.
+    pub(super) fn report_gap(&self, gap: Gap) {
+        send_gap(&self.findings, gap);
     }
 
-    /// The answer to a request for the object called `name`; without one, says so.
-    pub(super) async fn ask<T>(
+    /// Waits for the response to a request for the object `name`. Reports a gap and returns `None` if there is none.
+    pub(super) async fn fetch<T>(
         &self,
-        question: &Question,
+        lookup: &Lookup,
         name: &str,
-        answer: impl Future<Output = kube::Result<T>>,
+        response: impl Future<Output = kube::Result<T>>,
     ) -> Option<T> {
-        let (why, remedy) = match tokio::time::timeout(self.left(), answer).await {
+        let (reason, remedy) = match tokio::time::timeout(self.remaining(), response).await {
             Ok(Ok(object)) => return Some(object),
             Ok(Err(kube::Error::Api(status))) => {
                 let remedy = match status.code {
-                    403 => Some(format!("let the pod's service account get {}", question.resource)),
-                    404 => question.if_absent.map(str::to_owned),
+                    403 => Some(format!("let the pod's service account get {}", lookup.resource)),
+                    404 => lookup.remedy_if_absent.map(str::to_owned),
                     _ => None,
                 };
-                (format!("{} {name}: {} {}", question.resource, status.code, status.message), remedy)
+                (format!("{} {name}: {} {}", lookup.resource, status.code, status.message), remedy)
             }
-            Ok(Err(error)) => (chain(&error), Some(self.unreachable())),
-            Err(_) => (format!("no answer within {} s", self.budget.as_secs()), Some(self.unreachable())),
+            Ok(Err(error)) => (chain(&error), Some(self.connection_remedy())),
+            Err(_) => {
+                let reason = format!("no response within {} s", self.timeout.as_secs());
+                (reason, Some(self.connection_remedy()))
+            }
         };
-        self.miss(Gap { attributes: question.attributes, why, remedy });
+        self.report_gap(Gap { attributes: lookup.attributes, reason, remedy });
         None
     }
 
-    fn unreachable(&self) -> String {
+    fn connection_remedy(&self) -> String {
         format!(
             "let the pod reach the API server at {}, or set {}=false",
             self.address,

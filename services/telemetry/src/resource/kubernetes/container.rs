@@ -1,6 +1,7 @@
-//! Which of a pod's containers this is, and the status of this very run of it.
+//! Finds this container among the containers of a pod, and the status of its current run.
 //!
-//! A status lags: when a container has just been restarted, the API server may still tell of the run before.
+//! A run of a container is the time between two restarts. After a restart, the API server can still report the status
+//! of the previous run.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,19 +12,20 @@ use opentelemetry_semantic_conventions::attribute;
 use super::image;
 use super::known::Known;
 
-/// What a pod's object tells of this container.
+/// The status of this container in a pod's object.
 #[derive(Debug)]
 pub(super) enum Found<'a> {
     /// The status of this run.
     ThisRun(&'a ContainerStatus),
-    /// Its status is not there yet, or of a run before. Its name may be known all the same.
+    /// The status is missing or of a previous run. The container's name may still be known.
     NotYet(Option<&'a str>),
-    /// It cannot be told which container this is.
+    /// It is not known which container this is.
     Unknown,
 }
 
+/// Finds this container by the ID or the name in `known`.
 pub(super) fn find<'a>(pod: &'a Pod, known: &'a Known) -> Found<'a> {
-    // An id says both which container and which run.
+    // An ID identifies both the container and its run.
     let by_id =
         known.container_id.as_deref().and_then(|id| statuses(pod).find(|status| id_of(status) == Some(id)));
     if let Some(status) = by_id {
@@ -44,14 +46,14 @@ pub(super) fn find<'a>(pod: &'a Pod, known: &'a Known) -> Found<'a> {
     }
 }
 
-/// The names of everything that may run in the pod.
+/// The names of all containers of the pod, including init and ephemeral containers.
 fn names(pod: &Pod) -> Vec<&str> {
     let Some(spec) = &pod.spec else { return Vec::new() };
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let debuggers = spec.ephemeral_containers.iter().flatten();
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
     containers
         .map(|container| container.name.as_str())
-        .chain(debuggers.map(|debugger| debugger.name.as_str()))
+        .chain(ephemeral.map(|container| container.name.as_str()))
         .collect()
 }
 
@@ -64,20 +66,22 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     })
 }
 
-/// Without the `containerd://` before it.
+/// The ID of a container without the name of its runtime, such as `containerd://`.
 fn id_of(status: &ContainerStatus) -> Option<&str> {
     status.container_id.as_deref()?.split_once("://").map(|(_, id)| id)
 }
 
-/// Without an id, the start tells. A run before this one started, and ended, before the first process of this one was
-/// there. The status has its start in whole seconds, rounded down.
+/// Whether `status` is of the current run, by its start time. It is for containers whose ID is not known.
+///
+/// A previous run started before the first process of the current run. The start time in the status is in whole
+/// seconds, rounded down.
 fn is_of_this_run(status: &ContainerStatus, pod: &Pod, known: &Known) -> bool {
     let reported = || status.state.as_ref()?.running.as_ref()?.started_at.as_ref();
     let shares_processes = pod
         .spec
         .as_ref()
         .is_some_and(|spec| spec.share_process_namespace == Some(true) || spec.host_pid == Some(true));
-    // Process 1 is the container's first, unless processes are shared. This one may have been started by it, much later.
+    // Process 1 is the container's first process, unless containers share a PID namespace. This process can be younger.
     let first = if shares_processes { known.started } else { known.init_started.or(known.started) };
     match (reported(), first) {
         (Some(reported), Some(first)) => SystemTime::from(reported.0) + Duration::from_secs(1) > first,

@@ -1,11 +1,11 @@
-//! A container image's attributes, from what a runtime says of it.
+//! The attributes of a container image, from the container status.
 //!
-//! <https://opentelemetry.io/docs/specs/semconv/registry/attributes/container/>
+//! Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/container/>.
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_semantic_conventions::attribute;
 
-/// `NAME[:TAG][@DIGEST]`, where the name may begin with a registry and its port.
+/// An image reference: `NAME[:TAG][@DIGEST]`. The name can begin with a registry and its port.
 #[derive(Debug, PartialEq, Eq)]
 struct Reference<'a> {
     name: &'a str,
@@ -14,7 +14,8 @@ struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// None for what is no name: a bare digest, which some runtimes report of an image that was pulled by one.
+    /// Parses an image reference. Returns `None` for anything else, such as a digest without a name, which some
+    /// runtimes report for an image that was pulled by digest.
     fn parse(text: &'a str) -> Option<Self> {
         if is_digest(text) {
             return None;
@@ -23,29 +24,29 @@ impl<'a> Reference<'a> {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (text, None),
         };
-        // A colon before the last slash belongs to the registry's port.
+        // A colon before the last slash separates the registry from its port.
         let path = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (name, tag) = match rest[path..].rfind(':') {
             Some(colon) => (&rest[..path + colon], Some(&rest[path + colon + 1..])),
             None => (rest, None),
         };
-        let sound = path < name.len()
+        let is_valid = path < name.len()
             && tag.is_none_or(is_tag)
             && digest.is_none_or(is_digest)
             && !text.contains(char::is_whitespace);
-        sound.then_some(Self { name, tag, digest })
+        is_valid.then_some(Self { name, tag, digest })
     }
 }
 
 fn is_tag(text: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut bytes = text.bytes();
     text.len() <= 128
-        && bytes.next().is_some_and(word)
-        && bytes.all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
+        && bytes.next().is_some_and(is_word)
+        && bytes.all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
 }
 
-/// The algorithms that images have. Anything looser would take `shop:COMMIT` for a digest.
+/// Whether `text` is a digest of an algorithm that images use. A looser check would accept `shop:COMMIT` as a digest.
 fn is_digest(text: &str) -> bool {
     [("sha256:", 64), ("sha512:", 128)].into_iter().any(|(algorithm, length)| {
         text.strip_prefix(algorithm)
@@ -53,10 +54,10 @@ fn is_digest(text: &str) -> bool {
     })
 }
 
-/// The attributes of a container whose status has this `image` and this `image_id`. Where the image is a bare digest, the
-/// id's repository names it.
+/// Returns the attributes of the image of a container status with the fields `image` and `imageID`. If `image` is a
+/// digest without a name, the name comes from `image_id`.
 pub(super) fn attributes(image: &str, image_id: &str) -> Vec<KeyValue> {
-    // Docker's shim wrote where an id came from.
+    // dockershim adds a prefix such as `docker-pullable://`.
     let id = image_id.split_once("://").map_or(image_id, |(_, id)| id);
     let by_digest = Reference::parse(id).filter(|reference| reference.digest.is_some());
     let reference = Reference::parse(image);
@@ -85,7 +86,7 @@ mod tests {
     const DIGEST: &str = "sha256:4f1d2c3b4a5968778695a4b3c2d1e0f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
     #[test]
-    fn references_as_people_write_them() {
+    fn parses_references() {
         let digest = |name: &str| format!("{name}@{DIGEST}");
         let commit = "0123456789abcdef0123456789abcdef01234567";
         for (text, name, tag, has_digest) in [
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_not_taken_for_one() {
+    fn rejects_text_that_is_not_a_reference() {
         for text in [
             "",
             DIGEST,
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_of_what_runtimes_report() {
+    fn returns_attributes_for_what_runtimes_report() {
         let id = format!("docker.io/sightline/shop@{DIGEST}");
         let digests = format!("[\"{id}\"]");
         let all = expected([
@@ -145,13 +146,13 @@ mod tests {
             all
         );
 
-        // Pulled by its digest: the name is the id's, and there is no tag to tell.
+        // Pulled by digest: the name comes from the ID, and there is no tag.
         let mut untagged = all;
         untagged.remove("container.image.tags");
         assert_eq!(as_text(attributes(DIGEST, &id)), untagged);
         assert_eq!(as_text(attributes(&id, &id)), untagged);
 
-        // Loaded from a file: the runtime knows an id and no repository.
+        // Loaded from a file: the runtime has an ID and no repository.
         let loaded = expected([
             ("container.image.name", "shop"),
             ("container.image.tags", "[\"1.0\"]"),
@@ -163,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reference_comes_back_in_its_parts(
+        fn parses_all_parts_of_a_reference(
             registry in "([a-z]{1,8}(\\.[a-z]{2,3})?(:[0-9]{2,5})?/)?",
             path in "[a-z][a-z0-9_.-]{0,12}(/[a-z][a-z0-9_.-]{0,12}){0,2}",
             tag in proptest::option::of("[A-Za-z0-9_][A-Za-z0-9_.-]{0,30}"),
@@ -174,17 +175,17 @@ mod tests {
             text.extend(tag.iter().map(|tag| format!(":{tag}")));
             text.extend(digest.iter().map(|digest| format!("@{digest}")));
             let parsed = Reference::parse(&text);
-            let wanted = Reference { name: &name, tag: tag.as_deref(), digest: digest.as_deref() };
-            prop_assert_eq!(parsed, Some(wanted));
+            let expected = Reference { name: &name, tag: tag.as_deref(), digest: digest.as_deref() };
+            prop_assert_eq!(parsed, Some(expected));
         }
 
         #[test]
-        fn any_text_gives_parts_of_itself_or_nothing(text in "\\PC{0,40}|[a-z:@/.0-9]{0,40}") {
+        fn parses_any_text_into_its_own_parts_or_nothing(text in "\\PC{0,40}|[a-z:@/.0-9]{0,40}") {
             if let Some(Reference { name, tag, digest }) = Reference::parse(&text) {
-                let again = name.to_owned()
+                let joined = name.to_owned()
                     + &tag.map(|tag| format!(":{tag}")).unwrap_or_default()
                     + &digest.map(|digest| format!("@{digest}")).unwrap_or_default();
-                prop_assert_eq!(again, text);
+                prop_assert_eq!(joined, text);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of this pod before anyone is asked: what the environment says, the files, the kernel.
+//! The facts about this pod that need no request: from the environment, from files and from the kernel.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -10,7 +10,9 @@ use super::files;
 use crate::resource::{host, process};
 use crate::settings::ResourceSettings;
 
-/// What is known. Where the environment and a file disagree, the file counts here: nobody can have mistyped it.
+/// The facts about this pod that need no request.
+///
+/// If the environment and a file disagree, the file wins here, because a person can mistype the environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) namespace: Option<String>,
@@ -22,27 +24,27 @@ pub(super) struct Known {
     pub(super) addresses: Vec<IpAddr>,
     /// When this process started.
     pub(super) started: Option<SystemTime>,
-    /// When process 1 did, as seen from here.
+    /// When process 1 of this PID namespace started.
     pub(super) init_started: Option<SystemTime>,
 }
 
 /// The name of the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PodName {
-    /// The environment says it.
+    /// The name from `OTEL_RESOURCE_ATTRIBUTES`.
     Declared(String),
-    /// The host is called so, which is true of most pods.
+    /// The host name, which in most pods is the pod's name.
     Guessed(String),
 }
 
 impl Known {
     pub(super) fn collect(
         settings: &ResourceSettings,
-        files: files::Read,
+        files: files::PodFacts,
         container_id: Option<&str>,
     ) -> Self {
         let declared = |key| {
-            // Of several the last counts, as it does in the resource. A variable that was empty says nothing.
+            // The last value of a key wins, as in the resource. An empty value counts as unset.
             let value =
                 settings.attributes.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.clone());
             value.filter(|value| !value.is_empty())
@@ -61,7 +63,7 @@ impl Known {
         }
     }
 
-    /// Attributes that need no API server.
+    /// The attributes that need no request.
     pub(super) fn attributes(&self) -> Vec<KeyValue> {
         [
             (attribute::K8S_NAMESPACE_NAME, &self.namespace),

@@ -1,49 +1,51 @@
-//! What could not be looked up, said on one line at the start.
+//! The attributes that could not be looked up, and their log line.
 
 use std::collections::BTreeSet;
 
 /// Attributes that could not be looked up, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
-    /// For example `k8s.node.uid`.
+    /// The names of the attributes, for example `k8s.node.uid`.
     pub(super) attributes: &'static str,
-    /// What stood in the way.
-    pub(super) why: String,
-    /// What a person can do, if anything.
+    /// Why the lookup failed.
+    pub(super) reason: String,
+    /// What the operator can do, if anything.
     pub(super) remedy: Option<String>,
 }
 
-/// All of them.
+/// All attributes of one detection that could not be looked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Missing(pub(super) Vec<Gap>);
 
 impl Missing {
-    /// One line at most. It is a warning where a person can do something, and information where only time would help.
+    /// Logs one line, or none if nothing is missing.
+    ///
+    /// The level is `WARN` if the operator can do something, and `INFO` if the attributes only came too late.
     pub(crate) fn log(&self) {
         if self.0.is_empty() {
             return;
         }
         let attributes = joined(self.0.iter().map(|gap| gap.attributes));
-        let error = joined(self.0.iter().map(|gap| gap.why.as_str()));
+        let error = joined(self.0.iter().map(|gap| gap.reason.as_str()));
         let remedy = joined(self.0.iter().filter_map(|gap| gap.remedy.as_deref()));
         if remedy.is_empty() {
             tracing::info!(
                 attributes,
                 error,
-                "Kubernetes attributes are left out that could not be looked up"
+                "some Kubernetes attributes could not be looked up and are left out"
             );
         } else {
             tracing::warn!(
                 attributes,
                 error,
                 remedy,
-                "Kubernetes attributes are left out that could not be looked up"
+                "some Kubernetes attributes could not be looked up and are left out"
             );
         }
     }
 }
 
-/// Each once: a server that does not answer one question does not answer the others either.
+/// Joins `parts` without duplicates: when the API server does not respond, all lookups have the same reason.
 fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     let mut seen = BTreeSet::new();
     parts.filter(|part| seen.insert(*part)).collect::<Vec<_>>().join("; ")
@@ -62,30 +64,30 @@ mod tests {
         std::fs::read_to_string(file.path()).unwrap()
     }
 
-    fn gap(attributes: &'static str, why: &str, remedy: Option<&str>) -> Gap {
-        Gap { attributes, why: why.to_owned(), remedy: remedy.map(str::to_owned) }
+    fn gap(attributes: &'static str, reason: &str, remedy: Option<&str>) -> Gap {
+        Gap { attributes, reason: reason.to_owned(), remedy: remedy.map(str::to_owned) }
     }
 
     #[test]
-    fn all_that_is_missing_is_said_on_one_line() {
+    fn logs_everything_that_is_missing_on_one_line() {
         let line = logged(&[
-            gap("k8s.node.uid", "no answer", Some("open the door")),
-            gap("k8s.cluster.uid", "no answer", Some("open the door")),
+            gap("k8s.node.uid", "no response", Some("allow the connection")),
+            gap("k8s.cluster.uid", "no response", Some("allow the connection")),
             gap("container.id", "not yet", None),
         ]);
         assert_eq!(line.lines().count(), 1, "{line}");
         for (text, times) in [
             ("WARN", 1),
             ("k8s.node.uid; k8s.cluster.uid; container.id", 1),
-            ("no answer; not yet", 1),
-            ("open the door", 1),
+            ("no response; not yet", 1),
+            ("allow the connection", 1),
         ] {
             assert_eq!(line.matches(text).count(), times, "{text} in {line}");
         }
     }
 
     #[test]
-    fn what_nobody_can_mend_is_no_warning_and_nothing_missing_is_no_line() {
+    fn warns_only_if_there_is_a_remedy() {
         let line = logged(&[gap("container.id", "not yet", None)]);
         assert!(line.contains("INFO") && !line.contains("remedy"), "{line}");
         assert_eq!(logged(&[]), "");

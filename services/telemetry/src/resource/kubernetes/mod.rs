@@ -1,19 +1,20 @@
-//! Which pod this is, of which workload, on which node, in which cluster.
+//! The detector of `k8s.*` attributes: pod, container, workload, node and cluster.
 //!
-//! Three sources, each for what the one before does not tell:
+//! It has three sources. Each adds attributes that the previous ones do not have:
 //!
-//! 1. `OTEL_RESOURCE_ATTRIBUTES`, which a pod fills from the downward API. It wins, as it does over everything.
-//! 2. Files that the kubelet mounts: the service account's namespace, and the mounts themselves, whose places name the
-//!    pod's uid and the container.
-//! 3. The API server, asked once, within two seconds: the workload, the node's and the cluster's uid, the image, the
-//!    restart count.
+//! 1. `OTEL_RESOURCE_ATTRIBUTES`, which a pod can set from the downward API. It overrides the other sources.
+//! 2. Files that the kubelet mounts: the namespace of the service account, and the list of mounts, whose paths contain
+//!    the UID of the pod and the name of the container.
+//! 3. The API server, at the start and with a timeout of two seconds: the workload, the UIDs of the node and the
+//!    cluster, the image and the restart count.
 //!
-//! Outside a cluster, where `KUBERNETES_SERVICE_HOST` is unset, nothing is read. What cannot be looked up is left out and
-//! comes back as [`Missing`]; `SIGHTLINE_KUBERNETES_API=false` asks the API server nothing.
+//! Outside a cluster, `KUBERNETES_SERVICE_HOST` is unset and the detector does nothing. With
+//! `SIGHTLINE_KUBERNETES_API=false` it sends no requests to the API server. Attributes that cannot be looked up are
+//! left out and returned as [`Missing`].
 //!
-//! The rights that the third source needs, each of which may be missing:
+//! The third source needs these permissions. Each of them is optional:
 //!
-//! | verb | resource | where | for |
+//! | verb | resource | scope | attributes |
 //! | --- | --- | --- | --- |
 //! | `get` | `pods` | the pod's namespace | `k8s.pod.*`, `k8s.node.name`, `k8s.container.*`, `container.*`, direct owners |
 //! | `get` | `replicasets.apps` | the pod's namespace | `k8s.deployment.*` |
@@ -21,9 +22,9 @@
 //! | `get` | `nodes` | the cluster | `k8s.node.uid` |
 //! | `get` | `namespaces`, only `kube-system` | the cluster | `k8s.cluster.uid` |
 //!
-//! Of all but the pod only the metadata is asked for.
+//! The detector requests the whole object only for the pod, and the metadata of all other objects.
 //!
-//! <https://opentelemetry.io/docs/specs/semconv/resource/k8s/>
+//! Source: <https://opentelemetry.io/docs/specs/semconv/resource/k8s/>.
 
 mod api;
 mod container;
@@ -43,28 +44,29 @@ use files::Files;
 use known::Known;
 pub(crate) use missing::Missing;
 
-/// The attributes of this pod, and what could not be looked up. `container_id` is what the kernel says.
+/// Detects the attributes of this pod, and those that could not be looked up. `container_id` is the container ID that
+/// the kernel reports, if any.
 pub(super) fn detect(settings: &ResourceSettings, container_id: Option<&str>) -> (Vec<KeyValue>, Missing) {
     let Some(kubernetes) = &settings.kubernetes else {
         return (Vec::new(), Missing::default());
     };
     let files = Files::default();
     let known = Known::collect(settings, files.read(), container_id);
-    detect_in(kubernetes, &files, known, api::BUDGET)
+    detect_in(kubernetes, &files, known, api::TIMEOUT)
 }
 
 fn detect_in(
     kubernetes: &Kubernetes,
     files: &Files,
     known: Known,
-    budget: Duration,
+    timeout: Duration,
 ) -> (Vec<KeyValue>, Missing) {
     let mut attributes = known.attributes();
     if !kubernetes.api {
         return (attributes, Missing::default());
     }
-    let (told, gaps) = api::consult(kubernetes, files, budget, |api| pod::ask(api, known));
-    attributes.extend(told);
+    let (found, gaps) = api::run(kubernetes, files, timeout, |api| pod::look_up(api, known));
+    attributes.extend(found);
     (attributes, Missing(gaps))
 }
 

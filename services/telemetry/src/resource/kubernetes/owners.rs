@@ -1,6 +1,6 @@
-//! The chain of a pod's owners, up to the workload that a person wrote down.
+//! The chain of a pod's owners, up to its workload.
 //!
-//! <https://opentelemetry.io/docs/specs/semconv/resource/k8s/>
+//! Source: <https://opentelemetry.io/docs/specs/semconv/resource/k8s/>.
 
 use std::fmt::Debug;
 
@@ -13,9 +13,9 @@ use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute;
 use serde::de::DeserializeOwned;
 
-use super::api::{Api, Question};
+use super::api::{Api, Lookup};
 
-/// A kind of owner that the conventions have attributes for.
+/// A kind of owner for which the semantic conventions define attributes.
 struct Kind {
     group: &'static str,
     name: &'static str,
@@ -51,14 +51,15 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
-/// Tells the owners from `owner` upwards. One of a kind that is not known ends the chain, as does one that is gone.
-pub(super) async fn tell(api: &Api, namespace: &str, owner: Option<OwnerReference>) {
+/// Reports `owner` and its owners. The chain ends at an owner of a kind without attributes, or one that no longer
+/// exists.
+pub(super) async fn report(api: &Api, namespace: &str, owner: Option<OwnerReference>) {
     let mut next = owner;
     while let Some(owner) = next {
         let Some(kind) = KINDS.iter().find(|kind| kind.is_of(&owner)) else { return };
         let [name, uid] = kind.attributes;
-        api.tell([KeyValue::new(name, owner.name.clone()), KeyValue::new(uid, owner.uid.clone())]);
-        // The others have pods of their own and, as a rule, no owner.
+        api.report([KeyValue::new(name, owner.name.clone()), KeyValue::new(uid, owner.uid.clone())]);
+        // The other kinds usually have no owner.
         next = match kind.name {
             "ReplicaSet" => owner_of::<ReplicaSet>(api, namespace, &owner, &REPLICA_SET).await,
             "Job" => owner_of::<Job>(api, namespace, &owner, &JOB).await,
@@ -67,27 +68,27 @@ pub(super) async fn tell(api: &Api, namespace: &str, owner: Option<OwnerReferenc
     }
 }
 
-const REPLICA_SET: Question =
-    Question { resource: "replicasets.apps", attributes: "k8s.deployment.*", if_absent: None };
-const JOB: Question = Question { resource: "jobs.batch", attributes: "k8s.cronjob.*", if_absent: None };
+const REPLICA_SET: Lookup =
+    Lookup { resource: "replicasets.apps", attributes: "k8s.deployment.*", remedy_if_absent: None };
+const JOB: Lookup = Lookup { resource: "jobs.batch", attributes: "k8s.cronjob.*", remedy_if_absent: None };
 
-/// The controller of `owner`, unless another object has taken its name.
+/// Fetches `owner` and returns its controller. Returns `None` if another object has taken its name.
 async fn owner_of<K>(
     api: &Api,
     namespace: &str,
     owner: &OwnerReference,
-    question: &Question,
+    lookup: &Lookup,
 ) -> Option<OwnerReference>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {
     let objects = kube::Api::<K>::namespaced(api.client(), namespace);
-    let object = api.ask(question, &owner.name, objects.get_metadata(&owner.name)).await?;
+    let object = api.fetch(lookup, &owner.name, objects.get_metadata(&owner.name)).await?;
     object.metadata.uid.as_deref().filter(|uid| *uid == owner.uid)?;
     controller(&object.metadata)
 }
 
-/// The owner that manages an object: it may have others, which only keep it alive.
+/// The owner that manages an object. Other owners matter only for garbage collection.
 pub(super) fn controller(metadata: &ObjectMeta) -> Option<OwnerReference> {
     metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)).cloned()
 }

@@ -1,4 +1,5 @@
-//! An API server for tests: TLS by an authority of its own, a bearer token, JSON, and metadata alone where that is asked.
+//! A fake API server. It has a certificate of its own CA, requires a bearer token, and responds with JSON: with the
+//! whole object, or only its metadata if the request asks for that.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,18 +27,18 @@ use crate::settings::Kubernetes;
 
 pub(super) const TOKEN: &str = "a.service.account";
 
-/// What a path is answered with. The last answer is repeated.
+/// The response to a request.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
+pub(super) enum FakeResponse {
     Object(Value),
     Status(StatusCode),
-    /// Headers, half an object, and then nothing more.
-    Half,
-    /// Nothing at all.
-    Silence,
+    /// Headers and the first half of an object; the rest never comes.
+    Incomplete,
+    /// No response.
+    Never,
 }
 
-/// The server, and what a pod's kubelet would have mounted.
+/// The server, and a directory with the files that a kubelet mounts into a pod.
 pub(super) struct FakeApi {
     pub(super) kubernetes: Kubernetes,
     pub(super) folder: TempDir,
@@ -46,46 +47,47 @@ pub(super) struct FakeApi {
 
 #[derive(Default)]
 struct Shared {
-    answers: Mutex<BTreeMap<String, Vec<Answer>>>,
+    responses: Mutex<BTreeMap<String, Vec<FakeResponse>>>,
     requests: Mutex<Vec<String>>,
 }
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+type Ca = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+fn new_ca() -> Ca {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// What the kubelet mounts for a pod of namespace `shop`.
-pub(super) fn mount(folder: &Path, authority_pem: &str) {
-    for (name, content) in [("ca.crt", authority_pem), ("token", TOKEN), ("namespace", "shop")] {
+/// Writes the files of the service account of a pod in namespace `shop`.
+pub(super) fn write_service_account(folder: &Path, ca_pem: &str) {
+    for (name, content) in [("ca.crt", ca_pem), ("token", TOKEN), ("namespace", "shop")] {
         fs::write(folder.join(name), content).unwrap();
     }
 }
 
-/// An authority that has signed nothing.
-pub(super) fn strange_authority() -> String {
-    authority().pem()
+/// The PEM of a CA that did not sign the certificate of any server.
+pub(super) fn other_ca_pem() -> String {
+    new_ca().pem()
 }
 
 impl FakeApi {
-    /// It runs on a thread of its own, as another machine would.
+    /// Starts a server on a separate thread.
     pub(super) fn start() -> Self {
         Self::listen("127.0.0.1")
     }
 
+    /// Like [`FakeApi::start`], on a free port of the IP address `host`.
     pub(super) fn listen(host: &str) -> Self {
-        let authority = authority();
+        let ca = new_ca();
         let folder = TempDir::new().unwrap();
-        mount(folder.path(), &authority.pem());
+        write_service_account(folder.path(), &ca.pem());
         let listener = std::net::TcpListener::bind((host, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
-        let tls = TlsAcceptor::from(Arc::new(server_config(&authority, host)));
+        let tls = TlsAcceptor::from(Arc::new(server_config(&ca, host)));
         let shared = Arc::new(Shared::default());
-        let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let app = Router::new().fallback(respond).with_state(Arc::clone(&shared));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -100,28 +102,28 @@ impl FakeApi {
         Files { mounts: self.folder.path().join("mountinfo"), service_account: self.folder.path().into() }
     }
 
-    /// From now on `path` is answered with `answers`, one after the other.
-    pub(super) fn answers(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
-        let answers = answers.into_iter().collect();
-        self.shared.answers.lock().unwrap().insert(path.to_owned(), answers);
+    /// Sets the responses to the next requests for `path`. The last response repeats.
+    pub(super) fn set_responses(&self, path: &str, responses: impl IntoIterator<Item = FakeResponse>) {
+        let responses = responses.into_iter().collect();
+        self.shared.responses.lock().unwrap().insert(path.to_owned(), responses);
     }
 
-    /// From now on `objects` are there.
-    pub(super) fn holds<'a>(&self, objects: impl IntoIterator<Item = (&'a str, Value)>) {
+    /// Adds or replaces objects.
+    pub(super) fn set_objects<'a>(&self, objects: impl IntoIterator<Item = (&'a str, Value)>) {
         for (path, object) in objects {
-            self.answers(path, [Answer::Object(object)]);
+            self.set_responses(path, [FakeResponse::Object(object)]);
         }
     }
 
-    /// The paths that were asked for, in order.
+    /// The paths of all requests, in order.
     pub(super) fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
     }
 }
 
-fn server_config(authority: &Authority, host: &str) -> ServerConfig {
+fn server_config(ca: &Ca, host: &str) -> ServerConfig {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
+    let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, ca).unwrap();
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -145,7 +147,7 @@ impl axum::serve::Listener for Listener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = self.tcp.accept().await.unwrap();
-            // A client that trusts another authority ends here.
+            // The handshake with a client that trusts another CA fails.
             if let Ok(stream) = self.tls.accept(stream).await {
                 return (stream, address);
             }
@@ -157,7 +159,7 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn respond(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     shared.requests.lock().unwrap().push(path.clone());
     if request.method() != Method::GET {
@@ -167,17 +169,17 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return status(StatusCode::UNAUTHORIZED, "Unauthorized");
     }
     let next = {
-        let mut answers = shared.answers.lock().unwrap();
-        match answers.get_mut(&path) {
-            None => Answer::Status(StatusCode::NOT_FOUND),
-            Some(answers) if answers.len() > 1 => answers.remove(0),
-            Some(answers) => answers[0].clone(),
+        let mut responses = shared.responses.lock().unwrap();
+        match responses.get_mut(&path) {
+            None => FakeResponse::Status(StatusCode::NOT_FOUND),
+            Some(responses) if responses.len() > 1 => responses.remove(0),
+            Some(responses) => responses[0].clone(),
         }
     };
     match next {
-        Answer::Object(object) => Json(shown(object, request.headers())).into_response(),
-        Answer::Status(code) => status(code, &format!("{path} is refused by the test")),
-        Answer::Half => {
+        FakeResponse::Object(object) => Json(requested_form(object, request.headers())).into_response(),
+        FakeResponse::Status(code) => status(code, &format!("the test rejects {path}")),
+        FakeResponse::Incomplete => {
             let half = futures_util::StreamExt::chain(
                 futures_util::stream::iter([Ok::<_, io::Error>("{\"metadata\":")]),
                 futures_util::stream::pending(),
@@ -185,12 +187,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             ([(header::CONTENT_TYPE, "application/json")], axum::body::Body::from_stream(half))
                 .into_response()
         }
-        Answer::Silence => crate::testing::never_completes().await,
+        FakeResponse::Never => crate::testing::never_completes().await,
     }
 }
 
-/// The object, or its metadata if that is what was asked for.
-fn shown(object: Value, headers: &HeaderMap) -> Value {
+/// Returns the object, or its metadata if the request accepts only that.
+fn requested_form(object: Value, headers: &HeaderMap) -> Value {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepted.contains("as=PartialObjectMetadata") {
         return json!({

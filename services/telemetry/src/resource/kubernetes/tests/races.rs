@@ -1,66 +1,69 @@
-//! Pods that are not this one, and statuses that are not of this run.
+//! Tests with objects of other pods, and with a status of a previous run of the container.
 
 use super::*;
 
-const RUN: [&str; 3] = ["k8s.container.restart_count", "container.id", "container.image"];
+/// The attributes that come from the status of the current run.
+const RUN_ATTRIBUTES: [&str; 3] = ["k8s.container.restart_count", "container.id", "container.image"];
 
-fn guessed_by_address(addresses: &[&str]) -> Known {
+/// A pod that is known only by its name and the IP addresses of this host.
+fn known_by_address(addresses: &[&str]) -> Known {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
     Known { pod_uid: None, addresses, ..known() }
 }
 
 #[test]
-fn another_pod_of_this_name_is_not_told_of() {
+fn ignores_another_pod_of_the_same_name() {
     let api = cluster();
     let local = expected([("k8s.namespace.name", "shop"), ("k8s.container.name", "till")]);
     let mut on_host = pod();
     on_host["spec"]["hostNetwork"] = json!(true);
-    for (what, pod, known) in [
-        ("another uid", pod(), Known { pod_uid: Some("another".into()), ..known() }),
-        ("another address", pod(), guessed_by_address(&["10.1.2.4", "fd00::4"])),
-        ("the host's address, which others have too", on_host, guessed_by_address(&["10.1.2.3"])),
+    for (case, pod, known) in [
+        ("another UID", pod(), Known { pod_uid: Some("another".into()), ..known() }),
+        ("another address", pod(), known_by_address(&["10.1.2.4", "fd00::4"])),
+        ("an address of the host, which other pods also have", on_host, known_by_address(&["10.1.2.3"])),
     ] {
-        api.holds([(POD, pod)]);
-        let (mut found, gaps) = detected(&api, known);
+        api.set_objects([(POD, pod)]);
+        let (mut found, gaps) = detect_all(&api, known);
         found.remove("k8s.pod.uid");
-        assert_eq!(without(found, &["k8s.cluster"]), local, "{what}");
-        assert!(gaps.len() == 1 && gaps[0].remedy.is_some(), "{what}: {gaps:?}");
+        assert_eq!(without(found, &["k8s.cluster"]), local, "{case}");
+        assert!(gaps.len() == 1 && gaps[0].remedy.is_some(), "{case}: {gaps:?}");
     }
 }
 
 #[test]
-fn an_address_of_either_family_tells_that_a_pod_is_this_one() {
+fn recognizes_this_pod_by_an_address_of_either_family() {
     for address in ["10.1.2.3", "fd00:0::3"] {
-        let (found, gaps) = detected(&cluster(), guessed_by_address(&["192.0.2.1", address]));
-        assert_eq!((found, gaps), (all_of_cluster(), vec![]), "{address}");
+        let (found, gaps) = detect_all(&cluster(), known_by_address(&["192.0.2.1", address]));
+        assert_eq!((found, gaps), (all_attributes(), vec![]), "{address}");
     }
 }
 
 #[test]
-fn a_declared_pod_on_the_hosts_network_is_believed() {
+fn accepts_a_declared_pod_on_the_host_network() {
     let api = cluster();
     let mut on_host = pod();
     on_host["spec"]["hostNetwork"] = json!(true);
-    api.holds([(POD, on_host)]);
-    let declared = Known {
-        pod_name: Some(PodName::Declared("till-7d9-x2x".into())),
-        ..guessed_by_address(&["10.1.2.3"])
-    };
-    assert_eq!(detected(&api, declared).0["k8s.pod.uid"], UID);
+    api.set_objects([(POD, on_host)]);
+    let declared =
+        Known { pod_name: Some(PodName::Declared("till-7d9-x2x".into())), ..known_by_address(&["10.1.2.3"]) };
+    assert_eq!(detect_all(&api, declared).0["k8s.pod.uid"], UID);
 }
 
 #[test]
-fn a_pod_that_has_no_address_yet_is_looked_at_again() {
+fn polls_until_the_pod_has_an_address() {
     let api = cluster();
     let mut early = pod();
     early["status"] = json!({ "phase": "Pending" });
-    api.answers(POD, [Answer::Object(early.clone()), Answer::Object(early), Answer::Object(pod())]);
-    let (found, gaps) = detected(&api, guessed_by_address(&["10.1.2.3"]));
+    api.set_responses(
+        POD,
+        [FakeResponse::Object(early.clone()), FakeResponse::Object(early), FakeResponse::Object(pod())],
+    );
+    let (found, gaps) = detect_all(&api, known_by_address(&["10.1.2.3"]));
     assert_eq!((found["k8s.pod.uid"].as_str(), gaps), (UID, vec![]));
 }
 
 #[test]
-fn a_status_that_comes_late_is_waited_for() {
+fn polls_until_the_status_is_complete() {
     let api = cluster();
     let mut creating = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     creating["status"]["containerStatuses"] = json!([{
@@ -69,82 +72,89 @@ fn a_status_that_comes_late_is_waited_for() {
     }]);
     creating["status"]["podIP"] = Value::Null;
     let running = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
-    api.answers(POD, [Answer::Object(creating.clone()), Answer::Object(creating), Answer::Object(running)]);
-    assert_eq!(detected(&api, known()), (all_of_cluster(), vec![]));
+    api.set_responses(
+        POD,
+        [
+            FakeResponse::Object(creating.clone()),
+            FakeResponse::Object(creating),
+            FakeResponse::Object(running),
+        ],
+    );
+    assert_eq!(detect_all(&api, known()), (all_attributes(), vec![]));
 }
 
 #[test]
-fn the_status_of_the_run_before_is_not_told() {
+fn ignores_the_status_of_a_previous_run() {
     let api = cluster();
-    let mut before = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
-    before["status"]["containerStatuses"] = json!([status(*STARTED - Duration::from_secs(3))]);
-    api.holds([(POD, before.clone())]);
-    let (found, gaps) = detected_in_time(&api, known());
-    assert_eq!(found, without(all_of_cluster(), &RUN));
-    // Nobody can do anything about it.
+    let mut previous = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
+    previous["status"]["containerStatuses"] = json!([status(*STARTED - Duration::from_secs(3))]);
+    api.set_objects([(POD, previous.clone())]);
+    let (found, gaps) = detect_in_time(&api, known());
+    assert_eq!(found, without(all_attributes(), &RUN_ATTRIBUTES));
+    // There is no remedy.
     assert!(gaps.len() == 1 && gaps[0].remedy.is_none(), "{gaps:?}");
 
-    // The run of now is reported in the end.
-    let now = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
-    api.answers(POD, [Answer::Object(before), Answer::Object(now)]);
-    assert_eq!(detected(&api, known()), (all_of_cluster(), vec![]));
+    // Later the API server reports the current run.
+    let current = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
+    api.set_responses(POD, [FakeResponse::Object(previous), FakeResponse::Object(current)]);
+    assert_eq!(detect_all(&api, known()), (all_attributes(), vec![]));
 }
 
 #[test]
-fn a_program_that_its_container_started_late_still_has_this_run() {
+fn accepts_a_status_that_is_older_than_this_process() {
     let long_ago = *STARTED - Duration::from_mins(1);
     let api = cluster();
     let mut started = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     started["status"]["containerStatuses"] = json!([status(long_ago)]);
-    api.holds([(POD, started.clone())]);
+    api.set_objects([(POD, started.clone())]);
     let late = Known { init_started: Some(long_ago), ..known() };
-    assert_eq!(detected(&api, late.clone()), (all_of_cluster(), vec![]));
+    assert_eq!(detect_all(&api, late.clone()), (all_attributes(), vec![]));
 
-    // Where the pod's containers share their processes, process 1 is as old as the pod and tells nothing.
+    // If the containers share a PID namespace, process 1 is as old as the pod and does not belong to this run.
     started["spec"]["shareProcessNamespace"] = json!(true);
-    api.holds([(POD, started)]);
-    assert_eq!(detected_in_time(&api, late).0, without(all_of_cluster(), &RUN));
+    api.set_objects([(POD, started)]);
+    assert_eq!(detect_in_time(&api, late).0, without(all_attributes(), &RUN_ATTRIBUTES));
 }
 
 #[test]
-fn an_id_from_the_kernel_tells_container_and_run() {
+fn finds_the_container_and_its_run_by_id() {
     let api = cluster();
     let mut several = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     several["spec"]["containers"] = json!([{ "name": "mesh" }, { "name": "till" }]);
     let mut mesh = status(*STARTED);
     mesh["name"] = json!("mesh");
     mesh["containerID"] = json!("containerd://another");
-    // Its start is of no account then: a clock may have been set.
+    // With an ID, the start time does not matter. It can be wrong if someone set the clock.
     let till = status(*STARTED - Duration::from_hours(1));
     several["status"]["containerStatuses"] = json!([mesh, till]);
-    api.holds([(POD, several)]);
+    api.set_objects([(POD, several)]);
     let by_id = Known { container: None, container_id: Some(CONTAINER_ID.into()), ..known() };
-    assert_eq!(detected(&api, by_id), (all_of_cluster(), vec![]));
+    assert_eq!(detect_all(&api, by_id), (all_attributes(), vec![]));
 
-    // The name alone is the right one, and yet the run is another.
+    // The name matches, but the ID is that of another run.
     let other_run = Known { container_id: Some("of-the-next-run".into()), ..known() };
-    assert_eq!(detected_in_time(&api, other_run).0, without(all_of_cluster(), &RUN));
+    assert_eq!(detect_in_time(&api, other_run).0, without(all_attributes(), &RUN_ATTRIBUTES));
 }
 
 #[test]
-fn one_of_several_containers_is_not_picked_by_guess() {
+fn does_not_guess_one_of_several_containers() {
     let api = cluster();
     let mut several = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     several["spec"]["containers"] = json!([{ "name": "mesh" }, { "name": "till" }]);
-    api.holds([(POD, several)]);
+    api.set_objects([(POD, several)]);
     for container in [None, Some("no-such-container".to_owned())] {
-        let begun = Instant::now();
-        let (found, gaps) = detected(&api, Known { container: container.clone(), ..known() });
-        assert!(begun.elapsed() < Duration::from_secs(30), "waiting would not help");
+        let started_at = Instant::now();
+        let (found, gaps) = detect_all(&api, Known { container: container.clone(), ..known() });
+        assert!(started_at.elapsed() < Duration::from_secs(30), "polling cannot help here");
         assert_eq!(
             without(found, &["k8s.container.name"]),
-            without(all_of_cluster(), &[&RUN[..], &["k8s.container"]].concat())
+            without(all_attributes(), &[&RUN_ATTRIBUTES[..], &["k8s.container"]].concat())
         );
         assert!(
             gaps.len() == 1 && gaps[0].remedy.as_ref().unwrap().contains("k8s.container.name"),
             "{gaps:?}"
         );
     }
-    // A container alone in its pod needs no name.
-    assert_eq!(detected(&cluster(), Known { container: None, ..known() }), (all_of_cluster(), vec![]));
+    // The only container of a pod needs no name.
+    assert_eq!(detect_all(&cluster(), Known { container: None, ..known() }), (all_attributes(), vec![]));
 }
