@@ -65,7 +65,7 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
     let (resource, missing) = resource::detect(service, &settings.resource);
     let signals = Signals::start(settings, &resource, &registry)?;
     let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref())?;
-    // This needs the subscriber, so it comes after it.
+    // This creates a log record, so it needs the subscriber.
     missing.log();
     global::set_tracer_provider(signals.traces.clone());
     global::set_meter_provider(signals.metrics.clone());
@@ -102,14 +102,14 @@ impl Telemetry {
     /// Returns the registry with the metrics for Prometheus.
     ///
     /// [`run`](crate::run) serves it on the admin port. A program that calls [`start`] can serve it itself, with the
-    /// crate `prometheus`. The registry is empty unless `OTEL_METRICS_EXPORTER` contains `prometheus`, as it does by
-    /// default.
+    /// crate `prometheus`. The registry has metrics only if `OTEL_METRICS_EXPORTER` contains `prometheus`, as its
+    /// default does.
     #[must_use]
     pub fn registry(&self) -> &prometheus::Registry {
         &self.registry
     }
 
-    /// Flushes everything that is queued and shuts telemetry down, in at most `timeout`.
+    /// Flushes everything that is queued and shuts telemetry down within `timeout`.
     ///
     /// The call blocks. It can be made from async code, because exporters do not need the caller's runtime. Log
     /// records that are created after the call go only to the console.

@@ -21,7 +21,7 @@ pub(super) struct Limited<P> {
     inner: P,
     limits: RecordLimits,
     delivery: Arc<Delivery>,
-    // Creates empty records. Only the SDK can construct a record in another way.
+    // Creates empty records. Outside the SDK there is no other way to construct a record.
     record_factory: SdkLogger,
 }
 
