@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The initial stock: each SKU with its quantity.
 ///
-/// A real shop would keep its stock in a database. In this example it is in memory, and starts again with each process.
+/// A real shop would keep its stock in a database. In this example it is in memory, so a restart resets it.
 pub const CATALOGUE: &[(&str, u32)] = &[
     ("BOLT-M6", 100_000),
     ("BOLT-M8", 100_000),
@@ -95,7 +95,7 @@ impl Stock {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A poisoned lock is still consistent: nothing can panic between the first and the last change.
+        // The state is consistent even if the lock is poisoned: nothing panics between the first and the last change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The store of orders.
+//! The order store.
 
 use serde::Serialize;
 use service_common::store::{DatabaseUrl, Migration, Migrations, OpenError, Store};
@@ -72,7 +72,7 @@ impl FromRow<'_, AnyRow> for ItemRow {
 #[error("the order store failed")]
 pub struct OrderStoreError(#[from] pub(crate) sqlx::Error);
 
-/// The reason why the store of orders cannot be opened.
+/// The reason why the order store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderStoreOpenError {
     /// The connection or a migration failed.
@@ -83,7 +83,7 @@ pub enum OrderStoreOpenError {
     Faults(#[from] sqlx::Error),
 }
 
-/// The store of orders. Clones are cheap and share the connections.
+/// The order store. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
 pub struct OrderStore {
     store: Store,

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::settings::Admin;
 
-/// The phase of a service's life. It determines the response of `/readyz`.
+/// The lifecycle phase of a service. It determines the response of `/readyz`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The service does not accept requests yet.

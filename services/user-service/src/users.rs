@@ -1,4 +1,4 @@
-//! The store of users.
+//! The user store.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use telemetry::db::Query;
 
 use crate::input::NewUser;
 
-/// The user whose reading takes a second if the built-in faults are on.
+/// Reading this user takes a second if the built-in faults are on.
 const SLOW: i64 = 998;
 
-/// The user whose reading fails if the built-in faults are on.
+/// Reading this user fails if the built-in faults are on.
 const BROKEN: i64 = 999;
 
 const MIGRATIONS: Migrations = Migrations {
@@ -74,7 +74,7 @@ pub enum UserStoreError {
     BuiltInFault,
 }
 
-/// The store of users. Clones are cheap and share the connections.
+/// The user store. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
 pub struct UserStore {
     store: Store,
@@ -138,7 +138,7 @@ impl UserStore {
     }
 }
 
-/// The reason why the store of users cannot be opened.
+/// The reason why the user store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum UserStoreOpenError {
     /// The connection or a migration failed.
