@@ -32,12 +32,12 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// A file contains no usable PEM.
-    #[error("{} contains no usable {what} in PEM", path.display())]
+    #[error("{} contains no usable {kind} in PEM", path.display())]
     Pem {
         /// The path of the file.
         path: PathBuf,
         /// `certificate` or `private key`.
-        what: &'static str,
+        kind: &'static str,
     },
     /// The private key does not belong to the certificate, or is of an unsupported kind.
     #[error("{} is not the private key of {}", key.display(), certificate.display())]
@@ -70,7 +70,7 @@ pub(crate) struct CertificateWatcher {
     current: ArcSwap<Loaded>,
 }
 
-/// The content of the files, and what the handshakes use of it.
+/// The content of the files, and the verifier and the identity that were built from it.
 #[derive(Debug)]
 struct Loaded {
     content: Content,
@@ -178,7 +178,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unusable = || TlsError::Pem { path: path.to_owned(), what: "certificate" };
+    let unusable = || TlsError::Pem { path: path.to_owned(), kind: "certificate" };
     let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| unusable())?;
     if found.is_empty() { Err(unusable()) } else { Ok(found) }
 }
@@ -191,7 +191,7 @@ fn bundle_verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, pem)? {
-        let unusable = |_| TlsError::Pem { path: path.to_owned(), what: "certificate" };
+        let unusable = |_| TlsError::Pem { path: path.to_owned(), kind: "certificate" };
         roots.add(certificate).map_err(unusable)?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
@@ -215,7 +215,7 @@ fn identity(
 ) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(certificate, certificate_pem)?;
     let private = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|_| TlsError::Pem { path: key.to_owned(), what: "private key" })?;
+        .map_err(|_| TlsError::Pem { path: key.to_owned(), kind: "private key" })?;
     CertifiedKey::from_der(chain, private, provider).map_err(|source| TlsError::Mismatch {
         certificate: certificate.to_owned(),
         key: key.to_owned(),

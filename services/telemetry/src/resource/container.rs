@@ -23,9 +23,9 @@ pub(super) fn id() -> Option<String> {
 /// The node of a pod can itself be a container. A cgroup controller that the node's runtime does not manage then has
 /// the path of the node. So if one of the paths is of a pod, only the paths of pods count.
 fn from_cgroup(cgroup: &str) -> Option<String> {
-    let ids = |of_pods: bool| {
+    let ids = |pods_only: bool| {
         let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-        paths.filter(move |path| !of_pods || path.contains("kubepods")).filter_map(|path| {
+        paths.filter(move |path| !pods_only || path.contains("kubepods")).filter_map(|path| {
             let last = path.rsplit('/').next()?;
             let last = last.strip_suffix(".scope").unwrap_or(last);
             // If systemd does not manage the cgroup, the segment is `cri-containerd:ID`.

@@ -23,7 +23,7 @@ pub struct ProcessEnv;
 
 impl Env for ProcessEnv {
     fn get(&self, name: &str) -> Option<String> {
-        // A value that is not UTF-8 must be refused with its name, not ignored.
+        // A value that is not UTF-8 must not count as unset: it becomes an error that names the variable.
         let value = std::env::var_os(name)?;
         non_empty(&value.to_string_lossy())
     }

@@ -19,7 +19,9 @@
 //! | `OTEL_EXPORTER_PROMETHEUS_…` | [Prometheus exporter] |
 //! | `OTEL_EXPORTER_OTLP_…` | [OTLP exporter: configuration options] |
 //!
-//! Names that begin with `SIGHTLINE_` are the library's own.
+//! Names that begin with `SIGHTLINE_` are the library's own. `RUST_LOG` has the syntax of
+//! [`EnvFilter`](tracing_subscriber::EnvFilter). Kubernetes sets `KUBERNETES_SERVICE_HOST` and
+//! `KUBERNETES_SERVICE_PORT` in each pod.
 //!
 //! ```
 //! use telemetry::settings::{MapEnv, Settings, names};

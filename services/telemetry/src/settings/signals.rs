@@ -354,7 +354,8 @@ fn read_filter(env: &dyn Env) -> Result<String, SettingsError> {
         ));
     }
     let Some(filter) = env.get(names::RUST_LOG) else {
-        // The default filter hides the SDK's own messages at its start. Another level also applies to the SDK.
+        // The default filter hides the messages that the SDK logs at `info` when it starts. Any other level also
+        // applies to the SDK.
         let is_default = level == defaults::LOG_LEVEL;
         return Ok(if is_default { defaults::RUST_LOG.to_owned() } else { level });
     };

@@ -33,7 +33,7 @@ const MARGIN: Duration = Duration::from_millis(100);
 
 /// All attributes that come from the API server.
 pub(super) const ALL_ATTRIBUTES: &str = "k8s.cluster.uid, k8s.node.*, k8s.pod.*, the pod's owners, \
-                                     k8s.container.restart_count, container.image.*";
+    k8s.container.restart_count, container.image.*";
 
 /// A kind of request.
 pub(super) struct Lookup {
@@ -184,7 +184,7 @@ impl Api {
         self.timeout
     }
 
-    /// The time until requests end.
+    /// The time that is left for requests.
     pub(super) fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

@@ -63,8 +63,8 @@ fn from_mounts(mounts: &str) -> PodFacts {
         }
     }
     // The directory of a static pod has the name of a hash instead, and the API server has another UID for the pod.
-    let pod_uid = only(&uids).filter(|uid| uid.len() == 36 && Uuid::parse_str(uid).is_ok());
-    PodFacts { namespace: None, container: only(&containers).filter(|_| pod_uid.is_some()), pod_uid }
+    let pod_uid = single_value(&uids).filter(|uid| uid.len() == 36 && Uuid::parse_str(uid).is_ok());
+    PodFacts { namespace: None, container: single_value(&containers).filter(|_| pod_uid.is_some()), pod_uid }
 }
 
 /// Whether `text` can be the name of a termination log: eight hexadecimal digits.
@@ -72,8 +72,8 @@ fn is_random_name(text: &str) -> bool {
     text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The value that all `items` have.
-fn only(items: &[&str]) -> Option<String> {
+/// The value of `items`, if all of them are equal.
+fn single_value(items: &[&str]) -> Option<String> {
     let (first, others) = items.split_first()?;
     others.iter().all(|other| other == first).then(|| (*first).to_owned())
 }

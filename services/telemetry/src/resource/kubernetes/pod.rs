@@ -78,7 +78,7 @@ async fn find_pod(api: &Api, known: &Known) -> Option<Pod> {
         match identity(&pod, known) {
             Identity::ThisPod => return Some(pod),
             Identity::NotYetKnown if api.remaining() > POLL_INTERVAL => {
-                tokio::time::sleep(POLL_INTERVAL).await
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             Identity::NotYetKnown | Identity::OtherPod => {
                 let reason = format!("the pod {namespace}/{name} is not known to be this one");
