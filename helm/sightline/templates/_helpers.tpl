@@ -1,30 +1,31 @@
-{{/* What the templates of the umbrella share. */}}
+{{/* Templates that the umbrella chart uses itself. */}}
 
-{{/* Labels of what belongs to no part. Takes context, component. */}}
+{{/* The labels of an object that belongs to no subchart. Takes context, component. */}}
 {{- define "umbrella.labels" -}}
 {{ include "sightline.labels" (dict "context" .context "name" .context.Chart.Name "component" .component) }}
 {{- end -}}
 
 {{/*
-Who holds a certificate: the full name of each part that is on, and clients of other releases. A part that is neither
-the collector nor Jaeger is a service, under whatever alias.
+The names of all certificate holders, as a JSON list: the full name of each enabled component, and the clients in other
+releases. Every subchart except collector and jaeger is a service, whatever its alias is. Takes the context.
 */}}
-{{- define "umbrella.identities" -}}
+{{- define "umbrella.certificateHolders" -}}
 {{- $names := list -}}
-{{- range $alias, $part := .Subcharts -}}
+{{- range $alias, $subchart := .Subcharts -}}
 {{- if eq $alias "collector" -}}
 {{- range list "agent" "gateway" -}}
-{{- $names = append $names (include "collector.fullname" (dict "context" $part "component" .)) -}}
+{{- $names = append $names (include "collector.fullname" (dict "context" $subchart "component" .)) -}}
 {{- end -}}
 {{- else if eq $alias "jaeger" -}}
-{{- $names = append $names (include "jaeger.fullname" $part) -}}
+{{- $names = append $names (include "jaeger.fullname" $subchart) -}}
 {{- else -}}
-{{- $names = append $names (include "sightline.fullname" $part) -}}
+{{- $names = append $names (include "sightline.fullname" $subchart) -}}
 {{- end -}}
 {{- end -}}
 {{- concat $names .Values.global.tls.generated.clients | uniq | toJson -}}
 {{- end -}}
 
-{{- define "umbrella.authority" -}}
+{{/* The name of the CA's objects. */}}
+{{- define "umbrella.caName" -}}
 {{ .Release.Name }}-ca
 {{- end -}}

@@ -1,13 +1,14 @@
 {{/*
-Environment variables: those of the chart, then those of the values. Takes context, own (as YAML), env, where, advice.
+The environment variables of a container: first those of the chart, then those of the values. Takes context, chartEnv
+(as YAML), env (from the values), valuesPath and advice (both for messages).
 */}}
 {{- define "sightline.env" -}}
 {{- $names := list -}}
-{{- range fromYamlArray .own }}{{ $names = append $names .name }}{{ end -}}
-{{- .own }}
+{{- range fromYamlArray .chartEnv }}{{ $names = append $names .name }}{{ end -}}
+{{- .chartEnv }}
 {{- range $name, $value := .env }}
 {{- if has $name $names }}
-{{- fail (printf "\n\n%s.env.%s: the chart sets this variable already. %s" $.where $name $.advice) }}
+{{- fail (printf "\n\n%s.env.%s: the chart already sets this variable. %s" $.valuesPath $name $.advice) }}
 {{- end }}
 - name: {{ $name }}
   {{- if kindIs "map" $value }}

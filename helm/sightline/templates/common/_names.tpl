@@ -1,32 +1,35 @@
 {{/*
-Names and labels. The parts reach this folder by a symbolic link, so that each can also be installed alone.
+Names and labels. Each subchart has a symbolic link to this directory, so that it can also be installed alone.
 */}}
 
-{{/* What a part is called: its alias, or the release's name when it is installed alone. */}}
+{{/* The name of a subchart: its alias, or the name of the release if the subchart is installed alone. */}}
 {{- define "sightline.name" -}}
 {{- .Values.nameOverride | default (ternary .Release.Name .Chart.Name .Chart.IsRoot) -}}
 {{- end -}}
 
-{{/* What its objects are called: release and name. */}}
+{{/* The name of a subchart's objects: RELEASE-NAME. */}}
 {{- define "sightline.fullname" -}}
 {{- $default := ternary .Release.Name (printf "%s-%s" .Release.Name (include "sightline.name" .)) .Chart.IsRoot -}}
 {{- include "sightline.checkedName" (.Values.fullnameOverride | default $default) -}}
 {{- end -}}
 
-{{/* A name that every object can have: a StatefulSet adds a hash of ten characters, a label takes 63. */}}
+{{/*
+Rejects a name that is not valid for every kind of object. The limit is 52 characters because a StatefulSet adds a hash
+of ten characters and a hyphen, and a label has at most 63. Takes the name.
+*/}}
 {{- define "sightline.checkedName" -}}
 {{- if gt (len .) 52 -}}
-{{- fail (printf "\n\nThe name %q has %d characters, and 52 is the most that leaves room for what Kubernetes adds. Use a shorter release name (34 characters are enough for every part), or set fullnameOverride." . (len .)) -}}
+{{- fail (printf "\n\nThe name %q has %d characters, and the limit is 52, because Kubernetes adds a suffix. Use a shorter release name (34 characters are short enough for every subchart), or set fullnameOverride." . (len .)) -}}
 {{- end -}}
 {{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" .) -}}
-{{- fail (printf "\n\nThe name %q cannot name a Service. Use lower-case letters, digits and hyphens, with a letter first: choose another release name, or set fullnameOverride." .) -}}
+{{- fail (printf "\n\nThe name %q is not a valid name for a Service. Use lower-case letters, digits and hyphens, and begin with a letter: choose another release name, or set fullnameOverride." .) -}}
 {{- end -}}
 {{- . -}}
 {{- end -}}
 
 {{/*
-The name of what belongs to no namespace: with that of the release's, as two releases of one name may be in one cluster.
-Takes context, fullname.
+The name of a cluster-scoped object. It contains the namespace, because a cluster can have two releases of the same name
+in different namespaces. Takes context, fullname.
 */}}
 {{- define "sightline.clusterName" -}}
 {{- $name := printf "%s-%s" .fullname .context.Release.Namespace -}}
@@ -36,7 +39,10 @@ Takes context, fullname.
 {{- $name -}}
 {{- end -}}
 
-{{/* What selects pods, and never changes. Takes context, name, component ("" where a part has only one). */}}
+{{/*
+The labels that select pods. They never change, because Kubernetes does not allow it. Takes context, name, component (""
+if the subchart has only one).
+*/}}
 {{- define "sightline.selectorLabels" -}}
 app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .context.Release.Name }}
@@ -45,7 +51,10 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels of a pod. The chart's version is not among them, or a new chart would restart every pod. */}}
+{{/*
+The labels of a pod. The chart's version is not one of them, because a new version would restart every pod. Takes
+context, name, component, partOf, version.
+*/}}
 {{- define "sightline.podLabels" -}}
 app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .context.Release.Name }}
@@ -54,18 +63,21 @@ app.kubernetes.io/part-of: {{ .partOf | default "sightline" }}
 app.kubernetes.io/version: {{ .version | default .context.Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
 {{- end -}}
 
-{{/* Labels of every other object. */}}
+{{/* The labels of every other object. Takes the same as sightline.podLabels. */}}
 {{- define "sightline.labels" -}}
 {{ include "sightline.podLabels" . }}
 app.kubernetes.io/managed-by: {{ .context.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
-{{/* Labels from the values. Takes labels, where. Those of the chart select pods, and a second one would be refused. */}}
+{{/*
+The labels from the values. Labels that the chart sets are rejected, because Services and policies select pods by them.
+Takes labels and valuesPath (for messages).
+*/}}
 {{- define "sightline.userLabels" -}}
 {{- range $key, $value := .labels -}}
 {{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|part-of|version|managed-by)|helm[.]sh/chart)$" $key -}}
-{{- fail (printf "\n\n%s: the label %s is the chart's own, and Services, policies and upgrades find pods by it. Take it out; nameOverride sets app.kubernetes.io/name, and a service's partOf sets app.kubernetes.io/part-of." $.where $key) -}}
+{{- fail (printf "\n\n%s: the label %s is set by the chart, and Services, policies and upgrades find pods by it. Remove it. To change app.kubernetes.io/name, set nameOverride; to change app.kubernetes.io/part-of, set partOf of a service." $.valuesPath $key) -}}
 {{- end -}}
 {{- end -}}
 {{- with .labels }}
@@ -73,7 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | re
 {{- end }}
 {{- end -}}
 
-{{/* Where the agent is: the name of its Service, and its namespace. */}}
+{{/* The name of the agent's Service, and its namespace. */}}
 {{- define "sightline.agentName" -}}
 {{- .Values.global.agent.name | default (printf "%s-agent" .Release.Name) -}}
 {{- end -}}
@@ -81,7 +93,7 @@ helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | re
 {{- .Values.global.agent.namespace | default .Release.Namespace -}}
 {{- end -}}
 
-{{/* host:port for listening; an address of IPv6 is written in brackets. Takes bind, port. */}}
-{{- define "sightline.listen" -}}
+{{/* The address to listen on, as host:port. An IPv6 address is in brackets. Takes bind, port. */}}
+{{- define "sightline.listenAddress" -}}
 {{- ternary (printf "[%s]" .bind) .bind (contains ":" .bind) -}}:{{ .port }}
 {{- end -}}

@@ -1,8 +1,9 @@
 {{/*
-Parts of a NetworkPolicy. An arrow that is not written in one does not exist, in either direction.
+Rules for NetworkPolicies, and ServiceMonitors. The policies deny all connections that no rule allows, in both
+directions.
 */}}
 
-{{/* Egress to the cluster's DNS. */}}
+{{/* The egress rule for the cluster's DNS. Takes the context. */}}
 {{- define "sightline.egressDNS" -}}
 {{- $dns := .Values.global.networkPolicy.dns -}}
 - to:
@@ -16,7 +17,10 @@ Parts of a NetworkPolicy. An arrow that is not written in one does not exist, in
     {{- end }}
 {{- end -}}
 
-{{/* Egress to the API server, which no label selects: by port, and by address where the values give some. */}}
+{{/*
+The egress rule for the API server. No label selects the API server, so the rule names its ports, and its addresses if
+the values have them. Takes the context.
+*/}}
 {{- define "sightline.egressAPIServer" -}}
 {{- $server := .Values.global.networkPolicy.apiServer -}}
 - ports:
@@ -33,7 +37,7 @@ Parts of a NetworkPolicy. An arrow that is not written in one does not exist, in
   {{- end }}
 {{- end -}}
 
-{{/* Ingress from Prometheus, where the values say where it is. Takes context, ports. */}}
+{{/* The ingress rule for Prometheus, if global.networkPolicy.prometheus is set. Takes context, ports. */}}
 {{- define "sightline.ingressPrometheus" -}}
 {{- with .context.Values.global.networkPolicy.prometheus -}}
 - from:
@@ -47,16 +51,16 @@ Parts of a NetworkPolicy. An arrow that is not written in one does not exist, in
 {{- end -}}
 
 {{/*
-A ServiceMonitor of the Prometheus operator. Takes context, name, labels, selector, ports.
+A ServiceMonitor for the Prometheus operator. Takes context, name, labels, selector, ports.
 */}}
 {{- define "sightline.serviceMonitor" -}}
 {{- $monitor := .context.Values.global.serviceMonitor -}}
 {{- if $monitor.enabled -}}
 {{- if not (.context.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
-{{- fail "\n\nglobal.serviceMonitor.enabled is true, but the cluster does not know monitoring.coreos.com/v1. Install the Prometheus operator first, or set it to false. `helm template` knows no cluster: give it --api-versions monitoring.coreos.com/v1." -}}
+{{- fail "\n\nglobal.serviceMonitor.enabled is true, but the cluster does not have the API monitoring.coreos.com/v1. Install the Prometheus operator first, or set the value to false. For `helm template`, which does not connect to a cluster, add --api-versions monitoring.coreos.com/v1." -}}
 {{- end -}}
 {{- if and .context.Values.global.networkPolicy.enabled (not .context.Values.global.networkPolicy.prometheus) -}}
-{{- fail "\n\nglobal.serviceMonitor.enabled is true, but no NetworkPolicy lets Prometheus in. Say where it is in global.networkPolicy.prometheus, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
+{{- fail "\n\nglobal.serviceMonitor.enabled is true, but no NetworkPolicy allows connections from Prometheus. Select its pods in global.networkPolicy.prometheus, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
 {{- end -}}
 apiVersion: monitoring.coreos.com/v1
 kind: ServiceMonitor

@@ -1,9 +1,11 @@
 {{/*
-What every pod has: the security settings that the Pod Security Standard `restricted` asks for, its image, how it
-spreads over nodes, and how much may be evicted at once.
+Settings that every pod needs: the security context for the Pod Security Standard `restricted`, the image, the spreading
+over nodes, and the PodDisruptionBudget.
 */}}
 
-{{/* Takes the user id. fsGroup lets that user read mounted secrets and write volumes. */}}
+{{/*
+The security context of a pod. fsGroup lets the user read mounted secrets and write volumes. Takes the user id.
+*/}}
 {{- define "sightline.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: {{ . }}
@@ -21,17 +23,17 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* registry/repository:tag or @digest. Takes context, image. */}}
+{{/* The full name of an image: REGISTRY/REPOSITORY:TAG, or @DIGEST. Takes context, image. */}}
 {{- define "sightline.image" -}}
 {{- $image := .image -}}
 {{- if not $image.repository -}}
-{{- fail (printf "\n\n%s: image.repository is empty. Set it to the image to run, for example ghcr.io/me/shop." .context.Chart.Name) -}}
+{{- fail (printf "\n\n%s: image.repository is empty. Set it to the repository of the image, for example ghcr.io/me/shop." .context.Chart.Name) -}}
 {{- end -}}
 {{- if and $image.tag $image.digest -}}
-{{- fail (printf "\n\n%s: image.tag %q and image.digest %q are both set, and only the digest would count. Set one of them." .context.Chart.Name $image.tag $image.digest) -}}
+{{- fail (printf "\n\n%s: image.tag %q and image.digest %q are both set, and only the digest would be used. Set one of them." .context.Chart.Name $image.tag $image.digest) -}}
 {{- end -}}
 {{- if eq $image.tag "latest" -}}
-{{- fail (printf "\n\n%s: image.tag is \"latest\", which is another image on each node and each day. Name a version, or set image.digest." .context.Chart.Name) -}}
+{{- fail (printf "\n\n%s: image.tag is \"latest\", which can be a different image on each node and each day. Use the tag of a version, or set image.digest." .context.Chart.Name) -}}
 {{- end -}}
 {{- $registry := .context.Values.global.image.registry | default $image.registry -}}
 {{- with $registry }}{{ . | trimSuffix "/" }}/{{ end -}}
@@ -52,7 +54,10 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* Each constraint of the values, with the labels of this workload. Takes constraints, labels, revision. */}}
+{{/*
+The constraints from the values, with a selector for the pods of this workload. Takes constraints, labels (of the pods,
+as YAML), revision (the label that differs between two revisions of the workload).
+*/}}
 {{- define "sightline.topologySpreadConstraints" -}}
 {{- $defaults := dict "labelSelector" (dict "matchLabels" (fromYaml .labels)) "matchLabelKeys" (list .revision) -}}
 {{- $constraints := list -}}
@@ -63,8 +68,8 @@ imagePullSecrets:
 {{- end -}}
 
 {{/*
-A PodDisruptionBudget, where there are two pods or more: with one, it could only forbid what a node's upgrade has to do.
-Takes context, name, labels, selector, replicas (the least there are), budget, where (for messages).
+A PodDisruptionBudget, if there are at least two pods. For a single pod it would only block the drain of its node. Takes
+context, name, labels, selector, replicas (the minimum), budget (from the values), valuesPath (for messages).
 */}}
 {{- define "sightline.podDisruptionBudget" -}}
 {{- $budget := .budget -}}
@@ -72,13 +77,13 @@ Takes context, name, labels, selector, replicas (the least there are), budget, w
 {{- $max := ternary "" (toString $budget.maxUnavailable) (kindIs "invalid" $budget.maxUnavailable) -}}
 {{- if and $budget.enabled (ge (int .replicas) 2) -}}
 {{- if and $min $max -}}
-{{- fail (printf "\n\n%s.podDisruptionBudget: minAvailable (%s) and maxUnavailable (%s) are both set, and Kubernetes takes one. Set the other to null." .where $min $max) -}}
+{{- fail (printf "\n\n%s.podDisruptionBudget: minAvailable (%s) and maxUnavailable (%s) are both set, and Kubernetes accepts only one. Set the other to null." .valuesPath $min $max) -}}
 {{- end -}}
 {{- if has $max (list "0" "0%") -}}
-{{- fail (printf "\n\n%s.podDisruptionBudget: maxUnavailable %s forbids every eviction, so no node could be drained. Use 1." .where $max) -}}
+{{- fail (printf "\n\n%s.podDisruptionBudget: maxUnavailable %s forbids every eviction, so a node with such a pod cannot be drained. Use 1." .valuesPath $max) -}}
 {{- end -}}
 {{- if and $min (or (eq $min "100%") (and (not (hasSuffix "%" $min)) (ge (int $min) (int .replicas)))) -}}
-{{- fail (printf "\n\n%s.podDisruptionBudget: minAvailable %s of %d forbids every eviction, so no node could be drained. Use at most %d, or maxUnavailable: 1." .where $min (int .replicas) (sub (int .replicas) 1)) -}}
+{{- fail (printf "\n\n%s.podDisruptionBudget: minAvailable %s of %d pods forbids every eviction, so a node with such a pod cannot be drained. Use at most %d, or maxUnavailable: 1." .valuesPath $min (int .replicas) (sub (int .replicas) 1)) -}}
 {{- end -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -93,7 +98,7 @@ spec:
   {{- else }}
   maxUnavailable: {{ ternary 1 $budget.maxUnavailable (eq $max "") }}
   {{- end }}
-  # A pod that does not work anyway must not hold up the drain of its node.
+  # A pod that is not ready must not block the drain of its node.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:

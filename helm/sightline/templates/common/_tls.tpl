@@ -1,17 +1,20 @@
 {{/*
-Certificates, as a part sees them: which secret it mounts, and, with cert-manager, the Certificate that makes it.
+The certificate of a component: the secret that its pods mount, and the Certificate for cert-manager.
 */}}
 
-{{/* The secret of a component; empty without TLS. Takes context, fullname, own (its tls.existingSecret), where. */}}
+{{/*
+The name of the secret with a component's certificate; empty if TLS is disabled. Takes context, fullname, existingSecret
+(the component's tls.existingSecret), valuesPath (for messages).
+*/}}
 {{- define "sightline.tlsSecret" -}}
 {{- $tls := .context.Values.global.tls -}}
-{{- if and .own (ne $tls.mode "existingSecret") -}}
-{{- fail (printf "\n\n%s.tls.existingSecret is %q, but global.tls.mode is %q, so nobody would read it. Set global.tls.mode to existingSecret, or leave the name out." .where .own $tls.mode) -}}
+{{- if and .existingSecret (ne $tls.mode "existingSecret") -}}
+{{- fail (printf "\n\n%s.tls.existingSecret is %q, but global.tls.mode is %q, so the secret would not be used. Set global.tls.mode to existingSecret, or remove the name of the secret." .valuesPath .existingSecret $tls.mode) -}}
 {{- end -}}
 {{- if eq $tls.mode "existingSecret" -}}
-{{- $secret := .own | default $tls.existingSecret -}}
+{{- $secret := .existingSecret | default $tls.existingSecret -}}
 {{- if not $secret -}}
-{{- fail (printf "\n\nglobal.tls.mode is existingSecret, but no secret is named for %s. Set global.tls.existingSecret, or %s.tls.existingSecret, to a secret with tls.crt, tls.key and ca.crt." .fullname .where) -}}
+{{- fail (printf "\n\nglobal.tls.mode is existingSecret, but there is no secret for %s. Set global.tls.existingSecret or %s.tls.existingSecret to the name of a secret with tls.crt, tls.key and ca.crt." .fullname .valuesPath) -}}
 {{- end -}}
 {{- $secret -}}
 {{- else if ne $tls.mode "disabled" -}}
@@ -19,24 +22,28 @@ Certificates, as a part sees them: which secret it mounts, and, with cert-manage
 {{- end -}}
 {{- end -}}
 
-{{/* Every name a server's certificate holds. Takes context, fullname. */}}
+{{/* The DNS names in a component's certificate, as a JSON list. Takes context, fullname. */}}
 {{- define "sightline.dnsNames" -}}
 {{- $namespace := .context.Release.Namespace -}}
 {{- list .fullname (printf "%s.%s" .fullname $namespace) (printf "%s.%s.svc" .fullname $namespace) (printf "%s.%s.svc.cluster.local" .fullname $namespace) | toJson -}}
 {{- end -}}
 
-{{/* The whole secret as a directory, never a file by subPath: those do not follow when the secret changes. */}}
+{{/*
+The volume with a certificate. Pods mount the whole secret as a directory: Kubernetes does not update files that are
+mounted with subPath. Takes the name of the secret.
+*/}}
 {{- define "sightline.tlsVolume" -}}
 - name: tls
   secret:
     secretName: {{ . }}
-    # 0440: read through fsGroup.
+    # 288 is 0440 in octal: the process reads the files through fsGroup.
     defaultMode: 288
 {{- end -}}
 
+{{/* The directory of the mounted certificate. */}}
 {{- define "sightline.tlsDirectory" -}}/etc/sightline/tls{{- end -}}
 
-{{/* cert-manager's Certificate of a component. Takes context, fullname, labels. */}}
+{{/* The Certificate of a component, in mode certManager. Takes context, fullname, labels. */}}
 {{- define "sightline.certificate" -}}
 {{- $manager := .context.Values.global.tls.certManager -}}
 {{- if eq .context.Values.global.tls.mode "certManager" -}}
@@ -54,7 +61,7 @@ spec:
     {{- range include "sightline.dnsNames" . | fromJsonArray }}
     - {{ . }}
     {{- end }}
-  # Each is a client on one hop and a server on the next.
+  # A component can be a server on one hop and a client on the next.
   usages: [digital signature, server auth, client auth]
   privateKey:
     algorithm: ECDSA

@@ -1,9 +1,10 @@
 {{/*
-The pipeline's files. They are those of collector-config/, reached by a symbolic link, as they are: what differs
-between here and a laptop is which of them are loaded, and the environment.
+The configuration of agent and gateway. It is made of the files of collector-config/, which the subchart reaches by a
+symbolic link and does not change. The chart chooses which files are loaded, and sets the environment variables that
+they read.
 */}}
 
-{{/* The files of a component, in load order. Takes context, component. */}}
+{{/* The names of a component's files in load order, as a JSON list. Takes context, component. */}}
 {{- define "collector.files" -}}
 {{- $files := list (printf "%s.yaml" .component) (printf "%s-kubernetes.yaml" .component) -}}
 {{- if eq .context.Values.global.tls.mode "disabled" -}}
@@ -12,13 +13,13 @@ between here and a laptop is which of them are loaded, and the environment.
 {{- toJson $files -}}
 {{- end -}}
 
-{{/* The data of its ConfigMap: those, and last the layer of the values. */}}
+{{/* The data of a component's ConfigMap: these files, and the overlay from the values. Takes context, component. */}}
 {{- define "collector.configData" -}}
 {{- $context := .context -}}
 {{- range include "collector.files" . | fromJsonArray -}}
 {{- $text := $context.Files.Get (printf "config/%s" .) -}}
 {{- if not $text -}}
-{{- fail (printf "\n\ncollector: config/%s is not in the chart. It is a symbolic link to collector-config/: copy the chart with the files it points to (cp -L), or use helm package." .) -}}
+{{- fail (printf "\n\ncollector: the chart has no file config/%s. The directory config is a symbolic link to collector-config/. Copy the chart with the files that its links point to (cp -RL), or use helm package." .) -}}
 {{- end }}
 {{ . }}: |
   {{- $text | trimSuffix "\n" | nindent 2 }}
@@ -30,6 +31,7 @@ values.yaml: |
 {{- end }}
 {{- end -}}
 
+{{/* The arguments that load these files. Takes context, component. */}}
 {{- define "collector.args" -}}
 {{- range include "collector.files" . | fromJsonArray }}
 - --config=/etc/otelcol/{{ . }}

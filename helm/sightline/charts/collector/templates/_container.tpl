@@ -1,9 +1,9 @@
 {{/*
-The container of both. Takes context, component, args, env and ports (as YAML), mounts (as YAML).
+The container of agent and gateway. Takes context, component, and as YAML: args, env, ports, mounts.
 */}}
 {{- define "collector.container" -}}
 {{- $values := get .context.Values .component -}}
-{{- $where := printf "collector.%s" .component -}}
+{{- $valuesPath := printf "collector.%s" .component -}}
 - name: otelcol
   image: {{ include "sightline.image" (dict "context" .context "image" .context.Values.image) }}
   imagePullPolicy: {{ include "sightline.imagePullPolicy" (dict "context" .context "image" .context.Values.image) }}
@@ -14,8 +14,8 @@ The container of both. Takes context, component, args, env and ports (as YAML), 
     {{- end }}
   env:
     {{- include "sightline.env" (dict
-      "context" .context "own" (include "collector.env" .) "env" $values.env "where" $where
-      "advice" "Use the value of its own under collector or global.") | nindent 4 }}
+      "context" .context "chartEnv" (include "collector.env" .) "env" $values.env "valuesPath" $valuesPath
+      "advice" "Remove it, and use the value under collector or global instead.") | nindent 4 }}
   ports:
     {{- .ports | nindent 4 }}
     - name: health
@@ -46,7 +46,7 @@ The container of both. Takes context, component, args, env and ports (as YAML), 
   {{- if gt (int $values.preStopSeconds) 0 }}
   lifecycle:
     preStop:
-      # Until nobody sends here any more.
+      # Wait until no client sends to this pod any more.
       sleep:
         seconds: {{ $values.preStopSeconds }}
   {{- end }}
@@ -68,9 +68,10 @@ The container of both. Takes context, component, args, env and ports (as YAML), 
     {{- end }}
 {{- end -}}
 
+{{/* The environment variables that the chart sets. Takes the same as collector.container. */}}
 {{- define "collector.env" -}}
 {{- $values := get .context.Values .component -}}
-{{ include "sightline.goMemory" (dict "resources" $values.resources "where" (printf "collector.%s" .component)) }}
+{{ include "sightline.goMemory" (dict "resources" $values.resources "valuesPath" (printf "collector.%s" .component)) }}
 - name: SIGHTLINE_BIND
   value: {{ ternary (printf "[%s]" .context.Values.global.bindAddress) .context.Values.global.bindAddress (contains ":" .context.Values.global.bindAddress) | quote }}
 {{- if include "collector.tlsSecret" . }}
@@ -91,13 +92,14 @@ The container of both. Takes context, component, args, env and ports (as YAML), 
 {{- end }}
 {{- end -}}
 
-{{/* What both pods say before their containers. Takes context, component. */}}
+{{/* The labels and annotations of a pod. Takes context, component. */}}
 {{- define "collector.podTemplateMetadata" -}}
 {{- $values := get .context.Values .component -}}
 labels:
   {{- include "collector.podLabels" . | nindent 2 }}
 annotations:
-  # The Collector reads its files once. Certificates it follows: they are not counted here.
+  # Restarts the pods after a change, because the Collector reads these files only at the start. Certificates are not
+  # included, because the Collector reloads them.
   checksum/config: {{ include "collector.configData" . | sha256sum }}
   {{- with $values.podAnnotations }}
   {{- toYaml . | nindent 2 }}

@@ -1,8 +1,8 @@
 {{/*
-What the templates of this part share. `component` is agent or gateway everywhere, and also the key of its values.
+Templates that this subchart uses itself. `component` is always agent or gateway, and is also the key of the values.
 */}}
 
-{{/* Takes context, component. */}}
+{{/* The name of a component's objects. Takes context, component. */}}
 {{- define "collector.fullname" -}}
 {{- $prefix := .context.Values.fullnameOverride | default .context.Release.Name -}}
 {{- include "sightline.checkedName" (printf "%s-%s" $prefix .component) -}}
@@ -20,19 +20,19 @@ What the templates of this part share. `component` is agent or gateway everywher
 
 {{- define "collector.labels" -}}
 {{ include "sightline.labels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
-{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "where" "collector.labels") }}
+{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "valuesPath" "collector.labels") }}
 {{- end -}}
 
 {{- define "collector.podLabels" -}}
 {{- $values := get .context.Values .component -}}
 {{ include "sightline.podLabels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
-{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "where" "collector.labels") }}
-{{- include "sightline.userLabels" (dict "labels" $values.podLabels "where" (printf "collector.%s.podLabels" .component)) }}
+{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "valuesPath" "collector.labels") }}
+{{- include "sightline.userLabels" (dict "labels" $values.podLabels "valuesPath" (printf "collector.%s.podLabels" .component)) }}
 {{- end -}}
 
 {{- define "collector.tlsSecret" -}}
 {{- $values := get .context.Values .component -}}
-{{- include "sightline.tlsSecret" (dict "context" .context "fullname" (include "collector.fullname" .) "own" $values.tls.existingSecret "where" (printf "collector.%s" .component)) -}}
+{{- include "sightline.tlsSecret" (dict "context" .context "fullname" (include "collector.fullname" .) "existingSecret" $values.tls.existingSecret "valuesPath" (printf "collector.%s" .component)) -}}
 {{- end -}}
 
 {{- define "collector.clusterRoleName" -}}
@@ -43,7 +43,7 @@ What the templates of this part share. `component` is agent or gateway everywher
 {{ include "collector.fullname" (dict "context" . "component" "gateway") }}-headless
 {{- end -}}
 
-{{/* host:port of Jaeger, and the name in its certificate. */}}
+{{/* host:port of Jaeger, and the name in Jaeger's certificate. */}}
 {{- define "collector.jaegerEndpoint" -}}
 {{- $name := .Values.gateway.jaeger.name | default (printf "%s-jaeger" .Release.Name) -}}
 {{- .Values.gateway.jaeger.endpoint | default (printf "%s:4317" $name) -}}
@@ -52,8 +52,10 @@ What the templates of this part share. `component` is agent or gateway everywher
 {{- .Values.gateway.jaeger.serverName | default (regexReplaceAll ":[0-9]+$" (include "collector.jaegerEndpoint" .) "") -}}
 {{- end -}}
 
-{{/* How long a stop may wait for what is not sent yet: the grace period without preStop and 20 s to end in. Takes the
-component's values. */}}
+{{/*
+The seconds that a stop may wait until the data is sent: the grace period minus preStopSeconds, and minus 20 s to exit.
+Takes the component's values.
+*/}}
 {{- define "collector.drainSeconds" -}}
 {{- sub .terminationGracePeriodSeconds (add .preStopSeconds 20) -}}
 {{- end -}}

@@ -1,6 +1,8 @@
 {{/*
-The pipeline's files, those of collector-config/ as they are, and the environment they read.
+The configuration of Jaeger: the unchanged files of collector-config/, and the environment variables that they read.
 */}}
+
+{{/* The names of the files in load order, as a JSON list. */}}
 
 {{- define "jaeger.files" -}}
 {{- $files := list "jaeger.yaml" (printf "jaeger-%s.yaml" .Values.storage.type) -}}
@@ -10,44 +12,47 @@ The pipeline's files, those of collector-config/ as they are, and the environmen
 {{- toJson $files -}}
 {{- end -}}
 
-{{/* The last layer: what the values say. */}}
-{{- define "jaeger.layer" -}}
-{{- $layer := dict -}}
+{{/* The last overlay, from the values config and basePath. */}}
+{{- define "jaeger.valuesOverlay" -}}
+{{- $overlay := dict -}}
 {{- with .Values.basePath -}}
-{{- $layer = dict "extensions" (dict "jaeger_query" (dict "base_path" .)) -}}
+{{- $overlay = dict "extensions" (dict "jaeger_query" (dict "base_path" .)) -}}
 {{- end -}}
-{{- with mergeOverwrite $layer (deepCopy .Values.config) }}{{ toYaml . }}{{ end -}}
+{{- with mergeOverwrite $overlay (deepCopy .Values.config) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
+{{/* The data of the ConfigMap: these files, and the overlay from the values. */}}
 {{- define "jaeger.configData" -}}
 {{- range include "jaeger.files" . | fromJsonArray -}}
 {{- $text := $.Files.Get (printf "config/%s" .) -}}
 {{- if not $text -}}
-{{- fail (printf "\n\njaeger: config/%s is not in the chart. It is a symbolic link to collector-config/: copy the chart with the files it points to (cp -L), or use helm package." .) -}}
+{{- fail (printf "\n\njaeger: the chart has no file config/%s. The directory config is a symbolic link to collector-config/. Copy the chart with the files that its links point to (cp -RL), or use helm package." .) -}}
 {{- end }}
 {{ . }}: |
   {{- $text | trimSuffix "\n" | nindent 2 }}
 {{- end }}
-{{- with include "jaeger.layer" . }}
+{{- with include "jaeger.valuesOverlay" . }}
 values.yaml: |
   # From jaeger.config and jaeger.basePath of the chart's values.
   {{- . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
+{{/* The arguments that load these files. */}}
 {{- define "jaeger.args" -}}
 {{- range include "jaeger.files" . | fromJsonArray }}
 - --config=/etc/jaeger/{{ . }}
 {{- end }}
-{{- if include "jaeger.layer" . }}
+{{- if include "jaeger.valuesOverlay" . }}
 - --config=/etc/jaeger/values.yaml
 {{- end }}
 {{- end -}}
 
+{{/* The environment variables that the chart sets. */}}
 {{- define "jaeger.env" -}}
 {{- $storage := .Values.storage -}}
 {{- $bind := .Values.global.bindAddress -}}
-{{ include "sightline.goMemory" (dict "resources" .Values.resources "where" "jaeger") }}
+{{ include "sightline.goMemory" (dict "resources" .Values.resources "valuesPath" "jaeger") }}
 - name: SIGHTLINE_BIND
   value: {{ ternary (printf "[%s]" $bind) $bind (contains ":" $bind) | quote }}
 {{- if include "jaeger.tlsSecret" . }}

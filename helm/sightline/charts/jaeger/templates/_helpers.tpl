@@ -1,4 +1,4 @@
-{{/* What the templates of this part share. */}}
+{{/* Templates that this subchart uses itself. */}}
 
 {{- define "jaeger.fullname" -}}
 {{- include "sightline.checkedName" (.Values.fullnameOverride | default (printf "%s-jaeger" .Release.Name)) -}}
@@ -14,26 +14,26 @@
 
 {{- define "jaeger.labels" -}}
 {{ include "sightline.labels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print "jaeger" ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print "jaeger" ".labels")) }}
 {{- end -}}
 
 {{- define "jaeger.podLabels" -}}
 {{ include "sightline.podLabels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print "jaeger" ".labels")) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "where" (print "jaeger" ".podLabels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print "jaeger" ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" (print "jaeger" ".podLabels")) }}
 {{- end -}}
 
 {{- define "jaeger.tlsSecret" -}}
-{{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "jaeger.fullname" .) "own" .Values.tls.existingSecret "where" "jaeger") -}}
+{{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "jaeger.fullname" .) "existingSecret" .Values.tls.existingSecret "valuesPath" "jaeger") -}}
 {{- end -}}
 
-{{/* Whether traces are kept by a database elsewhere, which several Jaegers can share. */}}
+{{/* Whether traces are stored in a database that several Jaeger pods can share: `true` or empty. */}}
 {{- define "jaeger.sharedStorage" -}}
 {{- if not (has .Values.storage.type (list "memory" "badger")) }}true{{ end -}}
 {{- end -}}
 
-{{/* The claim that Badger's files are on; empty without one. */}}
-{{- define "jaeger.claim" -}}
+{{/* The name of the claim for Badger's files; empty if there is none. */}}
+{{- define "jaeger.claimName" -}}
 {{- if and (eq .Values.storage.type "badger") .Values.persistence.enabled -}}
 {{- .Values.persistence.existingClaim | default (include "jaeger.fullname" .) -}}
 {{- end -}}

@@ -1,5 +1,5 @@
 {{/*
-The environment of the container. The order matters: $(NAME) is replaced only by what stands above it.
+The environment variables that the chart sets. The order matters: $(NAME) refers only to variables above it.
 */}}
 {{- define "service.chartEnv" -}}
 - name: POD_NAME
@@ -39,12 +39,12 @@ The environment of the container. The order matters: $(NAME) is replaced only by
 - name: OTEL_EXPORTER_PROMETHEUS_PORT
   value: {{ .Values.admin.port | quote }}
 {{- if not .Values.rbac.create }}
-# It has no token to ask with.
+# The pod has no token for the API server.
 - name: SIGHTLINE_KUBERNETES_API
   value: "false"
 {{- end }}
 - name: {{ ternary "SIGHTLINE_GRPC_ADDRESS" "SIGHTLINE_HTTP_ADDRESS" (eq .Values.protocol "grpc") }}
-  value: {{ include "sightline.listen" (dict "bind" .Values.global.bindAddress "port" .Values.service.port) | quote }}
+  value: {{ include "sightline.listenAddress" (dict "bind" .Values.global.bindAddress "port" .Values.service.port) | quote }}
 {{- with .Values.database.url }}
 - name: DATABASE_URL
   value: {{ . | quote }}
@@ -58,7 +58,9 @@ The environment of the container. The order matters: $(NAME) is replaced only by
 {{- end }}
 {{- end -}}
 
-{{/* Who speaks, for the library to read first. Values are percent-encoded, as the specification says. */}}
+{{/*
+The value of OTEL_RESOURCE_ATTRIBUTES. Values in it are percent-encoded, as the OpenTelemetry specification says.
+*/}}
 {{- define "service.resourceAttributes" -}}
 {{- $attributes := list
   "k8s.pod.name=$(POD_NAME)"
@@ -67,8 +69,8 @@ The environment of the container. The order matters: $(NAME) is replaced only by
   "k8s.node.name=$(NODE_NAME)"
   "k8s.namespace.name=$(NAMESPACE)"
   (printf "k8s.container.name=%s" (include "sightline.name" .)) -}}
-{{- $own := dict "deployment.environment.name" .Values.global.environment "k8s.cluster.name" .Values.global.clusterName -}}
-{{- range $key, $value := merge (dict) .Values.telemetry.resourceAttributes $own -}}
+{{- $chartAttributes := dict "deployment.environment.name" .Values.global.environment "k8s.cluster.name" .Values.global.clusterName -}}
+{{- range $key, $value := merge (dict) .Values.telemetry.resourceAttributes $chartAttributes -}}
 {{- with $value -}}
 {{- $attributes = append $attributes (printf "%s=%s" $key (urlquery . | replace "+" "%20")) -}}
 {{- end -}}
@@ -76,13 +78,15 @@ The environment of the container. The order matters: $(NAME) is replaced only by
 {{- join "," $attributes -}}
 {{- end -}}
 
+{{/* The URL of the agent. */}}
 {{- define "service.endpoint" -}}
 {{- ternary "http" "https" (eq .Values.global.tls.mode "disabled") -}}
 ://{{ include "sightline.agentName" . }}.{{ include "sightline.agentNamespace" . }}.svc:4317
 {{- end -}}
 
+{{/* All environment variables of the container. */}}
 {{- define "service.env" -}}
 {{- include "sightline.env" (dict
-  "context" . "own" (include "service.chartEnv" .) "env" .Values.env "where" (include "sightline.name" .)
-  "advice" "Use its own value: database, telemetry, service.port, admin.port or global.") -}}
+  "context" . "chartEnv" (include "service.chartEnv" .) "env" .Values.env "valuesPath" (include "sightline.name" .)
+  "advice" "Remove it, and use the value instead: database, telemetry, service.port, admin.port or global.") -}}
 {{- end -}}

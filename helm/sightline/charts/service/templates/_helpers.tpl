@@ -1,4 +1,4 @@
-{{/* What the templates of this part share. */}}
+{{/* Templates that this subchart uses itself. */}}
 
 {{- define "service.selectorLabels" -}}
 {{ include "sightline.selectorLabels" (dict "context" . "name" (include "sightline.name" .) "component" "") }}
@@ -11,13 +11,13 @@
 
 {{- define "service.labels" -}}
 {{ include "sightline.labels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print (include "sightline.name" .) ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "sightline.name" .) ".labels")) }}
 {{- end -}}
 
 {{- define "service.podLabels" -}}
 {{ include "sightline.podLabels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "where" (print (include "sightline.name" .) ".labels")) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "where" (print (include "sightline.name" .) ".podLabels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "sightline.name" .) ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" (print (include "sightline.name" .) ".podLabels")) }}
 {{- end -}}
 
 {{- define "service.serviceAccountName" -}}
@@ -33,15 +33,15 @@
 {{- end -}}
 
 {{- define "service.tlsSecret" -}}
-{{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "sightline.fullname" .) "own" .Values.tls.existingSecret "where" (include "sightline.name" .)) -}}
+{{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "sightline.fullname" .) "existingSecret" .Values.tls.existingSecret "valuesPath" (include "sightline.name" .)) -}}
 {{- end -}}
 
-{{/* Whether its database is a file of its own. */}}
+{{/* Whether the database is an SQLite file in the pod: `true` or empty. */}}
 {{- define "service.sqlite" -}}
 {{- if hasPrefix "sqlite:" (.Values.database.url | default "") }}true{{ end -}}
 {{- end -}}
 
-{{/* The least number of pods there are. */}}
-{{- define "service.leastReplicas" -}}
+{{/* The minimum number of pods. */}}
+{{- define "service.minReplicas" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
 {{- end -}}

@@ -1,5 +1,6 @@
 {{/*
-Certificates, the directory of SQLite, files of the values, and what a user adds.
+The volumes and their mounts: the certificate, the directory for SQLite, configFiles, and further volumes from the
+values.
 */}}
 {{- define "service.volumes" -}}
 {{- with include "service.tlsSecret" . }}
@@ -7,7 +8,7 @@ Certificates, the directory of SQLite, files of the values, and what a user adds
 {{- end }}
 {{- if include "service.sqlite" . }}
 - name: data
-  # As long as the pod: a rollout begins with an empty database.
+  # Deleted with the pod, so each new pod begins with an empty database.
   emptyDir:
     sizeLimit: {{ .Values.database.sizeLimit }}
 {{- end }}
