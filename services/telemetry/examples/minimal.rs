@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use axum::extract::Path;
 use axum::{Router, routing::get};
+use telemetry::http::server_layer;
 use telemetry::settings::{Env, SettingsError, parse};
 use telemetry::{Running, run, service};
 
@@ -19,7 +20,7 @@ fn read_address(env: &dyn Env) -> Result<SocketAddr, SettingsError> {
 }
 
 async fn serve(address: SocketAddr, running: Running) -> std::io::Result<()> {
-    let app = Router::new().route("/hello/{name}", get(hello)).layer(telemetry::http::server_layer());
+    let app = Router::new().route("/hello/{name}", get(hello)).layer(server_layer().trace_response(true));
     let listener = tokio::net::TcpListener::bind(address).await?;
     running.ready();
     axum::serve(listener, app).with_graceful_shutdown(async move { running.stopping().await }).await
