@@ -72,8 +72,7 @@ pub async fn check_mutual_tls(
         let (id, outcome) = send(&credentials).await?;
         outcome.map(|()| id)
     };
-    let accepted =
-        eventually("the endpoint accepts the trusted certificate", DEFAULT_TIMEOUT, check).await?;
+    let accepted = eventually("the endpoint accepts the trusted certificate", DEFAULT_TIMEOUT, check).await?;
     Ok(SentTraces { accepted, rejected })
 }
 

@@ -129,7 +129,8 @@ pub async fn served_certificate(
     let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, endpoint.port)).await?;
     let name = ServerName::try_from(endpoint.server_name.clone())?;
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-    let connection = tokio::time::timeout(TIMEOUT, handshake).await.context("the TLS handshake timed out")??;
+    let connection =
+        tokio::time::timeout(TIMEOUT, handshake).await.context("the TLS handshake timed out")??;
     let certificate = connection.get_ref().1.peer_certificates().and_then(<[_]>::first);
     Ok(certificate.context("the endpoint presented no certificate")?.clone().into_owned())
 }

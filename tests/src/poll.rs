@@ -27,7 +27,8 @@ pub async fn eventually<T>(
         match check().await {
             Ok(found) => return Ok(found),
             Err(last) if started.elapsed() >= timeout => {
-                return Err(last).with_context(|| format!("timed out after {} s: {condition}", timeout.as_secs_f32()));
+                return Err(last)
+                    .with_context(|| format!("timed out after {} s: {condition}", timeout.as_secs_f32()));
             }
             Err(_) => {}
         }

@@ -262,8 +262,7 @@ impl TestStack {
     pub async fn stop(mut self) -> Result<()> {
         let exits = self.inner.stop().await;
         let unclean = exits.iter().filter(|exit| !exit.is_clean());
-        let unclean: Vec<_> =
-            unclean.map(|exit| format!("{}: {}", exit.process, exit.describe())).collect();
+        let unclean: Vec<_> = unclean.map(|exit| format!("{}: {}", exit.process, exit.describe())).collect();
         ensure!(unclean.is_empty(), "{unclean:?}\n{}", self.log_tails());
         Ok(())
     }
@@ -341,8 +340,7 @@ pub fn services() -> Result<PathBuf> {
 
 /// The last lines of each log in a directory.
 fn log_tails(logs: &Path) -> String {
-    let mut text =
-        format!("last lines of the logs in {} (set {KEEP_STATE}=1 to keep them):", logs.display());
+    let mut text = format!("last lines of the logs in {} (set {KEEP_STATE}=1 to keep them):", logs.display());
     let mut paths: Vec<_> =
         std::fs::read_dir(logs).into_iter().flatten().flatten().map(|log| log.path()).collect();
     paths.sort();

@@ -118,7 +118,12 @@ impl Traffic {
             }
         }
         let total = served.len() + failures.len();
-        ensure!(failures.is_empty(), "{} of {total} orders failed:\n{}", failures.len(), summarize(&failures));
+        ensure!(
+            failures.is_empty(),
+            "{} of {total} orders failed:\n{}",
+            failures.len(),
+            summarize(&failures)
+        );
         Ok(ServedOrders(served))
     }
 }

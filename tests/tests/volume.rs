@@ -75,9 +75,7 @@ async fn loses_no_spans() -> Result<()> {
     // The services count the spans that they deliver, and stop with an error if they lost some.
     match (stored, stack.stop().await) {
         (Ok(()), stopped) => stopped,
-        (Err(missing), Ok(())) => {
-            Err(missing.context("the pipeline lost spans, the services lost none"))
-        }
+        (Err(missing), Ok(())) => Err(missing.context("the pipeline lost spans, the services lost none")),
         (Err(missing), Err(lost)) => Err(missing.context(format!("{lost:#}"))),
     }
 }
@@ -133,10 +131,7 @@ impl Report {
             "\n{requests} orders in {:.1} s, {CONCURRENT_REQUESTS} at a time: {rate:.0} requests/s",
             took.as_secs_f64()
         );
-        println!(
-            "{spans} spans, all checked {:.1} s after the first request",
-            stored.as_secs_f64()
-        );
+        println!("{spans} spans, all checked {:.1} s after the first request", stored.as_secs_f64());
         // Writing to a String cannot fail.
         let mut table = format!("\n{:<20}", "resident MiB");
         for (when, _) in &self.memory {

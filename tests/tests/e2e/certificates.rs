@@ -18,9 +18,9 @@ const PIPELINE: [Process; 3] = [Process::Jaeger, Process::Gateway, Process::Agen
 async fn services_reload() -> Result<()> {
     let mut stack = TestStack::start(|config| {
         let milliseconds = "100";
-        Process::SERVICES
-            .into_iter()
-            .fold(config, |config, service| config.with(service, "SIGHTLINE_TLS_RELOAD_INTERVAL", milliseconds))
+        Process::SERVICES.into_iter().fold(config, |config, service| {
+            config.with(service, "SIGHTLINE_TLS_RELOAD_INTERVAL", milliseconds)
+        })
     })
     .await?;
     request_order(&stack).await?;

@@ -3,8 +3,8 @@
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use sightline_tests::test_stack::{TestStack, ORDER, services};
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{ORDER, TestStack, services};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("check::shows_a_complete_trace", complete);

@@ -108,11 +108,13 @@ async fn invalid(stack: &TestStack) -> Result<()> {
         let agent = format!("tests/{}", caller.trace_id());
         let (trace_id, span_id) = (caller.trace_id().to_owned(), caller.span_id().to_owned());
         for parent in parents {
-            caller =
-                caller.with_header("traceparent", &parent.replace("TRACE", &trace_id).replace("SPAN", &span_id));
+            caller = caller
+                .with_header("traceparent", &parent.replace("TRACE", &trace_id).replace("SPAN", &span_id));
         }
-        let caller =
-            caller.with_header("user-agent", &agent).with_header("tracestate", "a=1").with_header("baggage", ";;=,%zz,=x,\"");
+        let caller = caller
+            .with_header("user-agent", &agent)
+            .with_header("tracestate", "a=1")
+            .with_header("baggage", ";;=,%zz,=x,\"");
         let response = stack.get_order(&caller, "9").await?;
         ensure!(response.status == 200, "{description}: {response:?}");
         sent.insert(agent, (description, trace_id));

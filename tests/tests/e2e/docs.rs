@@ -4,8 +4,8 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::stack::Ports;
-use sightline_tests::test_stack::{TestStack, root, services};
 use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{TestStack, root, services};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("docs::the_commands_in_troubleshoot_succeed", troubleshoot);

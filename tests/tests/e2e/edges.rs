@@ -26,8 +26,7 @@ async fn starts_a_trace(stack: &TestStack) -> Result<()> {
         let traces = stack.traces_of(Process::OrderService).await?;
         let is_of_request =
             |span: &Span| span.attribute("user_agent.original").and_then(Value::as_str) == Some(&agent);
-        let found: Vec<_> =
-            traces.iter().filter(|trace| trace.spans.iter().any(is_of_request)).collect();
+        let found: Vec<_> = traces.iter().filter(|trace| trace.spans.iter().any(is_of_request)).collect();
         ensure!(found.len() == 1, "{} traces have a span of this request", found.len());
         let stored = outline(found[0]);
         ensure!(stored == shape, "stored:\n{stored}expected:\n{shape}");
@@ -185,8 +184,9 @@ async fn attributes(stack: &TestStack) -> Result<()> {
                 }
             }
         }
-        wrong
-            .extend(left.into_iter().map(|(key, value)| format!("{title}: unexpected attribute {key} = {value}")));
+        wrong.extend(
+            left.into_iter().map(|(key, value)| format!("{title}: unexpected attribute {key} = {value}")),
+        );
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

@@ -26,8 +26,9 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
             .with(Process::UserService, "RUST_LOG", "trace")
     });
     let mut over_http = over_http.await?;
-    let over_grpc =
-        stack.start_single_service(Process::UserService, |config| config.with(Process::UserService, "RUST_LOG", "trace"));
+    let over_grpc = stack.start_single_service(Process::UserService, |config| {
+        config.with(Process::UserService, "RUST_LOG", "trace")
+    });
     let mut over_grpc = over_grpc.await?;
     for service in [&over_http, &over_grpc] {
         let response = Caller::new().get(stack.http(), &service.url()?, "users/1").await?;
@@ -100,7 +101,11 @@ async fn console_and_otlp(stack: &TestStack) -> Result<()> {
         let logged = log.lines().filter(|line| line.contains("span ended") && line.contains(&id)).count();
         ensure!(logged == 1, "span {} was logged {logged} times ({})", span.name, both.log_tail());
     }
-    ensure!(log.contains("http.server.request.duration"), "no metric is on the console ({})", both.log_tail());
+    ensure!(
+        log.contains("http.server.request.duration"),
+        "no metric is on the console ({})",
+        both.log_tail()
+    );
     ensure!(log.contains("\"message\":\"user read\""), "no log line is on the console ({})", both.log_tail());
     Ok(())
 }

@@ -46,8 +46,10 @@ async fn ids(stack: &TestStack) -> Result<()> {
     let check = async || {
         let stored = of_trace(stack.stored_logs()?);
         ensure!(stored == expected, "the gateway stored {stored:#?}");
-        let written =
-            Process::SERVICES.map(|process| stack.console_logs(process)).into_iter().collect::<Result<Vec<_>>>()?;
+        let written = Process::SERVICES
+            .map(|process| stack.console_logs(process))
+            .into_iter()
+            .collect::<Result<Vec<_>>>()?;
         let written = of_trace(written.concat());
         ensure!(written == expected, "the services wrote {written:#?}");
         Ok(())

@@ -59,7 +59,8 @@ async fn killed() -> Result<()> {
 /// A pod that is replaced loses its disk, so the agent must drain its queue before it stops. The queue holds spans that
 /// the restarted gateway has not received yet.
 async fn drained() -> Result<()> {
-    let mut stack = TestStack::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
+    let mut stack =
+        TestStack::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
     let mut traffic = Traffic::start(&stack)?;
     traffic.wait_for_orders(&stack, "before").await?;
     traffic.begin_phase("the gateway stops");
@@ -126,7 +127,8 @@ impl Traffic {
             while !task_stop.load(Ordering::Relaxed) {
                 ticks.tick().await;
                 let (caller, path) = (Caller::new(), format!("orders/{}", 1 + sent.len() % 100));
-                let response = tokio::time::timeout(Duration::from_secs(5), caller.get(&http, &orders_url, &path));
+                let response =
+                    tokio::time::timeout(Duration::from_secs(5), caller.get(&http, &orders_url, &path));
                 // Requests must not become slower when telemetry cannot be exported.
                 let response = response.await.context("an order took longer than five seconds")??;
                 ensure!(response.status == 200, "{response:?}");
@@ -179,9 +181,7 @@ impl Traffic {
         // The services count the spans that they deliver, and stop with an error if they lost some.
         match (complete, stack.stop().await) {
             (Ok(()), stopped) => stopped,
-            (Err(missing), Ok(())) => {
-                Err(missing.context("the pipeline lost spans, the services lost none"))
-            }
+            (Err(missing), Ok(())) => Err(missing.context("the pipeline lost spans, the services lost none")),
             (Err(missing), Err(lost)) => Err(missing.context(format!("{lost:#}"))),
         }
     }

@@ -78,7 +78,10 @@ async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secre
 
     let ports = stack.inner().ports();
     let mut places = vec![
-        ("the stored trace".to_owned(), stack.jaeger().trace_text(id).await?.context("the trace is no longer stored")?),
+        (
+            "the stored trace".to_owned(),
+            stack.jaeger().trace_text(id).await?.context("the trace is no longer stored")?,
+        ),
         ("the stored logs".to_owned(), std::fs::read_to_string(stack.inner().stored_logs())?),
         ("the gateway's metrics".to_owned(), stack.metrics_page(ports.gateway_span_metrics).await?),
     ];
@@ -90,8 +93,10 @@ async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secre
         places.push((format!("the metrics of {process}"), stack.metrics_page(port).await?));
     }
     for process in Process::ALL {
-        places
-            .push((format!("the log of {process}"), std::fs::read_to_string(stack.inner().log_path(process))?));
+        places.push((
+            format!("the log of {process}"),
+            std::fs::read_to_string(stack.inner().log_path(process))?,
+        ));
     }
     for (place, text) in places {
         if let Some(at) = text.find(secret) {

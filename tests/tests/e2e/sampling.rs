@@ -64,7 +64,10 @@ async fn keeps_failed_and_slow() -> Result<()> {
     let check = async || {
         let served = count("200").await?.context("no request is counted")?;
         let failed = count("500").await?.context("no failed request is counted")?;
-        ensure!((served, failed) == expected, "{served} served and {failed} failed requests are counted, expected {expected:?}");
+        ensure!(
+            (served, failed) == expected,
+            "{served} served and {failed} failed requests are counted, expected {expected:?}"
+        );
         Ok(())
     };
     stack.eventually("the gateway has counted every request", check).await?;

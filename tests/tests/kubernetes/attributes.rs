@@ -145,7 +145,9 @@ async fn template(install: &Install, name: &str) -> Result<Json> {
 }
 
 fn set_env(template: &mut Json, name: &str, value: &str) -> Result<()> {
-    let env = template["spec"]["containers"][0]["env"].as_array_mut().context("the container has no environment")?;
+    let env = template["spec"]["containers"][0]["env"]
+        .as_array_mut()
+        .context("the container has no environment")?;
     env.retain(|entry| entry["name"] != name);
     env.push(json!({"name": name, "value": value}));
     Ok(())

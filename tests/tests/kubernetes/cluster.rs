@@ -109,7 +109,11 @@ impl Cluster {
     }
 
     /// Returns the restart count of each running pod with these labels, by pod name.
-    pub(crate) async fn restart_counts(&self, namespace: &str, labels: &str) -> Result<BTreeMap<String, u64>> {
+    pub(crate) async fn restart_counts(
+        &self,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<BTreeMap<String, u64>> {
         let pods = self.list(namespace, "pods", labels).await?;
         let running = pods.iter().filter(|pod| pod["status"]["phase"] == "Running");
         let counts = running.map(|pod| {

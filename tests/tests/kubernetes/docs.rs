@@ -42,12 +42,7 @@ pub(crate) async fn readme(install: &Install) -> Result<()> {
 }
 
 /// Waits until `make port-forward` is ready, requests an order and shows it with `sightline trace`.
-async fn show_order(
-    install: &Install,
-    forward: &mut Child,
-    order_port: u16,
-    jaeger_port: u16,
-) -> Result<()> {
+async fn show_order(install: &Install, forward: &mut Child, order_port: u16, jaeger_port: u16) -> Result<()> {
     let mut lines = BufReader::new(forward.stdout.take().context("make port-forward has no stdout")?).lines();
     let ready = async {
         while let Some(line) = lines.next_line().await? {
@@ -102,7 +97,9 @@ async fn terminate(child: &mut Child) -> Result<()> {
     let group = child.id().context("the process has already exited")?;
     let status = Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status().await?;
     ensure!(status.success(), "kill: {status}");
-    tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await.context("the process did not exit after SIGTERM")??;
+    tokio::time::timeout(EXIT_TIMEOUT, child.wait())
+        .await
+        .context("the process did not exit after SIGTERM")??;
     Ok(())
 }
 

@@ -73,7 +73,8 @@ impl<'a> ExtraRelease<'a> {
             ensure!(stored == ORDER, "stored:\n{stored}expected:\n{ORDER}");
             Ok(())
         };
-        eventually(format!("the trace of an order in {} is complete", self.namespace), DEFAULT_TIMEOUT, check).await
+        eventually(format!("the trace of an order in {} is complete", self.namespace), DEFAULT_TIMEOUT, check)
+            .await
     }
 
     /// Returns the end of order-service's log. Every request passes through this service.

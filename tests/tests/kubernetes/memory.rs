@@ -40,7 +40,8 @@ async fn read(cluster: &Cluster, namespace: &str, since: OffsetDateTime) -> Resu
     for node in nodes["items"].as_array().into_iter().flatten() {
         let path = format!("/api/v1/nodes/{}/proxy/stats/summary", text(node, "/metadata/name")?);
         let response = cluster.kubectl(["get", "--raw", &path]).await?;
-        let summary: Value = serde_json::from_str(&response).context("the response of the kubelet is not JSON")?;
+        let summary: Value =
+            serde_json::from_str(&response).context("the response of the kubelet is not JSON")?;
         for pod in summary["pods"].as_array().into_iter().flatten() {
             if pod["podRef"]["namespace"] == namespace {
                 for each in pod["containers"].as_array().into_iter().flatten() {

@@ -18,11 +18,7 @@ pub(crate) async fn uninstall(install: &Install) -> Result<()> {
 }
 
 /// Uninstalls the release and waits until no object is left that was not there before the installation.
-pub(crate) async fn uninstall_release(
-    cluster: &Cluster,
-    namespace: &str,
-    before: &Snapshot,
-) -> Result<()> {
+pub(crate) async fn uninstall_release(cluster: &Cluster, namespace: &str, before: &Snapshot) -> Result<()> {
     cluster.helm(["uninstall", RELEASE, "--namespace", namespace, "--wait", "--timeout", "2m"]).await?;
     let check = async || {
         let after = Snapshot::take(cluster, namespace).await?;

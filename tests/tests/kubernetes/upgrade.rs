@@ -16,7 +16,8 @@ pub(crate) async fn upgrade(install: &Install) -> Result<()> {
     let dir = tempfile::tempdir()?;
     if let Err(error) = extract_previous_chart(dir.path()) {
         progress(format!("skipped: {error:#}"));
-        install.add_measurement(format!("helm upgrade from the previous commit's chart was skipped: {error:#}"));
+        install
+            .add_measurement(format!("helm upgrade from the previous commit's chart was skipped: {error:#}"));
         return Ok(());
     }
     let release = ExtraRelease::create(&install.cluster, NAMESPACE).await?;

@@ -41,9 +41,11 @@ pub(crate) async fn memory_limit(install: &Install) -> Result<()> {
         series.stop().await
     });
     let served = try_join_all(series).await?;
-    let (count, took) = (served.iter().map(ServedOrders::count).sum::<usize>(), started.elapsed().as_secs_f64());
+    let (count, took) =
+        (served.iter().map(ServedOrders::count).sum::<usize>(), started.elapsed().as_secs_f64());
     // When the trace of a new order is stored, no older spans are in a queue.
-    eventually("the trace of a new order is stored", BACKLOG_TIMEOUT, async || install.request_order().await).await?;
+    eventually("the trace of a new order is stored", BACKLOG_TIMEOUT, async || install.request_order().await)
+        .await?;
     let pods = memory::measure(&install.cluster, install.namespace).await?;
     install.add_measurement(format!(
         "{count} orders in {took:.0} s, at most 100 per second; memory after them, MiB:\n{}",
