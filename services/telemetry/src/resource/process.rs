@@ -54,8 +54,8 @@ pub(super) fn started(process: &str) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-    let start = Duration::from_millis(start_ticks(&stat)? * (1_000 / TICKS_PER_SECOND));
-    SystemTime::now().checked_sub(now.checked_sub(start)?)
+    let since_boot = Duration::from_millis(start_ticks(&stat)? * (1_000 / TICKS_PER_SECOND));
+    SystemTime::now().checked_sub(now.checked_sub(since_boot)?)
 }
 
 /// `USER_HZ`, which is 100 on every architecture of Linux that Rust supports.

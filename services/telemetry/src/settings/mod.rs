@@ -180,9 +180,11 @@ fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
             "b3multi" => Ok(Propagator::B3Multi),
             // The crate for this format does not support version 0.33 of the SDK, and the specification deprecates
             // the format.
-            "jaeger" => {
-                Err(SettingsError::new(name, item, "use tracecontext: Jaeger's own headers are not supported"))
-            }
+            "jaeger" => Err(SettingsError::new(
+                name,
+                item,
+                "use tracecontext: Jaeger's own headers are not supported",
+            )),
             _ => Err(SettingsError::new(name, item, "use tracecontext, baggage, b3, b3multi or none")),
         })
         .collect();

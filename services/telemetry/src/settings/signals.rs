@@ -294,16 +294,20 @@ fn read_batch(env: &dyn Env, variables: &BatchVariables) -> Result<Batch, Settin
 
 fn read_span_limits(env: &dyn Env) -> Result<SpanLimits, SettingsError> {
     let read = |name, default| parse(env, name, default, "use a whole number");
-    let mut limits = SpanLimits::default();
-    limits.max_attributes_per_span =
-        u32::try_from(read_count(env, names::SPAN_ATTRIBUTE_COUNT_LIMIT)?).unwrap_or(u32::MAX);
-    limits.max_events_per_span = read(names::SPAN_EVENT_COUNT_LIMIT, defaults::SPAN_EVENT_COUNT_LIMIT)?;
-    limits.max_links_per_span = read(names::SPAN_LINK_COUNT_LIMIT, defaults::SPAN_LINK_COUNT_LIMIT)?;
-    limits.max_attributes_per_event =
-        read(names::EVENT_ATTRIBUTE_COUNT_LIMIT, defaults::EVENT_ATTRIBUTE_COUNT_LIMIT)?;
-    limits.max_attributes_per_link =
-        read(names::LINK_ATTRIBUTE_COUNT_LIMIT, defaults::LINK_ATTRIBUTE_COUNT_LIMIT)?;
-    Ok(limits)
+    let attributes = read_count(env, names::SPAN_ATTRIBUTE_COUNT_LIMIT)?;
+    Ok(SpanLimits {
+        max_attributes_per_span: u32::try_from(attributes).unwrap_or(u32::MAX),
+        max_events_per_span: read(names::SPAN_EVENT_COUNT_LIMIT, defaults::SPAN_EVENT_COUNT_LIMIT)?,
+        max_links_per_span: read(names::SPAN_LINK_COUNT_LIMIT, defaults::SPAN_LINK_COUNT_LIMIT)?,
+        max_attributes_per_event: read(
+            names::EVENT_ATTRIBUTE_COUNT_LIMIT,
+            defaults::EVENT_ATTRIBUTE_COUNT_LIMIT,
+        )?,
+        max_attributes_per_link: read(
+            names::LINK_ATTRIBUTE_COUNT_LIMIT,
+            defaults::LINK_ATTRIBUTE_COUNT_LIMIT,
+        )?,
+    })
 }
 
 /// Reads the count limit `own`, or the general count limit if `own` is unset.
