@@ -44,8 +44,7 @@ pub(crate) fn readmes_are_as_generated() -> Result<()> {
         let generated = fs::read_to_string(&generated)
             .with_context(|| format!("helm-docs did not generate {}", path.display()))?;
         let values = directory.join("values.yaml");
-        let undocumented =
-            generated.lines().filter(|line| line.starts_with("| ") && line.ends_with("|  |"));
+        let undocumented = generated.lines().filter(|line| line.starts_with("| ") && line.ends_with("|  |"));
         problems.extend(
             undocumented.map(|line| format!("{}: this value has no comment: {line}", values.display())),
         );

@@ -79,8 +79,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    // All tests need Helm, so a missing Helm is reported once. Tests that run another program report it
-    // themselves.
+    // All tests need Helm, so a missing Helm is reported once. If another program is missing, the tests that run it fail.
     helm::program("HELM", "helm")?;
     let sets = value_set::all()?;
     let mut trials = Vec::new();

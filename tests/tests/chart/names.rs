@@ -114,8 +114,9 @@ pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()
         let Some(selector) = &workload.selector else { continue };
         let keys: Vec<&String> = selector.match_labels.iter().flat_map(BTreeMap::keys).collect();
         if keys.is_empty() || !keys.iter().all(|key| STABLE_LABELS.contains(&key.as_str())) {
-            problems
-                .push(format!("{workload}: its selector uses {keys:?}, which are not among {STABLE_LABELS:?}"));
+            problems.push(format!(
+                "{workload}: its selector uses {keys:?}, which are not among {STABLE_LABELS:?}"
+            ));
         }
         for other in &workloads {
             let matches = selects(selector, &other.labels());

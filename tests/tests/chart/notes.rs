@@ -47,8 +47,8 @@ pub(crate) fn name_existing_services(set: &ValueSet) -> Result<()> {
 /// The notes of the default installation have the commands that send an order and show its trace.
 pub(crate) fn lead_to_the_trace_of_an_order(set: &ValueSet) -> Result<()> {
     let notes = helm::notes(&set.chart(), set.install())?;
-    for command in ["kubectl", "port-forward", "curl -i", "traceresponse", "bin/sightline trace"] {
-        ensure!(notes.contains(command), "the notes do not contain {command:?}:\n{notes}");
+    for text in ["kubectl", "port-forward", "curl -i", "traceresponse", "bin/sightline trace"] {
+        ensure!(notes.contains(text), "the notes do not contain {text:?}:\n{notes}");
     }
     Ok(())
 }

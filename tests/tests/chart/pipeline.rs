@@ -181,7 +181,8 @@ pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()>
 
 /// The memory limiter is the first processor, and it refuses data before the kernel kills the pod, which would lose
 /// all data in memory. The limiter counts the memory that Go has in use. For the Collector, the kernel counts more,
-/// by up to a quarter of the pod's limit; a test on a cluster fills gateways. For Jaeger, the kernel counts less.
+/// by up to a quarter of the pod's limit: `tests/kubernetes/outage.rs` fills the memory of gateways. For Jaeger, the
+/// kernel counts less.
 pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for stage in stages(rendering)? {
@@ -191,14 +192,14 @@ pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> R
         let highest = if stage.role() == "jaeger" { 85 } else { 65 };
         if limits.is_none_or(|(limit, spike)| limit.saturating_sub(spike) > highest) {
             problems.push(format!(
-                "{}: the limit and the spike limit are {limits:?} % of the memory; their difference can be at most \
-                 {highest} %",
+                "{}: limit_percentage and spike_limit_percentage are {limits:?}; they can differ by at most {highest}",
                 stage.workload
             ));
         }
         for (name, pipeline) in configuration["service"]["pipelines"].as_object().into_iter().flatten() {
             let receivers = pipeline["receivers"].as_array();
-            let receives_otlp = receivers.is_some_and(|receivers| receivers.iter().any(|each| each == "otlp"));
+            let receives_otlp =
+                receivers.is_some_and(|receivers| receivers.iter().any(|each| each == "otlp"));
             if receives_otlp && pipeline["processors"][0] != "memory_limiter" {
                 problems.push(format!(
                     "{}: memory_limiter is not the first processor of the pipeline {name}",

@@ -213,7 +213,8 @@ pub(crate) fn ports(workload: &Workload) -> Vec<String> {
                 None => true,
             });
             if !declared {
-                problems.push(format!("{}: {kind} uses port {used:?}, which is not declared", container.name));
+                problems
+                    .push(format!("{}: {kind} uses port {used:?}, which is not declared", container.name));
             }
         }
     }

@@ -35,10 +35,12 @@ pub(crate) fn pods_use_existing_objects(rendering: &Rendering) -> Result<()> {
             references.push(("Secret", secret.name.clone(), None));
         }
         let account = workload.spec.service_account_name.clone();
-        references.extend(account.filter(|name| name != "default").map(|name| ("ServiceAccount", name, None)));
+        references
+            .extend(account.filter(|name| name != "default").map(|name| ("ServiceAccount", name, None)));
         for (kind, name, key) in references.iter().filter(|reference| !exists(rendering, reference)) {
             let key = key.as_ref().map_or(String::new(), |key| format!(" with key {key}"));
-            problems.push(format!("{workload}: {kind} {name}{key} is neither rendered nor listed as existing"));
+            problems
+                .push(format!("{workload}: {kind} {name}{key} is neither rendered nor listed as existing"));
         }
         problems.extend(unknown_mounts(rendering, &workload)?);
     }
@@ -190,7 +192,8 @@ pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Resu
             Some(_) => {}
         }
         if spec.min_replicas.is_some_and(|min| min > spec.max_replicas) {
-            problems.push(format!("HorizontalPodAutoscaler of {}: minReplicas is above maxReplicas", target.1));
+            problems
+                .push(format!("HorizontalPodAutoscaler of {}: minReplicas is above maxReplicas", target.1));
         }
     }
     for budget in rendering.all::<PodDisruptionBudget>()? {
@@ -198,7 +201,9 @@ pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Resu
         let selector = budget.spec.unwrap_or_default().selector.unwrap_or_default();
         let count = workloads.iter().filter(|workload| selects(&selector, &workload.labels())).count();
         if count != 1 {
-            problems.push(format!("PodDisruptionBudget {name} selects the pods of {count} workloads, not of one"));
+            problems.push(format!(
+                "PodDisruptionBudget {name} selects the pods of {count} workloads, not of one"
+            ));
         }
     }
     for monitor in rendering.of_kind("ServiceMonitor") {

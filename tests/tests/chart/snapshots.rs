@@ -35,7 +35,8 @@ pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         return fs::write(&path, rendered).with_context(|| format!("{} cannot be written", path.display()));
     }
-    let hint = format!("run `make chart {UPDATE}=1` to update it, and read the difference before you commit it");
+    let hint =
+        format!("run `make chart {UPDATE}=1` to update it, and read the difference before you commit it");
     let committed =
         fs::read_to_string(&path).with_context(|| format!("{} cannot be read: {hint}", path.display()))?;
     if committed == rendered {
@@ -101,7 +102,8 @@ fn snapshot(rendering: &Rendering) -> Result<String> {
         format!("# The rendering of {}-values.yaml. Written by `make chart {UPDATE}=1`.\n", rendering.name);
     for (manifest, text) in manifests {
         if rendering.name != DEFAULT && defaults.contains(&text) {
-            let _ = writeln!(snapshot, "---\n# {} {}: as in {DEFAULT}.yaml", manifest.kind(), manifest.name());
+            let _ =
+                writeln!(snapshot, "---\n# {} {}: as in {DEFAULT}.yaml", manifest.kind(), manifest.name());
         } else {
             snapshot.push_str(&text);
         }

@@ -50,7 +50,8 @@ pub(crate) fn mode_applies_to_every_hop(set: &ValueSet) -> Result<()> {
         "generated" => check_generated(rendering, &mounts)?,
         "certManager" => check_cert_manager(rendering, &values, &mounts)?,
         _ => {
-            let secret = rendering.of_kind("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
+            let secret =
+                rendering.of_kind("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
             ensure!(
                 secret.is_none(),
                 "{mode}: the chart makes a certificate: {}",

@@ -119,7 +119,8 @@ pub(super) fn parse(lines: &str) -> Result<BTreeSet<String>> {
     let mut flows = BTreeSet::new();
     let pods = || PODS.iter().map(|(name, _)| *name).chain(["external-agent"]);
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (sources, targets) = line.split_once(" > ").with_context(|| format!("not a list of flows: {line}"))?;
+        let (sources, targets) =
+            line.split_once(" > ").with_context(|| format!("not a list of flows: {line}"))?;
         let sources = sources.split_whitespace().flat_map(|name| match name {
             "anyone" => PODS.iter().map(|(name, _)| *name).chain(OTHERS).collect(),
             name => vec![name],

@@ -160,7 +160,8 @@ pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
     for (name, peer, _) in network.peers.iter().take(rendering.workloads()?.len()) {
         let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::MatchPods };
         if policies.allow(&outside, peer, UNDECLARED) {
-            problems.push(format!("{name} accepts connections from outside to a port that it does not declare"));
+            problems
+                .push(format!("{name} accepts connections from outside to a port that it does not declare"));
         }
         if policies.allow(peer, &outside, UNDECLARED) {
             problems.push(format!("{name} can connect to every port outside"));
