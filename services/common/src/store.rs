@@ -224,7 +224,7 @@ fn pool_options(kind: Kind) -> AnyPoolOptions {
     }
 }
 
-/// Whether the database did not respond, so a retry later can succeed.
+/// Whether the database is unavailable, so that a retry later can succeed.
 #[must_use]
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     matches!(
