@@ -1,12 +1,12 @@
-//! Which traces are kept: the sampler that the settings ask for.
+//! Head sampling: the sampler that the settings select.
 //!
-//! <https://opentelemetry.io/docs/specs/otel/trace/sdk/#sampling>
+//! Source: <https://opentelemetry.io/docs/specs/otel/trace/sdk/#sampling>
 
 use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 
 use crate::settings::Sampling;
 
-/// The SDK's sampler for these settings.
+/// The sampler of the SDK for these settings.
 pub(crate) fn sampler(settings: Sampling) -> Box<dyn ShouldSample> {
     let root = if settings.ratio >= 1.0 {
         Sampler::AlwaysOn

@@ -1,9 +1,9 @@
-//! Text that comes from outside, on its way into an attribute.
+//! A limit for text of a client that becomes an attribute.
 
-/// The most bytes of one text a span keeps: long enough for an honest URL or user agent.
+/// The most bytes of a text that a span keeps. Usual URLs and user agents are shorter.
 pub(crate) const MAX: usize = 1024;
 
-/// The part of `text` that is kept, whole characters only.
+/// The first [`MAX`] bytes of `text`, without a partial character at the end.
 pub(crate) fn bounded(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX)]
 }

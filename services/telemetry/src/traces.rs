@@ -1,4 +1,4 @@
-//! Spans: the tracer provider, its processors and its limits.
+//! The tracer provider, with its span processors and limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::otlp::Exporters;
 use crate::sampling::sampler;
 use crate::settings::{Batch, SpanExporterKind, Traces};
 
-/// The provider that these settings ask for, and the count of each of its exporters.
+/// The tracer provider for these settings, and the delivery counts of each of its exporters.
 pub(crate) fn provider(
     settings: &Traces,
     resource: &Resource,
@@ -29,22 +29,22 @@ pub(crate) fn provider(
         .with_resource(resource.clone())
         .with_sampler(sampler(settings.sampling))
         .with_span_limits(settings.limits);
-    // Before the exporters, so that they see what it adds.
+    // It comes before the exporters, so they see the attributes that it adds.
     if !settings.baggage_attributes.is_empty() {
-        builder = builder.with_span_processor(BaggageAttributes::new(&settings.baggage_attributes));
+        builder = builder.with_span_processor(BaggageProcessor::new(&settings.baggage_attributes));
     }
     if settings.log_spans {
-        builder = builder.with_span_processor(LogSpans);
+        builder = builder.with_span_processor(SpanLogger);
     }
     for kind in &settings.exporters {
         let processor = match kind {
             SpanExporterKind::Otlp => {
                 let exporter = exporters.spans(&settings.otlp, settings.batch.timeout)?;
-                counted(exporter, settings, thread, Delivery::new("spans to otlp"))
+                counting_processor(exporter, settings, thread, Delivery::new("spans to otlp"))
             }
             SpanExporterKind::Console => {
                 let exporter = opentelemetry_stdout::SpanExporter::default();
-                counted(exporter, settings, thread, Delivery::new("spans to the console"))
+                counting_processor(exporter, settings, thread, Delivery::new("spans to the console"))
             }
         };
         deliveries.push(Arc::clone(&processor.delivery));
@@ -53,12 +53,12 @@ pub(crate) fn provider(
     Ok((builder.build(), deliveries))
 }
 
-fn counted<E: SpanExporter + 'static>(
+fn counting_processor<E: SpanExporter + 'static>(
     exporter: E,
     settings: &Traces,
     thread: &ExportThread,
     delivery: Arc<Delivery>,
-) -> Counted {
+) -> CountingProcessor {
     let Batch { delay, queue, size, timeout } = settings.batch;
     let exporter = Exporter::new(exporter, thread, timeout, Arc::clone(&delivery));
     let config = BatchConfigBuilder::default()
@@ -66,18 +66,21 @@ fn counted<E: SpanExporter + 'static>(
         .with_max_queue_size(queue)
         .with_max_export_batch_size(size)
         .build();
-    let shortened = Shortened { inner: exporter, limit: settings.value_length };
-    Counted { inner: BatchSpanProcessor::builder(shortened).with_batch_config(config).build(), delivery }
+    let shortening = ShorteningExporter { inner: exporter, limit: settings.value_length };
+    CountingProcessor {
+        inner: BatchSpanProcessor::builder(shortening).with_batch_config(config).build(),
+        delivery,
+    }
 }
 
-/// Counts the spans that are to be exported, so that those which never arrive are known.
+/// Counts the spans to export, so a shutdown can report how many were not delivered.
 #[derive(Debug)]
-struct Counted {
+struct CountingProcessor {
     inner: BatchSpanProcessor,
     delivery: Arc<Delivery>,
 }
 
-impl SpanProcessor for Counted {
+impl SpanProcessor for CountingProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.inner.on_start(span, context);
     }
@@ -102,19 +105,19 @@ impl SpanProcessor for Counted {
     }
 }
 
-/// Copies named entries of the baggage into attributes of each span, where a query can find them.
+/// Copies selected entries of the baggage into attributes of each span, so a query can find them.
 #[derive(Debug)]
-struct BaggageAttributes {
+struct BaggageProcessor {
     keys: Vec<Key>,
 }
 
-impl BaggageAttributes {
+impl BaggageProcessor {
     fn new(keys: &[String]) -> Self {
         Self { keys: keys.iter().cloned().map(Key::new).collect() }
     }
 }
 
-impl SpanProcessor for BaggageAttributes {
+impl SpanProcessor for BaggageProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
         if !span.is_recording() {
             return;
@@ -138,11 +141,11 @@ impl SpanProcessor for BaggageAttributes {
     }
 }
 
-/// Logs each finished span on a line, for a look at what a service does without any backend.
+/// Writes a log record for each finished span, to watch a service without a backend.
 #[derive(Debug)]
-struct LogSpans;
+struct SpanLogger;
 
-impl SpanProcessor for LogSpans {
+impl SpanProcessor for SpanLogger {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
     fn on_end(&self, span: SpanData) {
@@ -169,15 +172,15 @@ impl SpanProcessor for LogSpans {
     }
 }
 
-/// Cuts the text of attributes to `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, which the SDK does not know. It is
-/// done on the exporter's thread, where it costs a request nothing.
+/// Shortens the text of attributes to `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` characters, which the SDK does not
+/// support. It runs on the thread of the exporter, so it does not delay a request.
 #[derive(Debug)]
-struct Shortened<E> {
+struct ShorteningExporter<E> {
     inner: E,
     limit: Option<usize>,
 }
 
-impl<E: SpanExporter> SpanExporter for Shortened<E> {
+impl<E: SpanExporter> SpanExporter for ShorteningExporter<E> {
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
         if let Some(limit) = self.limit {
             for span in &mut batch {
@@ -222,7 +225,7 @@ fn shorten_all(attributes: &mut [KeyValue], limit: usize) {
     }
 }
 
-/// The first `limit` characters, if there are more.
+/// The first `limit` characters of `text`. Returns `None` if it has no more than that.
 pub(crate) fn shorten(text: &str, limit: usize) -> Option<String> {
     text.char_indices().nth(limit).map(|(end, _)| text[..end].to_owned())
 }
@@ -234,10 +237,10 @@ mod tests {
     use opentelemetry_sdk::trace::InMemorySpanExporter;
 
     #[test]
-    fn named_baggage_becomes_attributes_and_the_rest_does_not() {
+    fn copies_only_the_selected_baggage() {
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(BaggageAttributes::new(&["environment".into(), "absent".into()]))
+            .with_span_processor(BaggageProcessor::new(&["environment".into(), "absent".into()]))
             .with_simple_exporter(exporter.clone())
             .build();
         let baggage = [KeyValue::new("environment", "test"), KeyValue::new("other", "1")];
@@ -249,12 +252,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_text_is_cut_everywhere_in_a_span() {
+    async fn shortens_text_in_all_attributes_of_a_span() {
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
-            .with_simple_exporter(Shortened { inner: exporter.clone(), limit: Some(3) })
+            .with_simple_exporter(ShorteningExporter { inner: exporter.clone(), limit: Some(3) })
             .build();
-        let mut span = provider.tracer("test").start("a name is no attribute");
+        let mut span = provider.tracer("test").start("the name is not an attribute");
         span.set_attribute(KeyValue::new("text", "äöüß"));
         span.set_attribute(KeyValue::new("short", "abc"));
         span.set_attribute(KeyValue::new("number", 12_345));
@@ -274,6 +277,6 @@ mod tests {
             ]
         );
         assert_eq!(span.events.events[0].attributes, [KeyValue::new("text", "abc")]);
-        assert_eq!(span.name, "a name is no attribute");
+        assert_eq!(span.name, "the name is not an attribute");
     }
 }

@@ -1,11 +1,13 @@
-//! The status of a call: where it is found, its name, and when it is an error.
+//! The status of a call: reading it, its name, and whether it is an error. Also the deadline of a call.
 
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tonic::Code;
 
-/// The name of a status code, as in gRPC's own documentation: `NOT_FOUND`.
+/// The name of a status code, such as `NOT_FOUND`.
+///
+/// Source: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>
 pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -28,12 +30,14 @@ pub(crate) fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// The code of this name.
+/// The status code with this name.
 pub(super) fn code_of(name: &str) -> Option<Code> {
     (0..=16).map(Code::from_i32).find(|code| code_name(*code) == name)
 }
 
-/// Whether a server is to blame for `code`, by the conventions. For a client, all but `OK` is an error.
+/// Whether `code` is an error of the server. For a client, every code except `OK` is an error.
+///
+/// Source: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#server>
 pub(super) fn is_server_error(code: Code) -> bool {
     matches!(
         code,
@@ -46,12 +50,12 @@ pub(super) fn is_server_error(code: Code) -> bool {
     )
 }
 
-/// The status in headers or trailers, if it is there.
+/// The status in headers or trailers, if they have one.
 pub(super) fn in_headers(headers: &HeaderMap) -> Option<Code> {
     headers.get(tonic::Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }
 
-/// The status a client makes up for a response that has none.
+/// The status that a client assumes for an HTTP response without a gRPC status.
 ///
 /// Source: <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>
 pub(super) fn of_http(status: StatusCode) -> Code {
@@ -68,7 +72,7 @@ pub(super) fn of_http(status: StatusCode) -> Code {
     }
 }
 
-/// The time a caller gives a call, from the header `grpc-timeout`.
+/// The time that the caller gives the call, from the header `grpc-timeout`.
 ///
 /// Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
 pub(super) fn deadline(headers: &HeaderMap) -> Option<Duration> {
@@ -93,7 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn code_names_are_those_of_the_specification() {
+    fn codes_have_the_names_of_the_specification() {
         for (code, name) in
             [(0, "OK"), (1, "CANCELLED"), (4, "DEADLINE_EXCEEDED"), (5, "NOT_FOUND"), (16, "UNAUTHENTICATED")]
         {
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_has_a_unit() {
+    fn parses_a_deadline_with_its_unit() {
         let read = |value: &'static str| {
             deadline(&HeaderMap::from_iter([(
                 "grpc-timeout".parse().unwrap(),
@@ -113,14 +117,14 @@ mod tests {
         assert_eq!(read("5S"), Some(Duration::from_secs(5)));
         assert_eq!(read("100m"), Some(Duration::from_millis(100)));
         assert_eq!(read("99999999H"), Some(Duration::from_hours(99_999_999)));
-        for nonsense in ["", "S", "5", "5x", "-5S", "123456789S"] {
-            assert_eq!(read(nonsense), None, "{nonsense}");
+        for invalid in ["", "S", "5", "5x", "-5S", "123456789S"] {
+            assert_eq!(read(invalid), None, "{invalid}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_deadline_never_panics(value in prop::collection::vec(any::<u8>(), 0..16)) {
+        fn parses_any_deadline_without_a_panic(value in prop::collection::vec(any::<u8>(), 0..16)) {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 deadline(&HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), value)]));
             }

@@ -1,4 +1,4 @@
-//! What an HTTP message says, as attributes.
+//! The attributes of HTTP requests and responses.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,18 @@ use opentelemetry_semantic_conventions::attribute::{
 
 use crate::text;
 
-/// What the conventions put in place of a secret.
+/// The text that the semantic conventions put in place of a secret.
 const REDACTED: &str = "REDACTED";
 
-/// Query parameters that carry a credential or a signature, by the conventions' list. Case matters.
+/// The query parameters that carry a credential or a signature, as the [semantic conventions] list them. They are
+/// case-sensitive.
 ///
-/// Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/#url-query>
+/// [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/#url-query
 const SECRET_PARAMETERS: [&str; 5] =
     ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "X-Goog-Signature"];
 
-/// `method` where the conventions know it. Anyone can make up a method, and each would be a new time series.
+/// `method`, if it is one that the semantic conventions know. A client can invent methods, and each of them would
+/// otherwise become a new time series.
 pub(super) fn known_method(method: &Method) -> Option<&'static str> {
     Some(match method.as_str() {
         "GET" => "GET",
@@ -36,7 +38,7 @@ pub(super) fn known_method(method: &Method) -> Option<&'static str> {
     })
 }
 
-/// `http.request.method` for a method the conventions do not know.
+/// The value of `http.request.method` for a method that the semantic conventions do not know.
 pub(super) const OTHER_METHOD: &str = "_OTHER";
 
 /// The method in the name of a span.
@@ -44,14 +46,14 @@ pub(super) fn method_in_name(method: &'static str) -> &'static str {
     if method == OTHER_METHOD { "HTTP" } else { method }
 }
 
-/// `http.request.method_original`, where it differs from `http.request.method`.
+/// `http.request.method_original`, if it differs from `http.request.method`.
 pub(super) fn method_original(method: &Method) -> Option<KeyValue> {
     known_method(method)
         .is_none()
         .then(|| KeyValue::new(HTTP_REQUEST_METHOD_ORIGINAL, text::bounded(method.as_str()).to_owned()))
 }
 
-/// `network.protocol.version`.
+/// The value of `network.protocol.version`.
 pub(crate) fn version(version: Version) -> Option<&'static str> {
     Some(match version {
         Version::HTTP_09 => "0.9",
@@ -63,19 +65,19 @@ pub(crate) fn version(version: Version) -> Option<&'static str> {
     })
 }
 
-/// A host and perhaps a port: of a `Host` header, of HTTP/2's `:authority`, or of a URL.
+/// The host, and the port if there is one, of a `Host` header, of `:authority` in HTTP/2, or of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
-    /// A name or an address; one of version 6 without its brackets.
+    /// A name or an IP address. An IPv6 address has no brackets here.
     pub(crate) host: &'a str,
     pub(crate) port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
-    /// No longer than a name in DNS. What is longer is no host.
+    /// The longest name in DNS. A longer text is not a host.
     const MAX_HOST: usize = 255;
 
-    /// Reads `host[:port]`; nothing where it is neither.
+    /// Parses `host[:port]`. Returns `None` if `text` has another form.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let text = text.rsplit_once('@').map_or(text, |(_userinfo, host)| host);
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -95,7 +97,7 @@ impl<'a> Authority<'a> {
         plausible.then_some(Self { host, port })
     }
 
-    /// The server of an incoming request.
+    /// The server that a request was sent to.
     pub(crate) fn of_request<B>(request: &'a http::Request<B>) -> Option<Self> {
         match request.uri().authority() {
             Some(authority) => Self::parse(authority.as_str()),
@@ -103,14 +105,14 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// `server.address` and, where known, `server.port`.
+    /// `server.address`, and `server.port` if it is known.
     pub(crate) fn attributes(self) -> impl Iterator<Item = KeyValue> {
         let port = self.port.map(|port| KeyValue::new(SERVER_PORT, i64::from(port)));
         std::iter::once(KeyValue::new(SERVER_ADDRESS, self.host.to_owned())).chain(port)
     }
 }
 
-/// `query` with the values of its secret parameters redacted, bounded.
+/// `query` with the values of its secret parameters redacted, shortened to [`text::MAX`].
 pub(super) fn redacted_query(query: &str) -> String {
     let redacted = if query.split('&').any(|pair| secret_parameter(pair).is_some()) {
         let pairs: Vec<Cow<'_, str>> = query
@@ -133,7 +135,7 @@ fn secret_parameter(pair: &str) -> Option<&str> {
     SECRET_PARAMETERS.contains(&key).then_some(key)
 }
 
-/// Where an outgoing request goes, whichever crate's type says it.
+/// The URL of an outgoing request, from the type of either crate: `http` or `url`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     scheme: &'a str,
@@ -166,7 +168,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The server, its port always said: the scheme's own where the URL has none.
+    /// The server. If the URL has no port, it is the default port of the scheme.
     pub(super) fn server(&self) -> Option<Authority<'a>> {
         self.authority.map(|authority| Authority {
             port: authority.port.or(match self.scheme {
@@ -178,7 +180,7 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// `url.full`: absolute, without credentials, signatures or a fragment, bounded.
+    /// The value of `url.full`: absolute, without credentials, signatures and fragment, shortened to [`text::MAX`].
     pub(super) fn full(&self) -> String {
         let mut full = String::with_capacity(self.path.len() + 64);
         if let Some(Authority { host, port }) = self.authority {
@@ -210,20 +212,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_authority_is_a_host_and_perhaps_a_port() {
+    fn parses_a_host_with_or_without_a_port() {
         let parsed = |text| Authority::parse(text).map(|Authority { host, port }| (host, port));
         assert_eq!(parsed("users:8080"), Some(("users", Some(8080))));
         assert_eq!(parsed("users.example.org"), Some(("users.example.org", None)));
         assert_eq!(parsed("[::1]:443"), Some(("::1", Some(443))));
         assert_eq!(parsed("[::1]"), Some(("::1", None)));
         assert_eq!(parsed("ada:secret@users:1"), Some(("users", Some(1))));
-        for nonsense in ["", ":80", "users:port", "users:70000", "a b", "<script>", &"a".repeat(256)] {
-            assert_eq!(parsed(nonsense), None, "{nonsense}");
+        for invalid in ["", ":80", "users:port", "users:70000", "a b", "<script>", &"a".repeat(256)] {
+            assert_eq!(parsed(invalid), None, "{invalid}");
         }
     }
 
     #[test]
-    fn a_full_url_has_no_secrets() {
+    fn redacts_the_secrets_of_a_url() {
         for (url, full) in [
             ("http://users:8080/users/1", "http://users:8080/users/1"),
             ("https://users/a?q=1", "https://users/a?q=1"),
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_always_knows_the_port() {
+    fn a_target_without_a_port_has_the_default_port() {
         for (url, port) in [("http://users/", 80), ("https://users/", 443), ("https://users:8443/", 8443)] {
             assert_eq!(Target::of_uri(&url.parse().unwrap()).server().unwrap().port, Some(port));
             assert_eq!(Target::of_url(&url.parse().unwrap()).server().unwrap().port, Some(port));
@@ -252,14 +254,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_query_stays_bounded_and_without_secrets(query in "([a-z]{1,3}=[a-z&=é]{0,400}&)?sig=secret(&.{0,900})?") {
+        fn redacts_and_shortens_any_query(query in "([a-z]{1,3}=[a-z&=é]{0,400}&)?sig=secret(&.{0,900})?") {
             let redacted = redacted_query(&query);
             prop_assert!(redacted.len() <= text::MAX);
             prop_assert!(!redacted.contains("sig=secret&"));
         }
 
         #[test]
-        fn an_authority_never_panics(text in "\\PC{0,300}") {
+        fn parses_any_text_without_a_panic(text in "\\PC{0,300}") {
             if let Some(authority) = Authority::parse(&text) {
                 prop_assert!(!authority.host.is_empty() && authority.host.len() <= 255);
             }

@@ -1,4 +1,4 @@
-//! A JSON body that is refused with a [`Problem`].
+//! A JSON extractor for axum that rejects a bad body with a [`Problem`].
 
 use std::time::Duration;
 
@@ -8,12 +8,31 @@ use axum::http::StatusCode;
 
 use super::problem::Problem;
 
-/// A body that trickles in holds a connection and its memory no longer than this.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// The longest time to receive a body. A slow sender cannot hold a connection and its memory for longer.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As [`axum::Json`], whose refusals are problems: 400 where the body is not the JSON that is wanted, 413 where it
-/// is larger than axum's `DefaultBodyLimit`, 415 where it does not say that it is JSON, and 408 where it does not
-/// arrive within ten seconds.
+/// [`axum::Json`] that rejects a bad body with a [`Problem`].
+///
+/// | status | reason |
+/// | --- | --- |
+/// | 400 | the body is not JSON, or does not have the fields and types of `T` |
+/// | 408 | the body did not arrive within ten seconds |
+/// | 413 | the body is larger than axum's [`DefaultBodyLimit`](axum::extract::DefaultBodyLimit) |
+/// | 415 | the header `Content-Type` does not say that the body is JSON |
+///
+/// ```
+/// use axum::{Router, http::StatusCode, routing::post};
+/// use telemetry::http::json::Json;
+///
+/// # #[derive(serde::Deserialize)]
+/// # struct NewUser { name: String }
+/// async fn add(Json(user): Json<NewUser>) -> StatusCode {
+///     tracing::info!(name.length = user.name.len(), "user added");
+///     StatusCode::CREATED
+/// }
+///
+/// let app: Router = Router::new().route("/users", post(add));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -25,25 +44,26 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        match tokio::time::timeout(BODY_WITHIN, axum::Json::<T>::from_request(request, state)).await {
+        match tokio::time::timeout(BODY_TIMEOUT, axum::Json::<T>::from_request(request, state)).await {
             Ok(Ok(axum::Json(value))) => Ok(Self(value)),
-            Ok(Err(rejection)) => Err(refusal(&rejection)),
+            Ok(Err(rejection)) => Err(problem_of(&rejection)),
             Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.")),
         }
     }
 }
 
-fn refusal(rejection: &JsonRejection) -> Problem {
+fn problem_of(rejection: &JsonRejection) -> Problem {
     match rejection {
         JsonRejection::JsonSyntaxError(_) => {
             Problem::new(StatusCode::BAD_REQUEST, "The body is not valid JSON.")
         }
-        // axum says 422, but what the caller has to do is the same: send another body.
-        JsonRejection::JsonDataError(_) => {
-            Problem::new(StatusCode::BAD_REQUEST, "The body's JSON does not have the form that is wanted.")
-        }
+        // axum would respond with 422. The caller has to do the same in both cases: send another body.
+        JsonRejection::JsonDataError(_) => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "The JSON of the body does not have the required fields and types.",
+        ),
         JsonRejection::MissingJsonContentType(_) => {
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type has to be application/json.")
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type must be application/json.")
         }
         other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.")

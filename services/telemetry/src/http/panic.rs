@@ -1,4 +1,4 @@
-//! A handler's panic as an answer.
+//! A middleware for axum that turns a panic of a handler into a response.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -12,11 +12,23 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
 
-/// For `axum::middleware::from_fn`, inside [`server_layer`](super::server_layer): a handler's panic is answered with
-/// 500 and recorded on the request's span. Without it the connection is cut and the span says no more than that.
+/// Responds to a panic of a handler with status 500, and records the panic on the span of the request.
+///
+/// Without it, a panic closes the connection, and the span has the `error.type` `panic` but no message. Add it before
+/// [`server_layer`](super::server_layer), so that it runs inside that layer:
+///
+/// ```
+/// use axum::{Router, middleware::from_fn, routing::get};
+/// use telemetry::http::{panic::catch_panics, server_layer};
+///
+/// let app: Router = Router::new()
+///     .route("/", get(|| async { "Hello" }))
+///     .layer(from_fn(catch_panics))
+///     .layer(server_layer());
+/// ```
 pub async fn catch_panics(request: Request, next: Next) -> Response {
     let mut response = pin!(next.run(request));
-    // What a panic leaves half done is dropped with the future, which is not polled again.
+    // A panic can leave the future in an invalid state. It is not polled again, only dropped.
     let outcome =
         poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
@@ -30,7 +42,7 @@ pub async fn catch_panics(request: Request, next: Next) -> Response {
     })
 }
 
-/// A panic, by the message it was raised with.
+/// The message of a panic.
 #[derive(Debug, thiserror::Error)]
 #[error("panic: {0}")]
 struct Panicked(String);
@@ -38,11 +50,7 @@ struct Panicked(String);
 impl From<&(dyn Any + Send)> for Panicked {
     fn from(payload: &(dyn Any + Send)) -> Self {
         let message = payload.downcast_ref::<&str>().map(ToString::to_string);
-        Self(
-            message
-                .or_else(|| payload.downcast_ref().cloned())
-                .unwrap_or_else(|| "without a message".to_owned()),
-        )
+        Self(message.or_else(|| payload.downcast_ref().cloned()).unwrap_or_else(|| "no message".to_owned()))
     }
 }
 
@@ -57,8 +65,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_a_problem_that_does_not_say_what_happened() {
-        async fn at_once() {
+    async fn responds_with_a_problem_that_hides_the_message() {
+        async fn immediately() {
             panic!("hunter2");
         }
         async fn later() {
@@ -66,11 +74,11 @@ mod tests {
             std::panic::panic_any("hunter2".to_owned());
         }
         let app = Router::new()
-            .route("/at-once", get(at_once))
+            .route("/immediately", get(immediately))
             .route("/later", get(later))
-            .route("/not", get(|| async { "fine" }))
+            .route("/fine", get(|| async { "fine" }))
             .layer(from_fn(catch_panics));
-        for (path, status) in [("/at-once", 500), ("/later", 500), ("/not", 200)] {
+        for (path, status) in [("/immediately", 500), ("/later", 500), ("/fine", 200)] {
             let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
             let response = app.clone().oneshot(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::from_u16(status).unwrap(), "{path}");

@@ -1,6 +1,27 @@
-//! Errors over HTTP as `application/problem+json`, carrying the id of the trace in which they arose.
+//! Error responses in the format `application/problem+json` of [RFC 9457], with the trace id of the request.
 //!
-//! Source: [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)
+//! ```
+//! use axum::http::StatusCode;
+//! use telemetry::http::problem::Problem;
+//!
+//! async fn read_user() -> Result<String, Problem> {
+//!     Err(Problem::new(StatusCode::NOT_FOUND, "There is no user 7."))
+//! }
+//! ```
+//!
+//! The body of that response:
+//!
+//! ```json
+//! {
+//!   "type": "about:blank",
+//!   "title": "Not Found",
+//!   "status": 404,
+//!   "detail": "There is no user 7.",
+//!   "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"
+//! }
+//! ```
+//!
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
 use std::borrow::Cow;
 use std::future::{Ready, ready};
@@ -9,11 +30,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// What a caller is told about a request that failed.
+/// The problem details of a request that failed.
 ///
-/// `type` is `about:blank`, so `title` is the status's own phrase; `trace_id` is that of the context in which the
-/// response is made, and is left out where there is none. What goes wrong inside belongs into a span and a log line,
-/// never into `detail`.
+/// `type` is `about:blank`, so `title` is the reason phrase of the status ([RFC 9457, section 4.2.1]). `trace_id` is
+/// the trace of the context in which the response is made. Outside a trace it is absent. Do not put internal causes
+/// into `detail`: record them on the span and in a log record.
+///
+/// [RFC 9457, section 4.2.1]: https://www.rfc-editor.org/rfc/rfc9457#name-aboutblank
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
@@ -21,21 +44,21 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of this status. `detail` is a sentence for the caller on this one occurrence.
+    /// A problem with this status. `detail` explains this occurrence to the caller, in a sentence.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, detail: detail.into() }
     }
 
-    /// 500, saying nothing of the inside.
+    /// A problem with status 500 that does not reveal the cause.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "The service failed. The trace id tells its operators where.",
+            "The service failed. Its operators can find the cause with the trace id.",
         )
     }
 
-    /// The status.
+    /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
@@ -58,14 +81,16 @@ impl IntoResponse for Problem {
     }
 }
 
-/// For `Router::fallback`: no route has this path.
+/// The problem for a path without a route, status 404. Use it with [`axum::Router::fallback`].
 pub fn not_found() -> Ready<Problem> {
-    ready(Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
+    ready(Problem::new(StatusCode::NOT_FOUND, "There is no resource at this path."))
 }
 
-/// For `Router::method_not_allowed_fallback`: the path has a route, but not for this method. axum adds `Allow`.
+/// The problem for a path whose route does not accept the method, status 405. Use it with
+/// [`axum::Router::method_not_allowed_fallback`]. axum adds the header `Allow`.
 pub fn method_not_allowed() -> Ready<Problem> {
-    let detail = "This path does not take this method; the Allow header says which.";
+    let detail =
+        "The resource does not accept this method. The Allow header lists the methods that it accepts.";
     ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail))
 }
 
@@ -74,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_problem_is_what_the_rfc_says() {
+    async fn a_problem_has_the_members_of_the_rfc() {
         let response = Problem::new(StatusCode::NOT_FOUND, "There is no user 7.").into_response();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");

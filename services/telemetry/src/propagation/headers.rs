@@ -1,4 +1,4 @@
-//! Context in the headers of an HTTP message, which is also where gRPC keeps its metadata.
+//! The context in the headers of an HTTP request. The metadata of a gRPC call is in these headers too.
 
 use std::borrow::Cow;
 
@@ -10,27 +10,41 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// The length the [W3C Baggage limits] oblige everyone to carry, and the most we read. `tracestate` has no upper
-/// limit of its own (it must carry 512), so it shares this one.
+/// The most bytes of `baggage` and of `tracestate` that are read. An implementation must pass on at least this much
+/// baggage ([W3C Baggage, limits]). For `tracestate` there is only a minimum, of 512 characters.
 ///
-/// [W3C Baggage limits]: https://www.w3.org/TR/baggage/#limits
+/// [W3C Baggage, limits]: https://www.w3.org/TR/baggage/#limits
 const MAX_LENGTH: usize = 8192;
 
-/// The most list members [W3C Trace Context] lets a `tracestate` have.
+/// The most list members of a `tracestate` ([W3C Trace Context, list]).
 ///
-/// [W3C Trace Context]: https://www.w3.org/TR/trace-context/#list
+/// [W3C Trace Context, list]: https://www.w3.org/TR/trace-context/#list
 const MAX_STATES: usize = 32;
 
-/// Reads the caller's context from the headers of a request.
+/// Reads the context of the caller from the headers of a request, for a propagator.
 ///
-/// Nothing here can fail a request: what is malformed counts as absent. A header that is no visible ASCII is
-/// ignored. Several lines of `baggage` or `tracestate` are one list, joined by commas; a list longer than
-/// 8192 bytes, or a `tracestate` of more than 32 members, is dropped whole before anything parses it. Of `baggage`,
-/// members that are none are left out. A second `traceparent` makes both void, as the two cannot both be the parent.
+/// It never fails: a malformed header counts as absent.
+///
+/// - A value with characters other than visible ASCII is ignored.
+/// - Several lines of `baggage` or `tracestate` are one list. A list of more than 8192 bytes, or a `tracestate` of more
+///   than 32 members, is ignored as a whole.
+/// - Malformed members of `baggage` are left out.
+/// - A `traceparent` must have the form that [W3C Trace Context] defines. If there are two, both are ignored, because
+///   only one can be the parent.
+///
+/// ```
+/// use opentelemetry::global;
+/// use telemetry::propagation::HeaderExtractor;
+///
+/// let headers = http::HeaderMap::new();
+/// let context = global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor::new(&headers)));
+/// ```
+///
+/// [W3C Trace Context]: https://www.w3.org/TR/trace-context/#traceparent-header-field-values
 #[derive(Debug)]
 pub struct HeaderExtractor<'a> {
     headers: &'a HeaderMap,
-    // Joined once here, because `Extractor::get` can only lend what already exists.
+    // The joined lines. `Extractor::get` returns a reference, so it cannot join them itself.
     baggage: Option<Cow<'a, str>>,
     tracestate: Option<Cow<'a, str>>,
 }
@@ -41,7 +55,7 @@ impl<'a> HeaderExtractor<'a> {
     pub fn new(headers: &'a HeaderMap) -> Self {
         let tracestate = list(headers, &TRACESTATE)
             .filter(|list| list.split(',').take(MAX_STATES + 1).count() <= MAX_STATES);
-        Self { headers, baggage: list(headers, &BAGGAGE).and_then(sound_baggage), tracestate }
+        Self { headers, baggage: list(headers, &BAGGAGE).and_then(valid_members), tracestate }
     }
 }
 
@@ -68,9 +82,10 @@ impl Extractor for HeaderExtractor<'_> {
     }
 }
 
-/// Whether `value` has the form of a `traceparent`: fields of fixed length in lower-case hexadecimal digits. The SDK's
-/// propagator is content with fewer digits (`00-abc-1-01`) and with signs in front of them, and would join requests that
-/// have nothing to do with each other.
+/// Whether `value` has the form of a `traceparent`: fields of fixed length in lower-case hexadecimal digits.
+///
+/// The propagator of the SDK also accepts fewer digits (`00-abc-1-01`) and signs in front of them. Unrelated requests
+/// could then get the same trace id.
 ///
 /// Source: <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>
 fn is_traceparent(value: &str) -> bool {
@@ -79,11 +94,11 @@ fn is_traceparent(value: &str) -> bool {
     let fixed = [2, 32, 16, 2]
         .into_iter()
         .all(|length| fields.next().is_some_and(|field| field.len() == length && is_hex(field)));
-    // Version 00 ends here; a later one may go on.
+    // Version 00 has four fields. A later version can have more.
     fixed && (fields.next().is_none() || !value.trim().starts_with("00-"))
 }
 
-/// The lines of the header `name` as one list, or nothing when it is absent or too long.
+/// The lines of the header `name` as one list. Returns `None` if the header is absent or too long.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
     let mut list: Option<Cow<'a, str>> = None;
     for line in headers.get_all(name) {
@@ -104,19 +119,19 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
     list
 }
 
-/// The members of `list` that are baggage.
+/// The members of `list` that are valid baggage.
 ///
-/// The SDK skips the others too, but logs a warning for each with all of the header in it: half a megabyte of log for
-/// one request of 8 KiB, written by whoever likes to, and perhaps naming someone.
-fn sound_baggage(list: Cow<'_, str>) -> Option<Cow<'_, str>> {
+/// The SDK skips the others too, but logs a warning with the whole header for each of them. So any client could cause
+/// half a megabyte of logs with one request of 8 KiB, and put personal data into them.
+fn valid_members(list: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if list.split(',').all(is_baggage) {
         return Some(list);
     }
-    let sound: Vec<&str> = list.split(',').filter(|member| is_baggage(member)).collect();
-    (!sound.is_empty()).then(|| Cow::Owned(sound.join(",")))
+    let valid: Vec<&str> = list.split(',').filter(|member| is_baggage(member)).collect();
+    (!valid.is_empty()).then(|| Cow::Owned(valid.join(",")))
 }
 
-/// Whether `member` is `key=value`, perhaps with properties behind it, and UTF-8 under its percent signs.
+/// Whether `member` is `key=value`, with or without properties after it, and UTF-8 after percent-decoding.
 fn is_baggage(member: &str) -> bool {
     let pair = member.split(';').next().unwrap_or_default();
     pair.split_once('=').is_some_and(|(key, value)| !key.trim().is_empty() && decodes(key) && decodes(value))
@@ -127,10 +142,20 @@ fn decodes(text: &str) -> bool {
     percent_decode_str(text).decode_utf8().is_ok()
 }
 
-/// Writes the current context into the headers of a request.
+/// Writes a context into the headers of a request, for a propagator.
 ///
-/// A value that no header can carry is left out rather than failing the request. An empty value takes the header
-/// away: the W3C propagator writes an empty `tracestate` when there is none, which says nothing and costs bytes.
+/// It never fails: a value that is not valid in a header is left out. An empty value removes the header, because the
+/// W3C propagator writes an empty `tracestate` if there is none, which has no meaning and only costs bytes.
+///
+/// ```
+/// use opentelemetry::{Context, global};
+/// use telemetry::propagation::HeaderInjector;
+///
+/// let mut headers = http::HeaderMap::new();
+/// global::get_text_map_propagator(|propagator| {
+///     propagator.inject_context(&Context::current(), &mut HeaderInjector::new(&mut headers));
+/// });
+/// ```
 #[derive(Debug)]
 pub struct HeaderInjector<'a> {
     headers: &'a mut HeaderMap,
@@ -146,7 +171,7 @@ impl<'a> HeaderInjector<'a> {
 
 impl Injector for HeaderInjector<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // The names of every request need no parsing, and no allocation.
+        // The usual names need no parsing and no allocation.
         let name = match key {
             "traceparent" => TRACEPARENT,
             "tracestate" => TRACESTATE,
@@ -195,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_list_are_joined() {
+    fn joins_the_lines_of_a_list() {
         let headers = headers(&[
             ("traceparent", PARENT.as_bytes()),
             ("tracestate", b"a=1"),
@@ -212,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_counts_as_absent() {
+    fn ignores_malformed_headers() {
         let headers = headers(&[
             ("traceparent", PARENT.as_bytes()),
             ("traceparent", PARENT.as_bytes()),
@@ -227,13 +252,13 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_has_the_form_that_the_specification_gives_it() {
+    fn reads_only_a_traceparent_of_the_specified_form() {
         let read = |value: &str| {
             let headers = headers(&[("traceparent", value.as_bytes())]);
             propagator().extract(&HeaderExtractor::new(&headers)).span().span_context().is_valid()
         };
         assert!(read(PARENT));
-        for bad in [
+        for invalid in [
             "00-abc-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-1-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
@@ -243,12 +268,12 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
             "00-4bf92f3577b34da6a3ce929d0e0e473600f067aa0ba902b7-01",
         ] {
-            assert!(!read(bad), "{bad}");
+            assert!(!read(invalid), "{invalid}");
         }
     }
 
     #[test]
-    fn what_is_too_long_is_dropped() {
+    fn ignores_a_list_that_is_too_long() {
         let line = format!("key={}", "v".repeat(MAX_LENGTH / 2));
         let headers = headers(&[("baggage", line.as_bytes()), ("baggage", line.as_bytes())]);
         assert_eq!(HeaderExtractor::new(&headers).get("baggage"), None);
@@ -262,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_baggage_never_reaches_the_sdk() {
+    fn passes_only_valid_baggage_to_the_sdk() {
         for (sent, kept) in [
             ("a=1,nonsense,b=2;property", Some("a=1,b=2;property")),
             ("a=%C3%A9", Some("a=%C3%A9")),
@@ -277,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_injected_is_extracted() {
+    fn injects_what_it_has_extracted() {
         let sent = headers(&[
             ("traceparent", PARENT.as_bytes()),
             ("tracestate", b"a=1"),
@@ -290,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_impossible_value_is_not_sent() {
+    fn does_not_send_an_empty_or_invalid_value() {
         let mut headers = headers(&[("tracestate", b"stale=1")]);
         let mut injector = HeaderInjector::new(&mut headers);
         injector.set("tracestate", String::new());
@@ -300,9 +325,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever bytes a caller sends, extraction yields something bounded and does not panic.
+        /// Extraction does not panic, and its result is bounded, for any bytes that a caller sends.
         #[test]
-        fn extraction_is_total(lines in prop::collection::vec(
+        fn extracts_a_bounded_context_from_any_headers(lines in prop::collection::vec(
             (prop::sample::select(vec!["traceparent", "tracestate", "baggage", "b3", "x-other"]),
              prop_oneof![
                  prop::collection::vec(any::<u8>(), 0..64),

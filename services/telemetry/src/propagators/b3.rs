@@ -1,6 +1,6 @@
-//! B3, the headers of Zipkin and of older service meshes. The crate that served them is no longer kept.
+//! B3, the headers of Zipkin and of older service meshes. The crate that implemented them is no longer maintained.
 //!
-//! <https://github.com/openzipkin/b3-propagation>,
+//! Sources: <https://github.com/openzipkin/b3-propagation>,
 //! <https://opentelemetry.io/docs/specs/otel/context/api-propagators/#b3-requirements>
 
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ const SPAN_ID: &str = "x-b3-spanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
 
-/// The form that is written. Both forms are read, the single header first.
+/// A propagator that writes one of the two forms. It reads both, the single header first.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum B3 {
     /// `b3: TRACE-SPAN-SAMPLED`.
@@ -25,12 +25,12 @@ pub(super) enum B3 {
     Multi,
 }
 
-/// A caller asked for this trace whatever is sampled; that is passed on.
+/// A context value for the debug flag: the caller wants the trace to be sampled in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Debug;
 
-/// What the headers say. Without ids only a decision not to sample, which has nothing to continue.
-struct Found {
+/// The span context in the headers. Headers with a sampling decision but without ids have none, so they are ignored.
+struct Extracted {
     span: SpanContext,
     debug: bool,
 }
@@ -51,7 +51,7 @@ impl TextMapPropagator for B3 {
             Self::Multi => {
                 injector.set(TRACE_ID, span.trace_id().to_string());
                 injector.set(SPAN_ID, span.span_id().to_string());
-                // A debug trace is sampled, and the convention is to say one of the two.
+                // The debug flag implies that the trace is sampled, so only one of the two headers is sent.
                 if debug {
                     injector.set(FLAGS, "1".into());
                 } else {
@@ -64,7 +64,7 @@ impl TextMapPropagator for B3 {
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
         match extractor.get(SINGLE).and_then(single).or_else(|| multi(extractor)) {
             None => context.clone(),
-            Some(Found { span, debug }) => {
+            Some(Extracted { span, debug }) => {
                 let context = context.with_remote_span_context(span);
                 if debug { context.with_value(Debug) } else { context }
             }
@@ -86,30 +86,31 @@ fn fields(form: B3) -> &'static [String] {
     }
 }
 
-fn single(header: &str) -> Option<Found> {
+fn single(header: &str) -> Option<Extracted> {
     let mut parts = header.split('-');
     let (trace, span, state) = (parts.next()?, parts.next()?, parts.next());
-    found(trace, span, state, state == Some("d"))
+    parse(trace, span, state, state == Some("d"))
 }
 
-fn multi(extractor: &dyn Extractor) -> Option<Found> {
+fn multi(extractor: &dyn Extractor) -> Option<Extracted> {
     let debug = extractor.get(FLAGS) == Some("1");
-    found(extractor.get(TRACE_ID)?, extractor.get(SPAN_ID)?, extractor.get(SAMPLED), debug)
+    parse(extractor.get(TRACE_ID)?, extractor.get(SPAN_ID)?, extractor.get(SAMPLED), debug)
 }
 
-fn found(trace: &str, span: &str, sampled: Option<&str>, debug: bool) -> Option<Found> {
-    // Older senders have trace ids of 64 bits.
+fn parse(trace: &str, span: &str, sampled: Option<&str>, debug: bool) -> Option<Extracted> {
+    // The trace ids of older senders have 64 bits.
     if !(is_hex(trace, 32) || is_hex(trace, 16)) || !is_hex(span, 16) {
         return None;
     }
-    // An absent decision is the receiver's to make, which the API cannot say: as others do, it counts as a no.
+    // If the decision is absent, it is left to the receiver. The API cannot express that, so the trace counts as not
+    // sampled, as in other implementations.
     let flags = TraceFlags::default().with_sampled(debug || matches!(sampled, Some("1" | "true")));
     let trace = TraceId::from_hex(trace).ok()?;
     let span = SpanContext::new(trace, SpanId::from_hex(span).ok()?, flags, true, TraceState::default());
-    span.is_valid().then_some(Found { span, debug })
+    span.is_valid().then_some(Extracted { span, debug })
 }
 
-/// Parsing alone would take a sign, and fewer digits.
+/// Whether `text` has exactly this number of hexadecimal digits. The parser would also accept a sign, or fewer digits.
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read() {
+    fn reads_both_forms() {
         for (given, sampled) in [
             (headers([("b3", &format!("{TRACE}-{SPAN}-1"))]), true),
             (headers([("b3", &format!("{TRACE}-{SPAN}-d-05e3ac9a4f6e3b90"))]), true),
@@ -152,29 +153,29 @@ mod tests {
     }
 
     #[test]
-    fn a_short_trace_id_is_filled_up() {
+    fn pads_a_short_trace_id_with_zeros() {
         let span = read(&headers([("b3", &format!("48485a3953bb6124-{SPAN}-1"))]));
         assert_eq!(span.trace_id().to_string(), "000000000000000048485a3953bb6124");
     }
 
     #[test]
-    fn what_is_read_is_written_in_either_form() {
+    fn writes_what_it_has_read_in_either_form() {
         for (state, single, multi) in
             [("1", "1", (SAMPLED, "1")), ("0", "0", (SAMPLED, "0")), ("d", "d", (FLAGS, "1"))]
         {
             let given = headers([("b3", &format!("{TRACE}-{SPAN}-{state}"))]);
             let context = B3::Single.extract_with_context(&Context::new(), &given);
-            let (mut one, mut many) = (Headers::new(), Headers::new());
-            B3::Single.inject_context(&context, &mut one);
-            B3::Multi.inject_context(&context, &mut many);
-            assert_eq!(one, headers([("b3", &format!("{TRACE}-{SPAN}-{single}"))]));
-            assert_eq!(many, headers([(TRACE_ID, TRACE), (SPAN_ID, SPAN), multi]));
+            let (mut single_headers, mut multi_headers) = (Headers::new(), Headers::new());
+            B3::Single.inject_context(&context, &mut single_headers);
+            B3::Multi.inject_context(&context, &mut multi_headers);
+            assert_eq!(single_headers, headers([("b3", &format!("{TRACE}-{SPAN}-{single}"))]));
+            assert_eq!(multi_headers, headers([(TRACE_ID, TRACE), (SPAN_ID, SPAN), multi]));
         }
     }
 
     proptest! {
         #[test]
-        fn nothing_panics_and_nothing_invalid_is_continued(header in "\\PC{0,80}", trace in "\\PC{0,40}") {
+        fn reads_any_header_without_a_panic_and_returns_only_valid_contexts(header in "\\PC{0,80}", trace in "\\PC{0,40}") {
             let span = read(&headers([("b3", header.as_str()), ("x-b3-traceid", trace.as_str()), ("x-b3-spanid", SPAN)]));
             prop_assert!(span.is_valid() || span == SpanContext::empty_context());
         }

@@ -1,6 +1,6 @@
-//! The propagator that `OTEL_PROPAGATORS` asks for.
+//! The propagators that `OTEL_PROPAGATORS` selects.
 //!
-//! <https://opentelemetry.io/docs/specs/otel/context/api-propagators/>
+//! Source: <https://opentelemetry.io/docs/specs/otel/context/api-propagators/>
 
 mod b3;
 
@@ -10,9 +10,9 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use crate::settings::Propagator;
 use b3::B3;
 
-/// All of `chosen` as one; where several find a context, the last one counts.
-pub(crate) fn composite(chosen: &[Propagator]) -> TextMapCompositePropagator {
-    let propagators = chosen.iter().map(|propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
+/// One propagator that uses all of `selected`. If several of them find a span context, the last one wins.
+pub(crate) fn composite(selected: &[Propagator]) -> TextMapCompositePropagator {
+    let propagators = selected.iter().map(|propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
         match propagator {
             Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
             Propagator::Baggage => Box::new(BaggagePropagator::new()),
