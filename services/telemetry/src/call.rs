@@ -1,5 +1,7 @@
-//! What every instrumented call shares, on either side and over either protocol: it begins, its response passes by,
-//! and it ends once, however it ends.
+//! The life of an instrumented call: a request of HTTP or gRPC on either side, or a call to a database.
+//!
+//! A call starts, its response passes through, and it ends exactly once, with success, with a failure or because it
+//! is dropped.
 
 use std::thread;
 
@@ -7,47 +9,49 @@ use http::{HeaderMap, response};
 use opentelemetry::Context;
 
 use crate::error_type::{self, ErrorType};
+use crate::propagation;
 
 /// How a call ended.
 #[derive(Debug)]
-pub enum Ending {
-    /// All of it passed.
+pub enum Outcome {
+    /// The whole response passed through.
     Complete,
-    /// Whoever waited for it let go of it.
-    Abandoned,
-    /// It failed without a response, or within one.
+    /// The call was dropped before its end. Rust cancels a future this way.
+    Dropped,
+    /// The call failed, before its response or within it.
     Failed(ErrorType),
 }
 
-/// What is measured about one call.
+/// A call with a span and metrics.
 pub trait Call {
     /// The context to run the call in.
     fn context(&self) -> &Context;
 
     /// Ends the span and records the metrics.
-    fn end(self, ending: Ending);
+    fn end(self, outcome: Outcome);
 }
 
-/// A call whose answer is an HTTP response, as gRPC's is.
-pub trait Exchange: Call {
-    /// The head of the response is here. True when no body will follow, whatever its type says.
-    fn head(&mut self, head: &response::Parts) -> bool;
+/// A call whose response is an HTTP response. That includes gRPC.
+pub trait HttpCall: Call {
+    /// Reads the head of the response, and may add headers to it. Returns whether the response has no body, whatever
+    /// the type of the body says.
+    fn on_head(&mut self, head: &mut response::Parts) -> bool;
 
-    /// The trailers of the response are here.
-    fn trailers(&mut self, trailers: &HeaderMap);
+    /// Reads the trailers of the response.
+    fn on_trailers(&mut self, _trailers: &HeaderMap) {}
 }
 
-/// A call that has not ended yet. Dropping it ends it: that is what cancelling looks like in Rust.
+/// A call that has not ended yet. It ends when this is dropped, at the latest.
 #[derive(Debug)]
-pub(crate) struct InFlight<C: Call>(Option<C>);
+pub struct InFlight<C: Call>(Option<C>);
 
 impl<C: Call> InFlight<C> {
     pub(crate) fn new(call: C) -> Self {
         Self(Some(call))
     }
 
-    /// For a call nobody is to hear of.
-    pub(crate) fn unobserved() -> Self {
+    /// Stands for a call that must not be traced or measured.
+    pub(crate) fn untraced() -> Self {
         Self(None)
     }
 
@@ -55,19 +59,26 @@ impl<C: Call> InFlight<C> {
         self.0.as_ref().map(Call::context)
     }
 
+    /// Writes the context of the call into the headers of its request.
+    pub(crate) fn inject(&self, headers: &mut HeaderMap) {
+        if let Some(context) = self.context() {
+            propagation::inject(context, headers);
+        }
+    }
+
     pub(crate) fn get_mut(&mut self) -> Option<&mut C> {
         self.0.as_mut()
     }
 
-    /// Takes the call away, to go on elsewhere.
+    /// Moves the call out. Dropping what is left behind ends nothing.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }
 
     /// Ends the call, unless it has already ended.
-    pub(crate) fn end(&mut self, ending: Ending) {
+    pub(crate) fn end(&mut self, outcome: Outcome) {
         if let Some(call) = self.0.take() {
-            call.end(ending);
+            call.end(outcome);
         }
     }
 }
@@ -76,7 +87,7 @@ impl<C: Call> Drop for InFlight<C> {
     fn drop(&mut self) {
         if self.0.is_some() {
             let panicking = thread::panicking();
-            self.end(if panicking { Ending::Failed(error_type::PANIC) } else { Ending::Abandoned });
+            self.end(if panicking { Outcome::Failed(error_type::PANIC) } else { Outcome::Dropped });
         }
     }
 }

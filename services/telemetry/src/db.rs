@@ -1,8 +1,38 @@
-//! Database calls as spans.
+//! Databases: a span and the metric `db.client.operation.duration` for every call.
 //!
-//! Spans and the metric follow the [semantic conventions for databases] 1.42.
+//! [`Database::call`] goes around the future of a query, so it works with every driver. The span is named after the
+//! operation and the table, such as `SELECT users`. The text of the query is on the span, so it must have placeholders
+//! for all values.
 //!
-//! [semantic conventions for databases]: https://opentelemetry.io/docs/specs/semconv/db/
+//! Names, attributes and the metric follow version 1.42 of the OpenTelemetry semantic conventions for
+//! [database spans](https://opentelemetry.io/docs/specs/semconv/db/database-spans/) and
+//! [database metrics](https://opentelemetry.io/docs/specs/semconv/db/database-metrics/).
+//!
+//! ```
+//! use telemetry::db::{Database, Query};
+//!
+//! const READ_NAME: Query =
+//!     Query { operation: "SELECT", collection: "users", text: "SELECT name FROM users WHERE id = $1" };
+//!
+//! # struct Pool;
+//! # impl Pool {
+//! #     async fn fetch(&self, _: &str, _: i64) -> Result<String, std::io::Error> { Ok("Ada".into()) }
+//! # }
+//! struct Users {
+//!     pool: Pool,
+//!     database: Database,
+//! }
+//!
+//! impl Users {
+//!     fn new(pool: Pool) -> Self {
+//!         Self { pool, database: Database::new("postgresql", "users").server("db.example.org", 5432) }
+//!     }
+//!
+//!     async fn name(&self, id: i64) -> Result<String, std::io::Error> {
+//!         self.database.call(&READ_NAME, self.pool.fetch(READ_NAME.text, id)).await
+//!     }
+//! }
+//! ```
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,18 +47,18 @@ use opentelemetry_semantic_conventions::attribute::{
 };
 use opentelemetry_semantic_conventions::metric::DB_CLIENT_OPERATION_DURATION;
 
-use crate::call::{Call, Ending, InFlight};
+use crate::call::{Call, InFlight, Outcome};
 use crate::error_type::{self, CANCELLED};
 use crate::scope::{DATABASE_BUCKETS, Scope};
 use crate::span::CallSpan;
 
-/// A database that is called.
+/// A database, with the attributes that every call to it has.
 ///
-/// Make it once, after telemetry has started, and keep it beside the pool; a clone is cheap.
+/// Make it once, after telemetry has started, and keep it next to the connection pool. A clone is cheap.
 #[derive(Debug, Clone)]
 pub struct Database {
     instruments: Arc<Instruments>,
-    // System, namespace and server: on every span and every measurement.
+    // The system, the namespace and the server. They are on every span and every measurement.
     attributes: Vec<KeyValue>,
 }
 
@@ -38,20 +68,20 @@ struct Instruments {
     duration: Histogram<f64>,
 }
 
-/// One kind of call. A `const` beside the SQL it describes is a good place for it.
+/// The description of a query. Make it a `const`, next to the code that sends the query.
 #[derive(Debug, Clone, Copy)]
 pub struct Query {
-    /// What it does: `SELECT`.
+    /// The operation, such as `SELECT`: the attribute `db.operation.name`.
     pub operation: &'static str,
-    /// The table it does it to.
+    /// The table: the attribute `db.collection.name`.
     pub collection: &'static str,
-    /// The SQL, with placeholders for all values. It is recorded as it is, so it must not hold a value.
+    /// The SQL: the attribute `db.query.text`. It is recorded unchanged, so it must have placeholders for all values.
     pub text: &'static str,
 }
 
 impl Database {
-    /// A database of the product `system` (`sqlite`, `postgresql`: a value of [`db.system.name`]), called
-    /// `namespace` on its server.
+    /// A database with the name `namespace` in the product `system`, which is a value of [`db.system.name`] such as
+    /// `sqlite` or `postgresql`.
     ///
     /// [`db.system.name`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/db/#db-system-name
     #[must_use]
@@ -72,7 +102,7 @@ impl Database {
         }
     }
 
-    /// Says where its server is, if it has one.
+    /// Sets the server of the database: `server.address` and `server.port`. An embedded database has none.
     #[must_use]
     pub fn server(mut self, address: impl Into<String>, port: u16) -> Self {
         let address: Arc<str> = address.into().into();
@@ -81,10 +111,11 @@ impl Database {
         self
     }
 
-    /// Runs `future`, which makes one call to the database, inside a span of its own and measures it.
+    /// Runs `future`, which sends `query` to the database, in a span of kind client, and records its duration.
     ///
-    /// A failure is known by the type of its error and its variant, never by its message. A call that is dropped
-    /// midway, by a deadline say, ends with `error.type` `cancelled`.
+    /// Returns the result of `future`. If it is an error, `error.type` is the type and the variant of the error, and
+    /// its message is not recorded: it can contain personal data. A call that is dropped before its end, for example
+    /// by a timeout, has the `error.type` `cancelled`.
     pub async fn call<T, E: Error>(
         &self,
         query: &Query,
@@ -95,14 +126,14 @@ impl Database {
         let mut call = InFlight::new(call);
         let result = future.with_context(context).await;
         call.end(match &result {
-            Ok(_) => Ending::Complete,
-            Err(error) => Ending::Failed(error_type::class(error)),
+            Ok(_) => Outcome::Complete,
+            Err(error) => Outcome::Failed(error_type::of_error(error)),
         });
         result
     }
 }
 
-/// One call to a database.
+/// A call to a database.
 #[derive(Debug)]
 struct DatabaseCall {
     instruments: Arc<Instruments>,
@@ -141,11 +172,11 @@ impl Call for DatabaseCall {
         &self.span.context
     }
 
-    fn end(mut self, ending: Ending) {
-        let failure = match ending {
-            Ending::Complete => None,
-            Ending::Abandoned => Some(CANCELLED),
-            Ending::Failed(error) => Some(error),
+    fn end(mut self, outcome: Outcome) {
+        let failure = match outcome {
+            Outcome::Complete => None,
+            Outcome::Dropped => Some(CANCELLED),
+            Outcome::Failed(error) => Some(error),
         };
         self.attributes.extend(failure.clone().map(|error| KeyValue::new(ERROR_TYPE, error)));
         self.instruments.duration.record(self.started.elapsed().as_secs_f64(), &self.attributes);

@@ -1,4 +1,4 @@
-//! What goes into `error.type`: something short that many failures of one kind share, and never their message.
+//! The values of `error.type`: short, the same for all failures of one kind, and never a message.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>
 
@@ -11,20 +11,24 @@ use std::io;
 /// A value of `error.type`.
 pub(crate) type ErrorType = Cow<'static, str>;
 
-/// The caller went away, or a deadline around the call fired, before there was an outcome.
+/// The caller closed the connection, or a timeout around the call passed, before the call ended.
 pub(crate) const CANCELLED: ErrorType = Cow::Borrowed("cancelled");
-/// Code under the call panicked.
+/// The code inside the call panicked.
 pub(crate) const PANIC: ErrorType = Cow::Borrowed("panic");
-/// The convention's word for a failure that has no better name.
+/// The value of the semantic conventions for a failure without a more specific value.
 pub(crate) const OTHER: ErrorType = Cow::Borrowed("_OTHER");
 
-/// Enough for the path of a type and a variant; generic arguments can run to kilobytes.
-const MAX_CLASS: usize = 128;
+/// The most bytes of a type with its variant. Without a limit, generic arguments could make it kilobytes long.
+const MAX_LEN: usize = 128;
 
-/// The kind of a transport's failure: `timeout`, `connect`, `connection_reset` and the like where the error or one
-/// of its sources is known, and the error's type otherwise.
-pub(crate) fn of_transport<E: Any>(error: &E) -> ErrorType {
-    // A tower service may fail with anything, a box included, and a box of an error is not itself an error.
+/// The error type of a failure of a connection: the first known kind among the error and its sources, such as
+/// `timeout`, `connect` or `connection_reset`.
+///
+/// Without a known kind, it is [`OTHER`] for the types of the libraries below, and the name of the Rust type for
+/// others.
+pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
+    // The error of a tower service can be of any type. A boxed error does not implement `Error`, so it needs a case
+    // here.
     let any: &dyn Any = error;
     let known: Option<&(dyn Error + 'static)> = if let Some(boxed) = any.downcast_ref::<tower::BoxError>() {
         Some(&**boxed)
@@ -47,7 +51,7 @@ pub(crate) fn of_transport<E: Any>(error: &E) -> ErrorType {
     }
 }
 
-/// The kind of the first error in the chain of sources that we know.
+/// The kind of the first known error in the chain of sources.
 fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -76,7 +80,7 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
 }
 
 fn of_reqwest(error: &reqwest::Error) -> Option<&'static str> {
-    // Timeout first: a connection that takes too long is both.
+    // The timeout comes first, because a connection that takes too long is both.
     if error.is_timeout() {
         Some("timeout")
     } else if error.is_connect() {
@@ -102,11 +106,12 @@ fn of_io(kind: io::ErrorKind) -> Option<&'static str> {
     })
 }
 
-/// The class of an application's or a driver's error: its type and, where its `Debug` form begins with one as a
-/// derived one does, its variant: `sqlx_core::error::Error::PoolTimedOut`.
+/// The error type of an error of an application or a driver: its Rust type and its variant, such as
+/// `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// Of a `dyn Error` only the variant can be known.
-pub(crate) fn class<E: Error + ?Sized>(error: &E) -> ErrorType {
+/// The variant comes from the `Debug` form, if that looks like a derived one. Of a `dyn Error` only the variant is
+/// known.
+pub(crate) fn of_error<E: Error + ?Sized>(error: &E) -> ErrorType {
     let name = type_name::<E>();
     let name = name.split_once('<').map_or(name, |(name, _)| name);
     let variant = variant(error);
@@ -115,45 +120,45 @@ pub(crate) fn class<E: Error + ?Sized>(error: &E) -> ErrorType {
     }
     match variant {
         Some(variant) if name.rsplit("::").next() != Some(variant.as_str()) => {
-            let mut class = format!("{name}::{variant}");
-            class.truncate(MAX_CLASS); // both parts are identifiers in ASCII, so any byte is a boundary
-            Cow::Owned(class)
+            let mut error_type = format!("{name}::{variant}");
+            error_type.truncate(MAX_LEN); // all characters are ASCII, so this cannot split one
+            Cow::Owned(error_type)
         }
         _ => Cow::Borrowed(name),
     }
 }
 
-/// The identifier a derived `Debug` begins with. Formatting stops right behind it: what follows may be long, and
-/// may name a person.
+/// The identifier at the start of a derived `Debug` form. Formatting stops after it, because the rest can be long and
+/// can contain personal data.
 fn variant<E: fmt::Debug + ?Sized>(error: &E) -> Option<String> {
-    struct Leading {
+    struct Start {
         name: String,
-        behind: String,
+        rest: String,
     }
-    impl fmt::Write for Leading {
+    impl fmt::Write for Start {
         fn write_str(&mut self, part: &str) -> fmt::Result {
             for c in part.chars() {
-                let in_name = self.behind.is_empty() && (c.is_ascii_alphanumeric() || c == '_');
+                let in_name = self.rest.is_empty() && (c.is_ascii_alphanumeric() || c == '_');
                 if in_name {
                     self.name.push(c);
                 } else {
-                    self.behind.push(c);
+                    self.rest.push(c);
                 }
-                if self.name.len() > MAX_CLASS || self.behind.len() >= 2 {
+                if self.name.len() > MAX_LEN || self.rest.len() >= 2 {
                     return Err(fmt::Error);
                 }
             }
             Ok(())
         }
     }
-    let mut leading = Leading { name: String::new(), behind: String::new() };
-    // The error is how the writer above says that it has seen enough.
-    let _ = write!(leading, "{error:?}");
-    // A name, then nothing, a tuple or a struct. Prose (`Debug` written by hand) looks otherwise.
-    let derived = leading.name.starts_with(|c: char| c.is_ascii_uppercase())
-        && leading.name.len() <= MAX_CLASS
-        && (leading.behind.is_empty() || leading.behind.starts_with('(') || leading.behind == " {");
-    derived.then_some(leading.name)
+    let mut start = Start { name: String::new(), rest: String::new() };
+    // The writer above returns an error when it needs no more text.
+    let _ = write!(start, "{error:?}");
+    // A derived form is a name, followed by nothing, by a tuple or by a struct. Other forms count as written by hand.
+    let derived = start.name.starts_with(|c: char| c.is_ascii_uppercase())
+        && start.name.len() <= MAX_LEN
+        && (start.rest.is_empty() || start.rest.starts_with('(') || start.rest == " {");
+    derived.then_some(start.name)
 }
 
 #[cfg(test)]
@@ -175,47 +180,50 @@ mod tests {
     impl Error for Store {}
 
     #[test]
-    fn a_class_is_type_and_variant_and_nothing_more() {
+    fn an_error_type_is_the_rust_type_and_the_variant() {
         let at = |variant: &str| format!("{}::{variant}", type_name::<Store>());
-        assert_eq!(class(&Store::PoolTimedOut), at("PoolTimedOut"));
-        assert_eq!(class(&Store::Database("ada@example.org".into())), at("Database"));
-        assert_eq!(class(&Store::Row { email: "ada@example.org".into() }), at("Row"));
+        assert_eq!(of_error(&Store::PoolTimedOut), at("PoolTimedOut"));
+        assert_eq!(of_error(&Store::Database("ada@example.org".into())), at("Database"));
+        assert_eq!(of_error(&Store::Row { email: "ada@example.org".into() }), at("Row"));
         let error: &dyn Error = &Store::PoolTimedOut;
-        assert_eq!(class(error), "PoolTimedOut");
-        assert_eq!(class(&io::Error::other("ada")), "std::io::error::Error::Custom");
-        assert_eq!(class(&fmt::Error), "core::fmt::Error");
+        assert_eq!(of_error(error), "PoolTimedOut");
+        assert_eq!(of_error(&io::Error::other("ada")), "std::io::error::Error::Custom");
+        assert_eq!(of_error(&fmt::Error), "core::fmt::Error");
     }
 
     #[test]
-    fn prose_is_no_class() {
-        struct Prose(&'static str);
-        impl fmt::Debug for Prose {
+    fn ignores_a_debug_form_that_is_not_derived() {
+        struct Text(&'static str);
+        impl fmt::Debug for Text {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.0)
             }
         }
-        impl fmt::Display for Prose {
+        impl fmt::Display for Text {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("prose")
+                f.write_str("text")
             }
         }
-        impl Error for Prose {}
-        for prose in ["ada", "ada is taken", "Ada is taken", "Ada: taken", "\"Ada\"", ""] {
-            assert_eq!(class(&Prose(prose)), type_name::<Prose>(), "{prose}");
-            assert_eq!(class(&Prose(prose) as &dyn Error), OTHER, "{prose}");
+        impl Error for Text {}
+        for text in ["ada", "ada is taken", "Ada is taken", "Ada: taken", "\"Ada\"", ""] {
+            assert_eq!(of_error(&Text(text)), type_name::<Text>(), "{text}");
+            assert_eq!(of_error(&Text(text) as &dyn Error), OTHER, "{text}");
         }
     }
 
     #[test]
-    fn a_transport_error_is_known_by_its_chain() {
+    fn finds_the_kind_of_a_connection_error_among_its_sources() {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         let boxed: tower::BoxError = Box::new(tonic::ConnectError(Box::new(refused())));
-        assert_eq!(of_transport(&boxed), "connect");
-        assert_eq!(of_transport(&refused()), "connection_refused");
-        assert_eq!(of_transport(&axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))), "timeout");
-        assert_eq!(of_transport(&tonic::Status::not_found("")), "NOT_FOUND");
-        let unknown: tower::BoxError = "what".into();
-        assert_eq!(of_transport(&unknown), OTHER);
-        assert_eq!(of_transport(&fmt::Error), "core::fmt::Error");
+        assert_eq!(of_transport_error(&boxed), "connect");
+        assert_eq!(of_transport_error(&refused()), "connection_refused");
+        assert_eq!(
+            of_transport_error(&axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))),
+            "timeout"
+        );
+        assert_eq!(of_transport_error(&tonic::Status::not_found("")), "NOT_FOUND");
+        let unknown: tower::BoxError = "unknown".into();
+        assert_eq!(of_transport_error(&unknown), OTHER);
+        assert_eq!(of_transport_error(&fmt::Error), "core::fmt::Error");
     }
 }

@@ -79,6 +79,7 @@ mod export;
 #[cfg(test)]
 mod fake_collector;
 mod guard;
+mod layer;
 mod lifecycle;
 mod logs;
 mod metrics;

@@ -1,4 +1,8 @@
-//! A response on its way through a layer: awaited, then its body, both inside the context of the call.
+//! The response of a call: the future that resolves to it, then its body. Both run in the context of the call and end
+//! it.
+//!
+//! A call ends with the body and not with the headers, so a stream that breaks is recorded as an error. A call that is
+//! dropped ends as cancelled: a request that its caller gave up is counted, and no request stays active.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -10,14 +14,14 @@ use http_body::{Body, Frame, SizeHint};
 use opentelemetry::ContextGuard;
 use pin_project_lite::pin_project;
 
-use crate::call::{Call, Ending, Exchange, InFlight};
+use crate::call::{Call, HttpCall, InFlight, Outcome};
 use crate::error_type;
 
 pin_project! {
-    /// The future of a response. Dropped before there is one, it ends the call as cancelled.
+    /// The future of a response. Dropping it before the response is there ends the call as cancelled.
     #[derive(Debug)]
     pub struct ResponseFuture<F, C: Call> {
-        // Before the call, so that spans inside it end before the call's own.
+        // Fields are dropped in this order: spans inside the future end before the span of the call.
         #[pin]
         inner: F,
         call: InFlight<C>,
@@ -25,7 +29,7 @@ pin_project! {
 }
 
 impl<F, C: Call> ResponseFuture<F, C> {
-    /// Runs `start` and the future it makes inside the context of `call`.
+    /// Runs `start`, and then the future it returns, in the context of `call`.
     pub(crate) fn new(call: InFlight<C>, start: impl FnOnce() -> F) -> Self {
         let guard = attach(&call);
         let inner = start();
@@ -39,7 +43,7 @@ where
     F: Future<Output = Result<Response<B>, E>>,
     B: Body,
     E: Any,
-    C: Exchange,
+    C: HttpCall,
 {
     type Output = Result<Response<ResponseBody<B, C>>, E>;
 
@@ -50,12 +54,12 @@ where
         drop(guard);
         Poll::Ready(match result {
             Ok(response) => {
-                let (head, body) = response.into_parts();
-                let body = ResponseBody::new(&head, body, this.call.take());
+                let (mut head, body) = response.into_parts();
+                let body = ResponseBody::new(&mut head, body, this.call.take());
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {
-                this.call.end(Ending::Failed(error_type::of_transport(&error)));
+                this.call.end(Outcome::Failed(error_type::of_transport_error(&error)));
                 Err(error)
             }
         })
@@ -63,37 +67,37 @@ where
 }
 
 pin_project! {
-    /// The body of a response. The call ends with it: at its end, at its failure, or when it is dropped.
+    /// The body of a response. The call ends when the body ends, fails or is dropped.
     #[derive(Debug)]
     pub struct ResponseBody<B, C: Call> {
         #[pin]
         inner: B,
-        // The bytes still to come, where the response says how many. A server stops asking for frames once it has
-        // sent as many as announced, so the end of the body is not always seen.
-        outstanding: Option<u64>,
+        // The bytes that are still to come, if the response announces its length. A server stops polling once it has
+        // sent the announced length, so it may never see the end of the body.
+        remaining: Option<u64>,
         call: InFlight<C>,
     }
 
     impl<B, C: Call> PinnedDrop for ResponseBody<B, C> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if *this.outstanding == Some(0) {
-                this.call.end(Ending::Complete);
+            if *this.remaining == Some(0) {
+                this.call.end(Outcome::Complete);
             }
         }
     }
 }
 
-impl<B: Body, C: Exchange> ResponseBody<B, C> {
-    fn new(head: &http::response::Parts, inner: B, mut call: InFlight<C>) -> Self {
-        let bodyless = call.get_mut().is_some_and(|call| call.head(head));
+impl<B: Body, C: HttpCall> ResponseBody<B, C> {
+    fn new(head: &mut http::response::Parts, inner: B, mut call: InFlight<C>) -> Self {
+        let bodyless = call.get_mut().is_some_and(|call| call.on_head(head));
         if bodyless || inner.is_end_stream() {
-            call.end(Ending::Complete);
+            call.end(Outcome::Complete);
         }
         let announced =
             head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let outstanding = announced.or_else(|| inner.size_hint().exact());
-        Self { inner, outstanding, call }
+        let remaining = announced.or_else(|| inner.size_hint().exact());
+        Self { inner, remaining, call }
     }
 }
 
@@ -101,7 +105,7 @@ impl<B, C> Body for ResponseBody<B, C>
 where
     B: Body,
     B::Error: Any,
-    C: Exchange,
+    C: HttpCall,
 {
     type Data = B::Data;
     type Error = B::Error;
@@ -116,18 +120,18 @@ where
         drop(guard);
         match &frame {
             Some(Ok(frame)) => {
-                if let (Some(data), Some(outstanding)) = (frame.data_ref(), this.outstanding.as_mut()) {
-                    *outstanding = outstanding.saturating_sub(data.remaining() as u64);
+                if let (Some(data), Some(remaining)) = (frame.data_ref(), this.remaining.as_mut()) {
+                    *remaining = remaining.saturating_sub(data.remaining() as u64);
                 }
                 if let (Some(trailers), Some(call)) = (frame.trailers_ref(), this.call.get_mut()) {
-                    call.trailers(trailers);
+                    call.on_trailers(trailers);
                 }
                 if frame.is_trailers() || this.inner.is_end_stream() {
-                    this.call.end(Ending::Complete);
+                    this.call.end(Outcome::Complete);
                 }
             }
-            Some(Err(error)) => this.call.end(Ending::Failed(error_type::of_transport(error))),
-            None => this.call.end(Ending::Complete),
+            Some(Err(error)) => this.call.end(Outcome::Failed(error_type::of_transport_error(error))),
+            None => this.call.end(Outcome::Complete),
         }
         Poll::Ready(frame)
     }
@@ -141,7 +145,7 @@ where
     }
 }
 
-/// Makes the context of the call the current one, for as long as the guard lives.
+/// Makes the context of the call the current one until the guard is dropped.
 fn attach<C: Call>(call: &InFlight<C>) -> Option<ContextGuard> {
     call.context().map(|context| context.clone().attach())
 }

@@ -1,21 +1,26 @@
-//! Where the instrumentation layers get their tracer and their meter.
+//! The tracer and the meter of the layers, and the bucket boundaries of their histograms.
 
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 
-/// Bucket boundaries that the semantic conventions advise for the duration of an HTTP request and of an RPC, in
-/// seconds.
+/// The bucket boundaries, in seconds, that the semantic conventions recommend for [HTTP requests] and [RPCs].
+///
+/// [HTTP requests]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
+/// [RPCs]: https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/
 pub(crate) const CALL_BUCKETS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
-/// Bucket boundaries that the semantic conventions advise for the duration of a database call, in seconds.
+/// The bucket boundaries, in seconds, that the semantic conventions recommend for [database calls].
+///
+/// [database calls]: https://opentelemetry.io/docs/specs/semconv/db/database-metrics/#metric-dbclientoperationduration
 pub(crate) const DATABASE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// The tracer and meter of one layer.
 ///
-/// Taken when the layer is made: a layer made before the providers are installed records nothing, ever.
+/// They come from the providers that are installed when the layer is made. A layer that is made before that never
+/// records anything.
 #[derive(Debug)]
 pub(crate) struct Scope {
     pub(crate) tracer: BoxedTracer,
@@ -23,12 +28,15 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// From the providers this process has installed.
+    /// A scope of the providers of this process.
     pub(crate) fn global() -> Self {
-        Self { tracer: global::tracer_with_scope(name()), meter: global::meter_with_scope(name()) }
+        Self {
+            tracer: global::tracer_with_scope(instrumentation_scope()),
+            meter: global::meter_with_scope(instrumentation_scope()),
+        }
     }
 
-    /// From given providers, as the global ones are one per process and tests run side by side.
+    /// A scope of these providers. Tests run in parallel in one process, so they cannot share the global providers.
     #[cfg(test)]
     pub(crate) fn of(
         traces: &opentelemetry_sdk::trace::SdkTracerProvider,
@@ -36,8 +44,8 @@ impl Scope {
     ) -> Self {
         use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
         Self {
-            tracer: BoxedTracer::new(Box::new(traces.tracer_with_scope(name()))),
-            meter: metrics.meter_with_scope(name()),
+            tracer: BoxedTracer::new(Box::new(traces.tracer_with_scope(instrumentation_scope()))),
+            meter: metrics.meter_with_scope(instrumentation_scope()),
         }
     }
 
@@ -57,8 +65,8 @@ impl Scope {
     }
 }
 
-/// The scope of everything this crate makes itself.
-pub(crate) fn name() -> InstrumentationScope {
+/// The instrumentation scope of the spans and metrics that this crate makes.
+pub(crate) fn instrumentation_scope() -> InstrumentationScope {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))
         .with_schema_url(SCHEMA_URL)

@@ -1,4 +1,22 @@
-//! Helpers on the span of the current context.
+//! Functions for the span of the current context: recording an error, and reading the trace id.
+//!
+//! The current span is that of the innermost layer or database call around the code, or of the function with
+//! `#[tracing::instrument]` around it.
+//!
+//! ```
+//! use telemetry::span::record_error;
+//!
+//! #[tracing::instrument]
+//! fn read_config() -> Result<String, std::io::Error> {
+//!     std::fs::read_to_string("config.toml").inspect_err(record_error)
+//! }
+//! ```
+//!
+//! The functions implement [recording errors on spans] and [exceptions on spans] of the OpenTelemetry semantic
+//! conventions.
+//!
+//! [recording errors on spans]: https://opentelemetry.io/docs/specs/semconv/general/recording-errors/#recording-errors-on-spans
+//! [exceptions on spans]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
 
 use std::error::Error;
 use std::sync::OnceLock;
@@ -11,36 +29,54 @@ use crate::error::chain;
 use crate::error_type::{self, ErrorType};
 use crate::scope::Scope;
 
-/// Records `error` on the span of the current context: an `exception` event with the error's type and its message
-/// (its sources' too, each behind a colon), the status `Error`, and `error.type`.
+/// Records `error` on the span of the current context: an `exception` event, the status `Error`, and `error.type`.
 ///
-/// Call it once, where the error is dealt with and its type is still known: of a `&dyn Error` no more than the
-/// variant remains. A span that is not recorded costs nothing.
+/// The message of the event and the status is the message of the error, followed by those of its sources, separated by
+/// colons. `error.type` is the type and the variant of the error, such as `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// Source: <https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/>
+/// Call it once for an error, where the code handles it. Pass the concrete type: of a `&dyn Error` only the variant is
+/// known. If the span is not recorded, the function does nothing.
+///
+/// ```
+/// # #[derive(Debug, thiserror::Error)]
+/// # #[error("order {0} does not exist")]
+/// # struct UnknownOrder(i64);
+/// # fn find(_: i64) -> Option<String> { None }
+/// fn read_order(id: i64) -> Result<String, UnknownOrder> {
+///     find(id).ok_or(UnknownOrder(id)).inspect_err(telemetry::span::record_error)
+/// }
+/// ```
 pub fn record_error<E: Error + ?Sized>(error: &E) {
-    // A copy, not `map_current`: that forbids attaching a context meanwhile, and `error` may do anything to tell itself.
+    // `map_current` would forbid attaching a context, which the `Display` and `Debug` implementations of `error`
+    // could do.
     let context = Context::current();
     let span = context.span();
     if !span.is_recording() {
         return;
     }
-    let class = error_type::class(error);
+    let error_type = error_type::of_error(error);
     let message = chain(error);
     span.add_event(
         "exception",
-        vec![KeyValue::new(EXCEPTION_TYPE, class.clone()), KeyValue::new(EXCEPTION_MESSAGE, message.clone())],
+        vec![
+            KeyValue::new(EXCEPTION_TYPE, error_type.clone()),
+            KeyValue::new(EXCEPTION_MESSAGE, message.clone()),
+        ],
     );
     span.set_status(Status::error(message));
-    match context.get::<Claim>().filter(|claim| claim.span == span.span_context().span_id()) {
-        Some(claim) => {
-            let _ = claim.error.set(class); // the first one recorded is the cause
+    match context.get::<ErrorSlot>().filter(|slot| slot.span == span.span_context().span_id()) {
+        Some(slot) => {
+            let _ = slot.error.set(error_type); // the first recorded error is the cause, so a later one changes nothing
         }
-        None => span.set_attribute(KeyValue::new(ERROR_TYPE, class)),
+        None => span.set_attribute(KeyValue::new(ERROR_TYPE, error_type)),
     }
 }
 
-/// The trace id of the current context, as 32 hexadecimal digits; none outside a trace.
+/// The trace id of the current context, as 32 lower-case hexadecimal digits. Returns `None` outside a trace.
+///
+/// ```
+/// assert_eq!(telemetry::span::trace_id(), None);
+/// ```
 #[must_use]
 pub fn trace_id() -> Option<String> {
     Context::map_current(|context| {
@@ -50,18 +86,18 @@ pub fn trace_id() -> Option<String> {
     })
 }
 
-/// Says which span sets its `error.type` itself, at its end.
+/// A context value that marks a span which sets its `error.type` when it ends.
 ///
-/// The SDK appends attributes without looking for one of the same name, so were [`record_error`] to set it as well
-/// the span would carry it twice, which OTLP forbids.
-struct Claim {
+/// The SDK appends attributes without a check for the same name. If [`record_error`] set the attribute too, the span
+/// would have it twice, which OTLP forbids. So [`record_error`] leaves the value here.
+struct ErrorSlot {
     span: SpanId,
     error: OnceLock<ErrorType>,
 }
 
 /// The span of one instrumented call, and the context to run the call in.
 ///
-/// It is not ended when dropped: [`crate::call::InFlight`] sees to that.
+/// Dropping it does not end the span. [`InFlight`](crate::call::InFlight) does that.
 #[derive(Debug)]
 pub(crate) struct CallSpan {
     pub(crate) context: Context,
@@ -74,23 +110,26 @@ impl CallSpan {
         let recording = span.is_recording();
         let id = span.span_context().span_id();
         let context = parent.with_span(span);
-        // An unsampled span is spared the claim, and with it a copy of the context's values.
-        let context =
-            if recording { context.with_value(Claim { span: id, error: OnceLock::new() }) } else { context };
+        // A span that is not recorded needs no slot, which saves a copy of the values of the context.
+        let context = if recording {
+            context.with_value(ErrorSlot { span: id, error: OnceLock::new() })
+        } else {
+            context
+        };
         Self { context, recording }
     }
 
-    /// Ends the span with these further attributes, and as failed if there is an error type.
+    /// Adds these attributes and ends the span, as failed if there is an error type.
     pub(crate) fn end(&self, attributes: impl IntoIterator<Item = KeyValue>, failure: Option<ErrorType>) {
         let span = self.context.span();
         if self.recording {
             span.set_attributes(attributes);
             if failure.is_some() {
-                // No description: the attributes tell the reason, and the message may name a person.
+                // No description: the attributes have the reason, and a message can contain personal data.
                 span.set_status(Status::error(""));
             }
-            // What the application recorded tells more than what a layer can see from outside.
-            let recorded = self.context.get::<Claim>().and_then(|claim| claim.error.get().cloned());
+            // The error that the application recorded is more specific than what a layer can see.
+            let recorded = self.context.get::<ErrorSlot>().and_then(|slot| slot.error.get().cloned());
             if let Some(error) = recorded.or(failure) {
                 span.set_attribute(KeyValue::new(ERROR_TYPE, error));
             }
@@ -120,8 +159,8 @@ mod tests {
         }
     }
 
-    /// Records `error` on a span that is nobody's layer's, and returns the span.
-    fn recorded(error: &Unreadable) -> opentelemetry_sdk::trace::SpanData {
+    /// Records `error` on a span that no layer has started, and returns the span.
+    fn span_with(error: &Unreadable) -> opentelemetry_sdk::trace::SpanData {
         let recorder = Recorder::new();
         let span = recorder.scope().tracer.start("handler");
         let guard = Context::new().with_span(span).attach();
@@ -131,29 +170,29 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_recorded_with_its_sources() {
-        let span = recorded(&Unreadable(io::Error::other("disk on fire")));
-        let class = "telemetry::span::tests::Unreadable";
+    fn records_an_error_with_its_sources() {
+        let span = span_with(&Unreadable(io::Error::other("disk on fire")));
+        let error_type = "telemetry::span::tests::Unreadable";
         let message = "cannot read the order: disk on fire";
-        assert_eq!(attributes_and_failed(&span), (expected([("error.type", class)]), true));
+        assert_eq!(attributes_and_failed(&span), (expected([("error.type", error_type)]), true));
         assert_eq!(span.status, Status::error(message));
         assert_eq!(span.events[0].name, "exception");
         assert_eq!(
             attributes(span.events[0].attributes.clone()),
-            expected([("exception.message", message), ("exception.type", class)])
+            expected([("exception.message", message), ("exception.type", error_type)])
         );
     }
 
     #[test]
-    fn a_long_message_is_cut() {
-        let span = recorded(&Unreadable(io::Error::other("é".repeat(2000))));
+    fn shortens_a_long_message() {
+        let span = span_with(&Unreadable(io::Error::other("é".repeat(2000))));
         let Status::Error { description } = span.status else { panic!("{:?}", span.status) };
         assert!((text::MAX - 1..=text::MAX).contains(&description.len()));
     }
 
     #[test]
-    fn outside_a_trace_there_is_nothing_to_record_on() {
+    fn does_nothing_outside_a_trace() {
         assert_eq!(trace_id(), None);
-        record_error(&io::Error::other("nobody hears"));
+        record_error(&io::Error::other("not recorded"));
     }
 }

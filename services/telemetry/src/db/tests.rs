@@ -11,7 +11,7 @@ const READ_USER: Query =
 
 #[derive(Debug)]
 enum Failure {
-    #[allow(dead_code, reason = "what must not be seen")]
+    #[allow(dead_code, reason = "only the Debug form reads it, which must not reach the span")]
     Database(&'static str),
 }
 impl fmt::Display for Failure {
@@ -36,14 +36,15 @@ const ALWAYS: [(&str, &str); 7] = [
 ];
 
 #[tokio::test]
-async fn a_call_is_a_span_and_a_measurement() {
+async fn records_a_span_and_a_duration() {
     let recorder = Recorder::new();
-    let inside = database(&recorder).call(&READ_USER, async { Ok::<_, Failure>(trace_id()) }).await.unwrap();
+    let trace_id_inside =
+        database(&recorder).call(&READ_USER, async { Ok::<_, Failure>(trace_id()) }).await.unwrap();
 
     let span = recorder.span();
     assert_eq!(span.name, "SELECT users");
     assert_eq!(span.span_kind, SpanKind::Client);
-    assert_eq!(inside, Some(span.span_context.trace_id().to_string()));
+    assert_eq!(trace_id_inside, Some(span.span_context.trace_id().to_string()));
     let mut all = expected(ALWAYS);
     all.insert("db.query.text".into(), READ_USER.text.into());
     assert_eq!(attributes_and_failed(&span), (all, false));
@@ -52,7 +53,7 @@ async fn a_call_is_a_span_and_a_measurement() {
 }
 
 #[tokio::test]
-async fn a_failure_is_known_by_its_class_only() {
+async fn records_the_type_of_an_error_but_not_its_message() {
     let recorder = Recorder::new();
     let failing = async { Err::<(), _>(Failure::Database("ada@example.org")) };
     database(&recorder).call(&READ_USER, failing).await.unwrap_err();
@@ -65,7 +66,7 @@ async fn a_failure_is_known_by_its_class_only() {
 }
 
 #[tokio::test]
-async fn an_error_recorded_inside_is_not_said_twice() {
+async fn sets_the_error_type_once_if_the_handler_records_the_error() {
     let recorder = Recorder::new();
     let failing = async {
         let error = Failure::Database("");

@@ -1,12 +1,19 @@
-//! gRPC, as a server and as a client, both over tonic.
+//! gRPC servers and clients on tonic: a span and a metric for every call.
 //!
-//! Spans and metrics follow the [semantic conventions for gRPC] 1.42. The layers use the providers and the
-//! propagator installed when they are made, so make them after telemetry has started.
+//! [`server_layer`] goes around the services of a `tonic::transport::Server`, and [`client_layer`] around a
+//! `tonic::transport::Channel`. The client writes the current context into the metadata of a call. The server reads
+//! it from there, and its handler runs in it, so the spans of both sides are in one trace. The layers use the
+//! providers and the propagator that are installed when they are made: make them after [`start`](crate::start) has
+//! returned, or inside [`run`](crate::run).
 //!
-//! A call ends with its status: in the trailers behind the last message of a stream, or in the headers where there
-//! is no message.
+//! A call ends with its status. The status is in the trailers after the last message, or in the headers if there is no
+//! message, so the span of a stream lasts until the end of the stream. A client that drops a call or a stream before
+//! its status cancels it.
 //!
-//! [semantic conventions for gRPC]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+//! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for
+//! [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), which extend those for
+//! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/) and
+//! [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
 
 mod client;
 mod server;
@@ -28,13 +35,13 @@ pub use server::{ServerLayer, ServerService, server_layer};
 
 pub(crate) use status::code_name;
 
-/// The value of `rpc.system.name`, and the name of a span whose method nobody knows.
+/// The value of `rpc.system.name`, and the name of a span of an unknown method.
 const GRPC: &str = "grpc";
 
-/// `rpc.method` where nobody knows the method.
+/// The value of `rpc.method` for an unknown method.
 const OTHER_METHOD: &str = "_OTHER";
 
-/// Made once a layer; what every call shares.
+/// The instruments of one layer.
 #[derive(Debug)]
 struct Instruments {
     scope: Scope,
@@ -47,7 +54,7 @@ impl Instruments {
         Arc::new(Self { scope, duration })
     }
 
-    /// Records one call. `server` is what is known of the other end, for a client.
+    /// Records one call. For a client, `server` holds the attributes of the server.
     fn record(
         &self,
         seconds: f64,
@@ -66,11 +73,11 @@ impl Instruments {
     }
 }
 
-/// `package.Service/Method` from the path of a request, or nothing where it has not that form.
+/// `package.Service/Method` from the path of a request. Returns `None` if the path has another form.
 fn method_of(path: &str) -> Option<&str> {
-    // As long as the longest that could be meant; the tracer keeps what we pass it.
-    const MAX: usize = 255;
-    let method = path.strip_prefix('/').filter(|method| method.len() <= MAX)?;
+    // The span keeps the name, so its length is limited.
+    const MAX_LEN: usize = 255;
+    let method = path.strip_prefix('/').filter(|method| method.len() <= MAX_LEN)?;
     let (service, name) = method.split_once('/')?;
     let identifier =
         |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -82,7 +89,7 @@ mod tests {
     use super::method_of;
 
     #[test]
-    fn a_method_is_a_service_and_a_name() {
+    fn parses_a_service_and_a_method() {
         assert_eq!(method_of("/grpc.health.v1.Health/Check"), Some("grpc.health.v1.Health/Check"));
         assert_eq!(method_of("/Echo/Say"), Some("Echo/Say"));
         for path in

@@ -1,88 +1,84 @@
-//! The server side.
+//! The server layer.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
 use axum::extract::ConnectInfo;
-use http::{HeaderMap, Request, Response, response};
+use http::{HeaderMap, Request, response};
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue, StringValue, global};
+use opentelemetry::{Context, KeyValue, StringValue};
 use opentelemetry_semantic_conventions::attribute::{
     RPC_METHOD, RPC_METHOD_ORIGINAL, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME,
 };
 use opentelemetry_semantic_conventions::metric::RPC_SERVER_CALL_DURATION;
 use tonic::Code;
 use tonic::transport::server::TcpConnectInfo;
-use tower::{Layer, Service};
 
 use super::{GRPC, Instruments, OTHER_METHOD, method_of, status};
-use crate::call::{Call, Ending, Exchange, InFlight};
+use crate::call::{Call, HttpCall, InFlight, Outcome};
 use crate::http::{Authority, peer_attributes};
-use crate::propagation::HeaderExtractor;
-use crate::response::{ResponseBody, ResponseFuture};
+use crate::layer::{CallLayer, CallService, StartCall};
+use crate::propagation;
 use crate::scope::Scope;
 use crate::span::CallSpan;
 use crate::text;
 
-/// A span and the metric `rpc.server.call.duration` for every call: `Server::builder().layer(server_layer())`.
+/// A layer with a span and the metric `rpc.server.call.duration` for every call that a server receives.
 ///
-/// A method is unknown when the server says so: `UNIMPLEMENTED` in the headers, without a message, which is what
-/// tonic answers where no handler exists. Anyone can call such a method by any name, so its span is named `grpc`
-/// and its `rpc.method` is `_OTHER`, with what was asked for in `rpc.method_original`.
+/// The statuses `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are errors
+/// of the server. The layer implements the [server span] of the semantic conventions for gRPC.
+///
+/// A method is unknown if the server responds with `UNIMPLEMENTED` in the headers and without a message, which is the
+/// response of tonic when no handler exists. A client can invent the names of such methods, so the span is then named
+/// `grpc`, `rpc.method` is `_OTHER`, and `rpc.method_original` has the name that the client sent.
+///
+/// ```no_run
+/// use tonic::transport::Server;
+///
+/// # async fn serve() -> Result<(), tonic::transport::Error> {
+/// let (_reporter, health) = tonic_health::server::health_reporter();
+/// Server::builder()
+///     .layer(telemetry::grpc::server_layer())
+///     .add_service(health)
+///     .serve(([127, 0, 0, 1], 8082).into())
+///     .await
+/// # }
+/// ```
+///
+/// [server span]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#server
 #[must_use]
 pub fn server_layer() -> ServerLayer {
     ServerLayer::of(Scope::global())
 }
 
-/// See [`server_layer`].
-#[derive(Debug, Clone)]
-pub struct ServerLayer(Arc<Instruments>);
+/// The layer that [`server_layer`] returns.
+pub type ServerLayer = CallLayer<GrpcServer>;
+
+/// The service that [`server_layer`] makes of `S`.
+pub type ServerService<S> = CallService<S, GrpcServer>;
 
 impl ServerLayer {
     pub(crate) fn of(scope: Scope) -> Self {
-        Self(Instruments::of(scope, RPC_SERVER_CALL_DURATION, "Measures the duration of an incoming RPC."))
+        let description = "Measures the duration of an incoming RPC.";
+        Self(GrpcServer(Instruments::of(scope, RPC_SERVER_CALL_DURATION, description)))
     }
 }
 
-impl<S> Layer<S> for ServerLayer {
-    type Service = ServerService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ServerService { inner, instruments: self.0.clone() }
-    }
-}
-
-/// A service behind [`server_layer`].
+/// Starts a [`ServerCall`] for each request.
 #[derive(Debug, Clone)]
-pub struct ServerService<S> {
-    inner: S,
-    instruments: Arc<Instruments>,
-}
+pub struct GrpcServer(Arc<Instruments>);
 
-impl<S, B, R> Service<Request<B>> for ServerService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    R: http_body::Body,
-{
-    type Response = Response<ResponseBody<R, ServerCall>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future, ServerCall>;
+impl StartCall for GrpcServer {
+    type Call = ServerCall;
 
-    fn poll_ready(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let call = InFlight::new(ServerCall::start(self.instruments.clone(), &request));
-        ResponseFuture::new(call, || self.inner.call(request))
+    fn start_call<B>(&self, request: &mut Request<B>) -> InFlight<ServerCall> {
+        InFlight::new(ServerCall::start(self.0.clone(), request))
     }
 }
 
-/// One call being served.
+/// A call that the server is handling.
 #[derive(Debug)]
 pub struct ServerCall {
     instruments: Arc<Instruments>,
@@ -91,10 +87,11 @@ pub struct ServerCall {
     deadline: Option<Duration>,
     method: Method,
     status: Option<Code>,
-    without_status: Code,
+    // The status if the response has none.
+    fallback: Code,
 }
 
-/// What was called.
+/// The method that the client called.
 #[derive(Debug)]
 enum Method {
     Known(Arc<str>),
@@ -104,10 +101,7 @@ enum Method {
 impl ServerCall {
     fn start<B>(instruments: Arc<Instruments>, request: &Request<B>) -> Self {
         let started = Instant::now();
-        let parent = global::get_text_map_propagator(|propagator| {
-            propagator.extract(&HeaderExtractor::new(request.headers()))
-        });
-
+        let parent = propagation::extract(request.headers());
         let path = request.uri().path();
         let (method, name) = match method_of(path) {
             Some(method) => (Method::Known(method.into()), Cow::Owned(method.to_owned())),
@@ -123,19 +117,19 @@ impl ServerCall {
         };
         let span = CallSpan::start(&instruments.scope, builder, &parent);
         let deadline = status::deadline(request.headers());
-        Self { instruments, span, started, deadline, method, status: None, without_status: Code::Unknown }
+        Self { instruments, span, started, deadline, method, status: None, fallback: Code::Unknown }
     }
 
-    /// The status to report, and whether it is the caller's doing.
-    fn outcome(&self, ending: &Ending) -> Code {
-        match ending {
-            Ending::Complete => self.status.unwrap_or(self.without_status),
-            Ending::Failed(_) => self.status.unwrap_or(Code::Unknown),
-            // The caller, or the server for it, gave up. Only the time tells which of the two statuses it is.
-            Ending::Abandoned if self.deadline.is_some_and(|deadline| self.started.elapsed() >= deadline) => {
+    /// The status to report.
+    fn code(&self, outcome: &Outcome) -> Code {
+        match outcome {
+            Outcome::Complete => self.status.unwrap_or(self.fallback),
+            Outcome::Failed(_) => self.status.unwrap_or(Code::Unknown),
+            // The caller cancelled the call, or the deadline has passed. Only the elapsed time shows which.
+            Outcome::Dropped if self.deadline.is_some_and(|deadline| self.started.elapsed() >= deadline) => {
                 Code::DeadlineExceeded
             }
-            Ending::Abandoned => Code::Cancelled,
+            Outcome::Dropped => Code::Cancelled,
         }
     }
 }
@@ -153,11 +147,11 @@ impl Call for ServerCall {
         &self.span.context
     }
 
-    fn end(self, ending: Ending) {
-        let code = self.outcome(&ending);
+    fn end(self, outcome: Outcome) {
+        let code = self.code(&outcome);
         let status = status::code_name(code);
-        let failure = match ending {
-            Ending::Failed(error) => Some(error),
+        let failure = match outcome {
+            Outcome::Failed(error) => Some(error),
             _ => status::is_server_error(code).then(|| status.into()),
         };
         let (method, original): (StringValue, Option<KeyValue>) = match self.method {
@@ -169,16 +163,17 @@ impl Call for ServerCall {
         let seconds = self.started.elapsed().as_secs_f64();
         self.instruments.record(seconds, method.clone(), &[], status, failure.clone());
 
-        // The method comes only now, because attributes of one name add up and until now it could be unknown.
+        // The method is set here, not when the span starts: it could still turn out to be unknown, and the SDK does not
+        // replace an attribute of the same name.
         let attributes = [KeyValue::new(RPC_METHOD, method), KeyValue::new(RPC_RESPONSE_STATUS_CODE, status)];
         self.span.end(attributes.into_iter().chain(original), failure);
     }
 }
 
-impl Exchange for ServerCall {
-    fn head(&mut self, head: &response::Parts) -> bool {
+impl HttpCall for ServerCall {
+    fn on_head(&mut self, head: &mut response::Parts) -> bool {
         self.status = status::in_headers(&head.headers);
-        self.without_status = status::of_http(head.status);
+        self.fallback = status::of_http(head.status);
         if self.status == Some(Code::Unimplemented)
             && !head.headers.contains_key(tonic::Status::GRPC_MESSAGE)
             && let Method::Known(method) = &self.method
@@ -189,7 +184,7 @@ impl Exchange for ServerCall {
         false
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) {
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
         self.status = status::in_headers(trailers).or(self.status);
     }
 }

@@ -1,23 +1,54 @@
-//! HTTP, as a server and as a client.
+//! HTTP servers and clients: a span and metrics for every request.
 //!
-//! Spans and metrics follow the [semantic conventions for HTTP] 1.42. The layers use the providers and the
-//! propagator installed when they are made, so make them after telemetry has started.
+//! | to instrument | use |
+//! | --- | --- |
+//! | an axum router, or another tower service that serves HTTP | [`server_layer`] |
+//! | a [`reqwest::Client`] | [`Client`], with [`client_builder`] |
+//! | another HTTP client that is a tower service | [`client_layer`] |
 //!
-//! A span ends with the response's body, not with its head: a stream counts until its last byte. A request that is
-//! cancelled midway, by a deadline or a caller who hangs up, ends with `error.type` `cancelled`.
+//! A server reads the context of the caller from the headers of a request, and its handler runs in that context. A
+//! client writes the current context into the headers of its request. So the spans of both sides are in one trace. The
+//! layers and [`Client`] use the providers and the propagator that are installed when they are made: make them after
+//! [`start`](crate::start) has returned, or inside [`run`](crate::run).
 //!
-//! [semantic conventions for HTTP]: https://opentelemetry.io/docs/specs/semconv/http/
+//! A span lasts until the end of the response's body, so a stream counts until its last byte. A request that is
+//! cancelled, for example by a timeout or because the caller closes the connection, ends with the `error.type`
+//! `cancelled`.
+//!
+//! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for
+//! [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/) and
+//! [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
+//!
+//! The modules [`json`], [`panic`](mod@panic) and [`problem`] are for axum handlers. They turn bad bodies, panics and
+//! other errors into problem details that carry the trace id.
+//!
+//! ```no_run
+//! use axum::{Router, middleware::from_fn, routing::get};
+//! use telemetry::http::{panic::catch_panics, problem, server_layer};
+//!
+//! # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+//! let app = Router::new()
+//!     .route("/users/{id}", get(|| async { "Ada" }))
+//!     .fallback(problem::not_found)
+//!     .method_not_allowed_fallback(problem::method_not_allowed)
+//!     .layer(from_fn(catch_panics))
+//!     .layer(server_layer().trace_response(true));
+//! axum::serve(listener, app).await
+//! # }
+//! ```
 
 mod attributes;
 mod client;
 pub mod json;
 pub mod panic;
 pub mod problem;
+mod reqwest_client;
 mod server;
+mod trace_response;
 
-pub use client::{Client, ClientLayer, ClientService, UrlTemplate, client_layer};
+pub use client::{ClientLayer, ClientService, UrlTemplate, client_layer};
+pub use reqwest_client::{Client, client_builder};
 pub use server::{ServerLayer, ServerService, server_layer};
 
 pub(crate) use attributes::Authority;
-pub(crate) use client::inject;
 pub(crate) use server::peer_attributes;

@@ -1,50 +1,73 @@
-//! The server side.
+//! The server layer.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context as Task, Poll};
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath};
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, response};
+use http::{Method, Request, StatusCode, header, response};
 use opentelemetry::metrics::{Histogram, UpDownCounter};
-use opentelemetry::trace::{SpanBuilder, SpanKind};
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute::{
     CLIENT_ADDRESS, ERROR_TYPE, HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE,
     NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, NETWORK_PROTOCOL_VERSION, URL_PATH, URL_QUERY, URL_SCHEME,
     USER_AGENT_ORIGINAL,
 };
 use opentelemetry_semantic_conventions::metric::{HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_DURATION};
-use tower::{Layer, Service};
 
 use super::attributes::{
     Authority, OTHER_METHOD, known_method, method_in_name, method_original, redacted_query, version,
 };
-use crate::call::{Call, Ending, Exchange, InFlight};
+use super::trace_response;
+use crate::call::{Call, HttpCall, InFlight, Outcome};
 use crate::error_type::{CANCELLED, ErrorType};
-use crate::propagation::HeaderExtractor;
-use crate::response::{ResponseBody, ResponseFuture};
+use crate::layer::{CallLayer, CallService, StartCall};
+use crate::propagation;
 use crate::scope::{CALL_BUCKETS, Scope};
 use crate::span::CallSpan;
 use crate::text;
 
-/// A span and the metrics `http.server.request.duration` and `http.server.active_requests` for every request.
+/// A layer with a span and the metrics `http.server.request.duration` and `http.server.active_requests` for every
+/// request that a server receives.
 ///
-/// For axum, add it last with [`axum::Router::layer`]: it then sees every request, refused ones included, and the
-/// route that matched.
+/// Add it to an axum router last, with [`axum::Router::layer`]. It then sees the route that matched, and every request,
+/// including those that another layer or a fallback responds to. For the attributes `client.address` and
+/// `network.peer.*`, serve the router with [`axum::Router::into_make_service_with_connect_info`].
+///
+/// A response with a status of 500 or above is an error, as the [status of HTTP spans] defines it. The layer
+/// implements the [HTTP server span] and the metrics of an [HTTP server].
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use std::net::SocketAddr;
+///
+/// # async fn serve(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+/// let app = Router::new()
+///     .route("/users/{id}", get(|| async { "Ada" }))
+///     .layer(telemetry::http::server_layer());
+/// axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
+/// # }
+/// ```
+///
+/// [status of HTTP spans]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
+/// [HTTP server span]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
+/// [HTTP server]: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#http-server
 #[must_use]
 pub fn server_layer() -> ServerLayer {
     ServerLayer::of(Scope::global())
 }
 
-/// See [`server_layer`].
-#[derive(Debug, Clone)]
-pub struct ServerLayer(Arc<Instruments>);
+/// The layer that [`server_layer`] returns.
+pub type ServerLayer = CallLayer<HttpServer>;
+
+/// The service that [`server_layer`] makes of `S`.
+pub type ServerService<S> = CallService<S, HttpServer>;
 
 impl ServerLayer {
     pub(crate) fn of(scope: Scope) -> Self {
-        Self(Arc::new(Instruments {
+        let instruments = Instruments {
             duration: scope.duration(
                 HTTP_SERVER_REQUEST_DURATION,
                 "Duration of HTTP server requests.",
@@ -57,19 +80,48 @@ impl ServerLayer {
                 .with_description("Number of active HTTP server requests.")
                 .build(),
             scope,
-        }))
+        };
+        Self(HttpServer { instruments: Arc::new(instruments), trace_response: false })
+    }
+
+    /// Sets whether every response has the header `traceresponse`, which names its server span. Off by default.
+    ///
+    /// With it, the caller knows the trace of every request, also of one that succeeded:
+    ///
+    /// ```text
+    /// traceresponse: 00-4bf92f3577b34da6a3ce929d0e0e4736-d75597dee50b0cac-01
+    /// ```
+    ///
+    /// The fields are the version `00`, the trace id, the id of the server span, and the flags: `01` if the span is
+    /// sampled, `00` if not. If the handler has set the header, the layer keeps it. If telemetry is off, the layer does not
+    /// add it.
+    ///
+    /// ```
+    /// let layer = telemetry::http::server_layer().trace_response(true);
+    /// ```
+    ///
+    /// The [format] is from a draft of W3C Trace Context. No W3C recommendation has the header, and the newest draft
+    /// has a [metric of `Server-Timing`] instead, with the same value. Switch the header on only if every caller is
+    /// allowed to know the trace id. A script in a browser can read it in a response from another origin only if the
+    /// response lists it in `Access-Control-Expose-Headers`.
+    ///
+    /// [metric of `Server-Timing`]: https://github.com/w3c/trace-context/pull/560
+    /// [format]: https://github.com/w3c/trace-context/blob/0b83a231593a67ec024063280d77bc1842afaa37/spec/21-http_response_header_format.md
+    #[must_use]
+    pub fn trace_response(mut self, enabled: bool) -> Self {
+        self.0.trace_response = enabled;
+        self
     }
 }
 
-impl<S> Layer<S> for ServerLayer {
-    type Service = ServerService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ServerService { inner, instruments: self.0.clone() }
-    }
+/// Starts a [`ServerCall`] for each request.
+#[derive(Debug, Clone)]
+pub struct HttpServer {
+    instruments: Arc<Instruments>,
+    trace_response: bool,
 }
 
-/// Made once a layer; what every request shares.
+/// The instruments of one layer.
 #[derive(Debug)]
 struct Instruments {
     scope: Scope,
@@ -77,75 +129,55 @@ struct Instruments {
     active: UpDownCounter<i64>,
 }
 
-/// A service behind [`server_layer`].
-#[derive(Debug, Clone)]
-pub struct ServerService<S> {
-    inner: S,
-    instruments: Arc<Instruments>,
-}
+impl StartCall for HttpServer {
+    type Call = ServerCall;
 
-impl<S, B, R> Service<Request<B>> for ServerService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    R: http_body::Body,
-{
-    type Response = Response<ResponseBody<R, ServerCall>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future, ServerCall>;
-
-    fn poll_ready(&mut self, task: &mut Task<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let call = InFlight::new(ServerCall::start(self.instruments.clone(), &request));
-        ResponseFuture::new(call, || self.inner.call(request))
+    fn start_call<B>(&self, request: &mut Request<B>) -> InFlight<ServerCall> {
+        InFlight::new(ServerCall::start(self.clone(), request))
     }
 }
 
-/// One request being served.
+/// A request that the server is handling.
 #[derive(Debug)]
 pub struct ServerCall {
-    instruments: Arc<Instruments>,
+    server: HttpServer,
     span: CallSpan,
     started: Instant,
     method: &'static str,
     scheme: &'static str,
     version: Option<&'static str>,
     route: Option<Arc<str>>,
-    to_head: bool,
+    is_head: bool,
     status: Option<StatusCode>,
 }
 
 impl ServerCall {
-    fn start<B>(instruments: Arc<Instruments>, request: &Request<B>) -> Self {
+    fn start<B>(server: HttpServer, request: &Request<B>) -> Self {
         let started = Instant::now();
         let method = known_method(request.method()).unwrap_or(OTHER_METHOD);
-        // Not from X-Forwarded-*: anyone can send those, and only the operator knows which proxy to believe.
+        // X-Forwarded-* headers are ignored: any client can send them, and only the operator knows which proxy to
+        // trust.
         let scheme = if request.uri().scheme_str() == Some("https") { "https" } else { "http" };
         let version = version(request.version());
         let route = request.extensions().get::<MatchedPath>().map(|path| Arc::from(path.as_str()));
 
-        instruments.active.add(1, &active_attributes(method, scheme));
-        let parent = global::get_text_map_propagator(|propagator| {
-            propagator.extract(&HeaderExtractor::new(request.headers()))
-        });
+        server.instruments.active.add(1, &active_attributes(method, scheme));
+        let parent = propagation::extract(request.headers());
         let builder = SpanBuilder {
             attributes: Some(start_attributes(request, method, scheme, route.as_ref())),
             ..SpanBuilder::from_name(match &route {
                 Some(route) => format!("{} {route}", method_in_name(method)).into(),
-                None => std::borrow::Cow::Borrowed(method_in_name(method)),
+                None => Cow::Borrowed(method_in_name(method)),
             })
             .with_kind(SpanKind::Server)
         };
-        let span = CallSpan::start(&instruments.scope, builder, &parent);
-        let to_head = request.method() == Method::HEAD;
-        Self { instruments, span, started, method, scheme, version, route, to_head, status: None }
+        let span = CallSpan::start(&server.instruments.scope, builder, &parent);
+        let is_head = request.method() == Method::HEAD;
+        Self { server, span, started, method, scheme, version, route, is_head, status: None }
     }
 }
 
-/// What a sampler may want to decide by.
+/// The attributes that are set when the span starts, so that a sampler can use them.
 fn start_attributes<B>(
     request: &Request<B>,
     method: &'static str,
@@ -169,7 +201,7 @@ fn start_attributes<B>(
     attributes
 }
 
-/// The other end of the connection, which is the client as far as we can know without believing a header.
+/// The attributes of the other end of the connection. It counts as the client, because headers are not trusted.
 pub(crate) fn peer_attributes(peer: SocketAddr) -> [KeyValue; 3] {
     let address: Arc<str> = peer.ip().to_string().into();
     [
@@ -188,11 +220,11 @@ impl Call for ServerCall {
         &self.span.context
     }
 
-    fn end(self, ending: Ending) {
-        let failure: Option<ErrorType> = match ending {
-            Ending::Failed(error) => Some(error),
-            Ending::Abandoned => Some(CANCELLED),
-            Ending::Complete => self
+    fn end(self, outcome: Outcome) {
+        let failure: Option<ErrorType> = match outcome {
+            Outcome::Failed(error) => Some(error),
+            Outcome::Dropped => Some(CANCELLED),
+            Outcome::Complete => self
                 .status
                 .filter(StatusCode::is_server_error)
                 .map(|status| status.as_str().to_owned().into()),
@@ -207,20 +239,21 @@ impl Call for ServerCall {
         attributes.extend(status.clone());
         attributes.extend(version.clone());
         attributes.extend(failure.clone().map(|error| KeyValue::new(ERROR_TYPE, error)));
-        self.instruments.duration.record(self.started.elapsed().as_secs_f64(), &attributes);
-        self.instruments.active.add(-1, &attributes[..2]);
+        self.server.instruments.duration.record(self.started.elapsed().as_secs_f64(), &attributes);
+        self.server.instruments.active.add(-1, &attributes[..2]);
 
         self.span.end(status.into_iter().chain(version), failure);
     }
 }
 
-impl Exchange for ServerCall {
-    fn head(&mut self, head: &response::Parts) -> bool {
+impl HttpCall for ServerCall {
+    fn on_head(&mut self, head: &mut response::Parts) -> bool {
         self.status = Some(head.status);
-        self.to_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        if self.server.trace_response {
+            trace_response::add(&mut head.headers, self.span.context.span().span_context());
+        }
+        self.is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
-
-    fn trailers(&mut self, _trailers: &HeaderMap) {}
 }
 
 #[cfg(test)]

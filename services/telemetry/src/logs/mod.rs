@@ -109,7 +109,7 @@ fn filter(settings: &Logs) -> EnvFilter {
 /// because they already become log records.
 fn span_layer(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
     tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer_with_scope(crate::scope::name()))
+        .with_tracer(provider.tracer_with_scope(crate::scope::instrumentation_scope()))
         .with_location(false)
         .with_threads(false)
         .with_target(false)

@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use http::Response;
 use http_body_util::BodyExt as _;
 use tokio::net::TcpListener;
 use tonic::transport::{Endpoint, Server};
@@ -8,7 +9,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::HealthReporter;
-use tower::{ServiceBuilder, ServiceExt as _};
+use tower::{Layer as _, ServiceBuilder, ServiceExt as _};
 
 use super::*;
 use crate::grpc::ServerLayer;
@@ -20,7 +21,7 @@ use opentelemetry_semantic_conventions::metric::RPC_SERVER_CALL_DURATION;
 
 const CHECK: &str = "grpc.health.v1.Health/Check";
 
-/// A health service with a server's layer around it, on the loopback interface, and an endpoint of it.
+/// Starts a health service with the server layer, on the loopback interface. Returns its reporter and its endpoint.
 async fn health(recorder: &Recorder) -> (HealthReporter, Endpoint) {
     let (reporter, service) = tonic_health::server::health_reporter();
     reporter.set_service_status("known", ServingStatus::Serving).await;
@@ -36,7 +37,7 @@ fn endpoint(address: std::net::SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}")).unwrap()
 }
 
-fn ask(service: &str) -> HealthCheckRequest {
+fn check_request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
 }
 
@@ -47,20 +48,20 @@ fn channel(recorder: &Recorder, endpoint: &Endpoint) -> Channel {
     ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy())
 }
 
-/// The attributes whose values a test cannot know beforehand.
+/// Removes the ports, whose values differ in each run.
 fn without_ports((mut attributes, failed): (Attributes, bool)) -> (Attributes, bool) {
-    attributes.remove("server.port").expect("the port of the server");
+    attributes.remove("server.port").expect("the span has the port of the server");
     attributes.remove("network.peer.port");
     (attributes, failed)
 }
 
 #[tokio::test]
-async fn both_sides_of_a_call() {
+async fn client_and_server_record_the_same_call() {
     for (service, code, failed) in [("known", "OK", false), ("unknown", "NOT_FOUND", true)] {
         let (here, there) = (Recorder::new(), Recorder::new());
         let (_reporter, endpoint) = health(&there).await;
-        let answer = HealthClient::new(channel(&here, &endpoint)).check(ask(service)).await;
-        assert_eq!(answer.is_err(), failed);
+        let response = HealthClient::new(channel(&here, &endpoint)).check(check_request(service)).await;
+        assert_eq!(response.is_err(), failed);
 
         let client = here.span();
         assert_eq!((client.name.as_ref(), &client.span_kind), (CHECK, &SpanKind::Client));
@@ -79,7 +80,7 @@ async fn both_sides_of_a_call() {
         assert_eq!((server.name.as_ref(), &server.span_kind), (CHECK, &SpanKind::Server));
         assert_eq!(server.span_context.trace_id(), client.span_context.trace_id());
         assert_eq!(server.parent_span_id, client.span_context.span_id());
-        // To a server, NOT_FOUND is an answer like any other.
+        // For a server, NOT_FOUND is not an error.
         let all = expected([
             ("client.address", "127.0.0.1"),
             ("network.peer.address", "127.0.0.1"),
@@ -99,15 +100,16 @@ async fn both_sides_of_a_call() {
 }
 
 #[tokio::test]
-async fn a_method_the_server_does_not_know_has_no_name() {
+async fn an_unknown_method_has_a_generic_name() {
     let there = Recorder::new();
     let (_reporter, endpoint) = health(&there).await;
-    for (already, path) in ["/grpc.health.v1.Health/Nope", "/no.Such/Method", "/no"].into_iter().enumerate() {
+    for (previous, path) in ["/grpc.health.v1.Health/Nope", "/no.Such/Method", "/no"].into_iter().enumerate()
+    {
         let request = Request::post(format!("{}{}", endpoint.uri(), path.trim_start_matches('/')))
             .body(tonic::body::Body::empty())
             .unwrap();
         endpoint.connect_lazy().oneshot(request).await.unwrap();
-        let span = there.wait_for_spans(already + 1).await.remove(already);
+        let span = there.wait_for_spans(previous + 1).await.remove(previous);
         assert_eq!(span.name, "grpc");
         let (attributes, failed) = attributes_and_failed(&span);
         assert_eq!(attributes["rpc.method"], "_OTHER");
@@ -115,15 +117,18 @@ async fn a_method_the_server_does_not_know_has_no_name() {
         assert_eq!((attributes["error.type"].as_str(), failed), ("UNIMPLEMENTED", true));
     }
     let series = there.histogram_counts(RPC_SERVER_CALL_DURATION);
-    assert_eq!(series.len(), 1, "one series for them all: {series:?}");
+    assert_eq!(series.len(), 1, "unknown methods share one series: {series:?}");
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_last_message() {
+async fn a_call_lasts_until_the_end_of_its_stream() {
     let (here, there) = (Recorder::new(), Recorder::new());
     let (reporter, endpoint) = health(&there).await;
-    let mut stream =
-        HealthClient::new(channel(&here, &endpoint)).watch(ask("known")).await.unwrap().into_inner();
+    let mut stream = HealthClient::new(channel(&here, &endpoint))
+        .watch(check_request("known"))
+        .await
+        .unwrap()
+        .into_inner();
     stream.message().await.unwrap().unwrap();
     reporter.set_service_status("known", ServingStatus::NotServing).await;
     stream.message().await.unwrap().unwrap();
@@ -137,10 +142,12 @@ async fn a_stream_ends_with_its_last_message() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable() {
+async fn a_refused_connection_is_unavailable() {
     let recorder = Recorder::new();
-    let status =
-        HealthClient::new(channel(&recorder, &endpoint(unused_address()))).check(ask("")).await.unwrap_err();
+    let status = HealthClient::new(channel(&recorder, &endpoint(unused_address())))
+        .check(check_request(""))
+        .await
+        .unwrap_err();
     let (attributes, failed) = attributes_and_failed(&recorder.span());
     assert_eq!(attributes["rpc.response.status_code"], status::code_name(status.code()));
     assert_eq!(attributes["rpc.response.status_code"], "UNAVAILABLE");
@@ -148,18 +155,18 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_deadline_of_the_channel_is_a_timeout() {
+async fn records_a_timeout_of_the_channel() {
     let here = Recorder::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts, and says nothing
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts connections but never responds
     let endpoint = endpoint(listener.local_addr().unwrap()).timeout(Duration::from_millis(50));
-    let status = HealthClient::new(channel(&here, &endpoint)).check(ask("")).await.unwrap_err();
+    let status = HealthClient::new(channel(&here, &endpoint)).check(check_request("")).await.unwrap_err();
     let (attributes, failed) = attributes_and_failed(&here.span());
     assert_eq!(attributes["rpc.response.status_code"], status::code_name(status.code()));
     assert_eq!((attributes["error.type"].as_str(), failed), ("timeout", true));
 }
 
 #[tokio::test]
-async fn a_cancelled_call_says_so() {
+async fn records_a_cancelled_call() {
     let recorder = Recorder::new();
     let service = ClientLayer::of(recorder.scope()).layer(tower::service_fn(|_: Request<()>| {
         never_completes::<Result<Response<ScriptedBody>, Infallible>>()
@@ -171,7 +178,7 @@ async fn a_cancelled_call_says_so() {
 }
 
 #[tokio::test]
-async fn a_response_that_is_not_grpc_has_the_status_of_its_http() {
+async fn a_response_without_a_grpc_status_has_a_status_by_its_http_status() {
     for (http, code) in [(503, "UNAVAILABLE"), (404, "UNIMPLEMENTED"), (200, "UNKNOWN")] {
         let recorder = Recorder::new();
         let service =

@@ -1,16 +1,17 @@
 use std::convert::Infallible;
 use std::io::ErrorKind;
 
+use http::Response;
 use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
+use tower::{Layer as _, ServiceExt as _};
 
 use super::*;
 use crate::testing::{
     Attributes, PARENT, Recorder, ScriptedBody, attributes_and_failed, cancel, never_completes,
 };
 
-/// Calls `Echo/Say` of a service that answers with `response`, reads the body to its end, and returns what the span
-/// says.
+/// Calls `Echo/Say` of a service that responds with `response`, and reads the body to its end. Returns the attributes
+/// of the span, and whether it failed.
 async fn call(response: Response<ScriptedBody>) -> (Attributes, bool) {
     let recorder = Recorder::new();
     let mut response = Some(response);
@@ -18,18 +19,22 @@ async fn call(response: Response<ScriptedBody>) -> (Attributes, bool) {
         let response = response.take().unwrap();
         async { Ok::<_, Infallible>(response) }
     }));
-    let answer = service.oneshot(Request::post("/Echo/Say").body(()).unwrap()).await.unwrap();
-    let _ = answer.into_body().collect().await;
+    let response = service.oneshot(Request::post("/Echo/Say").body(()).unwrap()).await.unwrap();
+    let _ = response.into_body().collect().await;
     let (attributes, failed) = attributes_and_failed(&recorder.span());
     let series = recorder.histogram_counts(RPC_SERVER_CALL_DURATION).remove(0).0;
     for name in ["rpc.method", "rpc.response.status_code", "error.type"] {
-        assert_eq!(series.get(name), attributes.get(name), "span and metric differ");
+        assert_eq!(
+            series.get(name),
+            attributes.get(name),
+            "the attribute {name} differs between the span and the metric"
+        );
     }
     (attributes, failed)
 }
 
 #[tokio::test]
-async fn only_what_the_server_is_to_blame_for_is_an_error() {
+async fn only_errors_of_the_server_fail_the_span() {
     for (code, name, failed) in [
         ("0", "OK", false),
         ("1", "CANCELLED", false),
@@ -62,7 +67,7 @@ async fn only_what_the_server_is_to_blame_for_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_is_an_error() {
+async fn a_failing_body_is_an_error() {
     let (attributes, failed) =
         call(Response::new(ScriptedBody::data(&["message"]).then_fails(ErrorKind::BrokenPipe))).await;
     assert_eq!(attributes["rpc.response.status_code"], "UNKNOWN");
@@ -70,7 +75,7 @@ async fn a_body_that_fails_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_is_over_and_an_elapsed_deadline_an_error() {
+async fn a_passed_deadline_is_an_error_and_a_cancelled_call_is_not() {
     for (timeout, code, failed) in [
         (None, "CANCELLED", false),
         (Some("1H"), "CANCELLED", false),

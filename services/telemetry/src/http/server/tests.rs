@@ -6,12 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
+use http::Response;
 use http_body_util::BodyExt as _;
-use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use opentelemetry_sdk::trace::Sampler;
-use tower::ServiceExt as _;
+use tower::{Layer as _, ServiceExt as _};
 
 use super::*;
+use crate::response::ResponseBody;
 use crate::span::{record_error, trace_id};
 use crate::testing::{
     PARENT, Recorder, ScriptedBody, attributes_and_failed, cancel, expected, never_completes, reqwest_client,
@@ -31,7 +32,7 @@ fn get_request(uri: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn spans_say_what_was_asked_and_answered() {
+async fn records_the_attributes_of_request_and_response() {
     let request = |method: &str, uri: &str| {
         let peer: SocketAddr = "192.0.2.7:4711".parse().unwrap();
         Request::builder()
@@ -127,10 +128,10 @@ async fn spans_say_what_was_asked_and_answered() {
 }
 
 #[tokio::test]
-async fn a_request_is_measured() {
+async fn records_the_metrics_of_a_request() {
     let recorder = Recorder::new();
     let response = app(&recorder).oneshot(get_request("/users/7")).await.unwrap();
-    assert_eq!(active(&recorder), [1], "until its body has been read");
+    assert_eq!(active(&recorder), [1], "ended before the body was read");
     response.into_body().collect().await.unwrap();
     assert_eq!(active(&recorder), [0]);
     let series = expected([
@@ -149,7 +150,7 @@ fn active(recorder: &Recorder) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn the_callers_context_goes_on_into_the_handler() {
+async fn the_handler_runs_in_the_context_of_the_caller() {
     let recorder = Recorder::new();
     let seen = Arc::new(Mutex::new(None));
     let handler = {
@@ -176,7 +177,7 @@ async fn the_callers_context_goes_on_into_the_handler() {
 }
 
 #[tokio::test]
-async fn a_cancelled_request_is_counted_and_over() {
+async fn records_a_cancelled_request() {
     let recorder = Recorder::new();
     cancel(app(&recorder).oneshot(get_request("/hangs"))).await;
 
@@ -191,7 +192,7 @@ async fn a_cancelled_request_is_counted_and_over() {
 #[tokio::test]
 async fn a_panic_is_an_error() {
     async fn panics() -> StatusCode {
-        panic!("as the test wants")
+        panic!("expected by the test")
     }
     let recorder = Recorder::new();
     let app = Router::new().route("/", get(panics)).layer(ServerLayer::of(recorder.scope()));
@@ -202,23 +203,23 @@ async fn a_panic_is_an_error() {
     assert_eq!(active(&recorder), [0]);
 }
 
-/// The response of a service whose body is `script`.
-async fn answer(
+/// The response of a service that returns `body`.
+async fn respond_with(
     recorder: &Recorder,
-    script: ScriptedBody,
+    body: ScriptedBody,
 ) -> Response<ResponseBody<ScriptedBody, ServerCall>> {
-    let mut script = Some(script);
+    let mut body = Some(body);
     let service = tower::service_fn(move |_: Request<()>| {
-        let response = Response::new(script.take().unwrap());
+        let response = Response::new(body.take().unwrap());
         async { Ok::<_, Infallible>(response) }
     });
     ServerLayer::of(recorder.scope()).layer(service).oneshot(Request::new(())).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_streamed_body_counts_until_its_end() {
+async fn a_call_lasts_until_the_end_of_a_streamed_body() {
     let recorder = Recorder::new();
-    let mut body = answer(&recorder, ScriptedBody::data(&["a", "b"])).await.into_body();
+    let mut body = respond_with(&recorder, ScriptedBody::data(&["a", "b"])).await.into_body();
     for _ in 0..2 {
         body.frame().await.unwrap().unwrap();
         assert!(recorder.spans().is_empty(), "ended too early");
@@ -231,13 +232,13 @@ async fn a_streamed_body_counts_until_its_end() {
 }
 
 #[tokio::test]
-async fn a_body_cut_short_is_an_error() {
-    for (script, error) in [
+async fn an_incomplete_body_is_an_error() {
+    for (body, error) in [
         (ScriptedBody::data(&["a"]).then_hangs(), "cancelled"),
         (ScriptedBody::data(&["a"]).then_fails(ErrorKind::ConnectionReset), "connection_reset"),
     ] {
         let recorder = Recorder::new();
-        let mut body = answer(&recorder, script).await.into_body();
+        let mut body = respond_with(&recorder, body).await.into_body();
         body.frame().await.unwrap().unwrap();
         if error == "cancelled" {
             drop(body);
@@ -252,7 +253,7 @@ async fn a_body_cut_short_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
+async fn a_body_is_complete_when_the_announced_length_is_sent() {
     let recorder = Recorder::new();
     let app = Router::new()
         .route("/empty", get(|| async { StatusCode::NO_CONTENT }))
@@ -282,7 +283,7 @@ async fn a_server_that_stops_at_the_announced_length_cancels_nothing() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_cancels() {
+async fn a_closed_connection_cancels_the_request() {
     let recorder = Recorder::new();
     let address = serve(app(&recorder)).await;
     let response =
@@ -294,7 +295,7 @@ async fn a_caller_who_hangs_up_cancels() {
 }
 
 #[tokio::test]
-async fn a_recorded_error_is_the_one_error_type() {
+async fn the_span_has_the_recorded_error_as_its_only_error_type() {
     async fn handler() -> StatusCode {
         record_error(&std::io::Error::other("disk on fire"));
         StatusCode::INTERNAL_SERVER_ERROR
@@ -303,16 +304,16 @@ async fn a_recorded_error_is_the_one_error_type() {
     let app = Router::new().route("/", get(handler)).layer(ServerLayer::of(recorder.scope()));
     app.oneshot(get_request("/")).await.unwrap();
     let span = recorder.span();
-    // `said` refuses an attribute that comes twice.
+    // `attributes_and_failed` fails if an attribute is there twice.
     assert_eq!(attributes_and_failed(&span).0["error.type"], "std::io::error::Error::Custom");
     assert_eq!(span.status, opentelemetry::trace::Status::error("disk on fire"));
     assert_eq!(span.events.len(), 1);
-    // A metric must not depend on what was sampled.
+    // The metric has the status, because its attributes must not depend on sampling.
     assert_eq!(recorder.histogram_counts(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"], "500");
 }
 
 #[tokio::test]
-async fn an_unsampled_request_is_measured_all_the_same() {
+async fn measures_an_unsampled_request() {
     let recorder = Recorder::sampling(Sampler::AlwaysOff);
     let app = Router::new()
         .route("/", get(|| async { trace_id().unwrap_or_default() }))
@@ -325,14 +326,14 @@ async fn an_unsampled_request_is_measured_all_the_same() {
 }
 
 #[tokio::test]
-async fn without_telemetry_a_request_is_served() {
+async fn serves_requests_without_telemetry() {
     let app = Router::new().route("/", get(|| async { "ok" })).layer(server_layer());
     let response = app.oneshot(get_request("/")).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
 }
 
 #[tokio::test]
-async fn spans_of_tracing_are_children_and_take_their_own_errors() {
+async fn spans_of_tracing_are_children_with_their_own_errors() {
     use opentelemetry::trace::TracerProvider as _;
     use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -358,7 +359,7 @@ async fn spans_of_tracing_are_children_and_take_their_own_errors() {
 }
 
 #[tokio::test]
-async fn what_a_caller_makes_up_is_kept_short() {
+async fn shortens_the_text_that_a_client_sends() {
     let long = "é".repeat(3000);
     let request = Request::builder()
         .method("X".repeat(3000).as_str())

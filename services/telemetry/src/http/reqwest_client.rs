@@ -1,0 +1,125 @@
+//! The wrapper around reqwest, whose request types are its own.
+
+use std::sync::Arc;
+
+use http::Response;
+use reqwest::ResponseBuilderExt as _;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls_platform_verifier::Verifier;
+
+use super::attributes::Target;
+use super::client::{ClientCall, HttpClient};
+use crate::response::ResponseFuture;
+use crate::scope::Scope;
+
+/// A builder of a [`reqwest::Client`] that can be built in any process.
+///
+/// `reqwest::Client::new()` and `reqwest::Client::builder().build()` panic if the process has no default rustls
+/// provider, because reqwest is compiled without one. This function installs `ring` as the default provider of the
+/// process, unless another one is installed already.
+///
+/// A server's certificate is checked against the CA certificates of the system, which the variables `SSL_CERT_FILE`
+/// and `SSL_CERT_DIR` can replace. A system without CA certificates, such as an image from scratch, does not prevent
+/// the client from being built: plain HTTP works there, and a request to an `https` URL fails with an error because
+/// the certificate of the server is not trusted. To trust other certificates, call
+/// [`tls_certs_only`](reqwest::ClientBuilder::tls_certs_only) on the builder.
+///
+/// ```
+/// use std::time::Duration;
+/// use telemetry::http::{Client, client_builder};
+///
+/// # fn client() -> Result<Client, reqwest::Error> {
+/// let client = Client::new(client_builder().timeout(Duration::from_secs(5)).build()?);
+/// # Ok(client)
+/// # }
+/// # client().unwrap();
+/// ```
+pub fn client_builder() -> reqwest::ClientBuilder {
+    // An error says that a provider is installed already. It is the one that reqwest then uses.
+    let _ = ring::default_provider().install_default();
+    let builder = reqwest::Client::builder();
+    let provider =
+        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+    match Verifier::new(provider) {
+        Ok(_) => builder,
+        // With the CA certificates of the system, `build` would fail in the same way.
+        Err(error) => {
+            tracing::debug!(%error, "no CA certificates of the system, so HTTPS servers are not trusted");
+            builder.tls_certs_only([])
+        }
+    }
+}
+
+/// A [`reqwest::Client`] with a span and the metric `http.client.request.duration` for every request.
+///
+/// It records the same as [`client_layer`](super::client_layer). A redirect that reqwest follows, or a retry that it
+/// makes, is part of the one call: the [second of the two ways] that the semantic conventions allow.
+///
+/// ```no_run
+/// use telemetry::http::{Client, client_builder};
+///
+/// # async fn read_user(id: i64) -> Result<String, reqwest::Error> {
+/// let client = Client::new(client_builder().build()?); // once, after telemetry has started
+///
+/// let request = client.get_ref().get(format!("http://user-service:8080/users/{id}")).build()?;
+/// let response = client.execute(request, Some("/users/{id}")).await?;
+/// response.error_for_status()?.text().await
+/// # }
+/// ```
+///
+/// [second of the two ways]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: reqwest::Client,
+    instrumentation: HttpClient,
+}
+
+impl Client {
+    /// Wraps `client`. [`client_builder`] makes one that can be built in any process.
+    #[must_use]
+    pub fn new(client: reqwest::Client) -> Self {
+        Self::of(client, Scope::global())
+    }
+
+    pub(crate) fn of(client: reqwest::Client, scope: Scope) -> Self {
+        Self { inner: client, instrumentation: HttpClient::new(scope) }
+    }
+
+    /// The wrapped client, to build requests with. A request that it sends itself has no span and no metrics.
+    #[must_use]
+    pub fn get_ref(&self) -> &reqwest::Client {
+        &self.inner
+    }
+
+    /// Sends `request`. `template` is the path of its URL with the variable parts left open, such as `/users/{id}`. It
+    /// becomes part of the name of the span.
+    ///
+    /// Fails when [`reqwest::Client::execute`] does. The call ends when the body of the response has been read or
+    /// dropped.
+    pub async fn execute(
+        &self,
+        mut request: reqwest::Request,
+        template: Option<&'static str>,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        let target = Target::of_url(request.url());
+        let call = ClientCall::start(&self.instrumentation, request.method(), target, template);
+        call.inject(request.headers_mut());
+        let sent = ResponseFuture::new(call, || {
+            let response = self.inner.execute(request);
+            async move {
+                let response = response.await?;
+                // A response of the `http` crate keeps the URL that it came from in its extensions.
+                let mut url = http::response::Builder::new().url(response.url().clone());
+                let mut response = Response::from(response);
+                if let Some(url) = url.extensions_mut() {
+                    response.extensions_mut().extend(std::mem::take(url));
+                }
+                Ok::<_, reqwest::Error>(response)
+            }
+        });
+        Ok(sent.await?.map(reqwest::Body::wrap).into())
+    }
+}
+
+#[cfg(test)]
+mod tests;
