@@ -1,30 +1,30 @@
-//! The HTTP client of this program.
+//! HTTP clients for Jaeger and the services.
 
 use std::sync::Once;
 use std::time::Duration;
 
 use url::Url;
 
-/// A client for one backend, with deadlines.
+/// Creates a client for one server. Connecting times out after 5 s, a whole request after 30 s.
 ///
-/// A proxy set for the outside world does not apply to this machine: `HTTP_PROXY` without a fitting `NO_PROXY` is
-/// common, and would send a request for loopback elsewhere. Fails where the TLS backend cannot be set up.
+/// The client ignores proxy settings if the server is on this machine. `HTTP_PROXY` is often set without a matching
+/// `NO_PROXY`, and requests to a loopback address would then go to the proxy. Fails if TLS cannot be set up.
 pub(crate) fn client(target: &Url) -> reqwest::Result<reqwest::Client> {
     let configured = || if is_loopback(target) { builder().no_proxy() } else { builder() };
     match configured().build() {
-        // An image from scratch has no authorities, and reqwest looks for them even where nothing is encrypted.
+        // reqwest loads root certificates even for plain HTTP, and a container image may contain none.
         Err(_) if target.scheme() == "http" => configured().tls_certs_only([]).build(),
         built => built,
     }
 }
 
-/// A client for this machine, without TLS.
+/// Creates a client for plain HTTP to this machine, with the timeouts of [`client`].
 pub(crate) fn local_client() -> reqwest::Result<reqwest::Client> {
     builder().no_proxy().tls_certs_only([]).build()
 }
 
 fn builder() -> reqwest::ClientBuilder {
-    install_provider();
+    install_crypto_provider();
     reqwest::Client::builder()
         .user_agent(concat!("sightline/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(5))
@@ -40,11 +40,11 @@ fn is_loopback(target: &Url) -> bool {
     }
 }
 
-/// rustls has no provider of its own in this build; a process sets one once.
-fn install_provider() {
+/// Installs ring as rustls' default crypto provider: reqwest's feature `rustls-no-provider` comes without one.
+fn install_crypto_provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // An error says that someone else has installed one, which serves as well.
+        // Fails if the process has already installed a provider, which works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_known_by_its_names() {
+    fn recognizes_loopback_hosts() {
         for url in ["http://localhost:1", "http://127.0.0.5", "http://[::1]:16686/x", "http://a.localhost"] {
             assert!(is_loopback(&url.parse().unwrap()), "{url}");
         }

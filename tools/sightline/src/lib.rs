@@ -1,7 +1,7 @@
-//! The operator's program as a library: certificates, reading traces back, and running the whole stack.
+//! The library behind the `sightline` program: certificates, the local stack, and traces from Jaeger.
 //!
-//! The binary `sightline` is a thin layer of commands over it; the end-to-end tests use the same modules, so what
-//! `make up` starts and what the tests start cannot drift apart.
+//! The program only adds the command line. The end-to-end tests use the same modules, so they run exactly the stack
+//! that `make up` runs.
 
 pub mod certs;
 pub mod demo;

@@ -1,4 +1,4 @@
-//! `sightline`: the operator's program.
+//! The `sightline` program: runs the stack on one machine, creates its certificates and shows its traces.
 
 mod commands;
 
@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use sightline::{output, stack};
 
-/// Run the stack on this machine and look at what it records
+/// Run the Sightline stack on this machine, check it and show its traces
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -22,8 +22,8 @@ enum Command {
     Check(commands::check::Args),
     Trace(commands::trace::Args),
     Traces(commands::traces::Args),
-    #[command(name = stack::lifeline::COMMAND, hide = true)]
-    WithParent(commands::with_parent::Args),
+    #[command(name = stack::parent_death::COMMAND, hide = true)]
+    DieWithParent(commands::die_with_parent::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,10 +33,10 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(args),
         Command::Trace(args) => commands::trace::run(args),
         Command::Traces(args) => commands::traces::run(args),
-        Command::WithParent(args) => Err(commands::with_parent::run(&args)),
+        Command::DieWithParent(args) => Err(commands::die_with_parent::run(&args)),
     };
     result.unwrap_or_else(|error| {
-        output::note(format_args!("sightline: {error:#}"));
+        output::eprintln(format_args!("sightline: {error:#}"));
         ExitCode::from(2)
     })
 }

@@ -1,4 +1,4 @@
-//! Files that hold secrets: private from the first byte, and replaced whole or not at all.
+//! File operations for certificates and keys: atomic replacement, and permissions that are set at creation.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::CertsError;
 
-/// Who may read a file.
+/// Who can read a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Access {
-    /// Anyone who reaches the directory: certificates.
+    /// Every user who can enter the directory; used for certificates.
     Public,
-    /// The owner: keys.
+    /// Only the owner; used for keys.
     Owner,
 }
 
@@ -25,12 +25,12 @@ impl Access {
     }
 }
 
-/// Makes a directory, and its parents, for the owner alone. One that is there keeps its mode.
-pub(super) fn make_dir(dir: &Path) -> Result<(), CertsError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make directory", dir))
+/// Creates a directory and its parents with mode 0700. An existing directory keeps its mode.
+pub(super) fn create_dir(dir: &Path) -> Result<(), CertsError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create directory", dir))
 }
 
-/// Holds off other callers until dropped.
+/// Takes an exclusive lock on the directory and waits for it if necessary. Dropping the file releases the lock.
 pub(super) fn lock(dir: &Path) -> Result<File, CertsError> {
     let path = dir.join(".lock");
     let file = OpenOptions::new()
@@ -44,17 +44,18 @@ pub(super) fn lock(dir: &Path) -> Result<File, CertsError> {
     Ok(file)
 }
 
-/// The file's text, or nothing where there is no such file.
+/// Returns the content of the file, or `None` if it does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<String>, CertsError> {
     match fs::read(path) {
-        // What is no text is no PEM either; the parser says so.
+        // Content that is not UTF-8 is not PEM either; the parser reports it.
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
     }
 }
 
-/// Replaces a file: a temporary name in the same directory, synced, renamed, the directory synced.
+/// Replaces a file atomically: writes and syncs a temporary file in the same directory, renames it and syncs the
+/// directory.
 pub(super) fn replace(path: &Path, text: &str, access: Access) -> Result<(), CertsError> {
     write_and_rename(path, text, access).map_err(failed("write", path))
 }
@@ -62,7 +63,7 @@ pub(super) fn replace(path: &Path, text: &str, access: Access) -> Result<(), Cer
 fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    // A file of an earlier process with our id, killed midway, is worth nothing.
+    // An earlier process with the same id may have been killed while it wrote this file.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -78,7 +79,7 @@ fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
         })
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
-        // The first error is the one to report; a leftover is removed at the next try.
+        // Report the first error. If this fails too, the next attempt removes the file.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
@@ -88,12 +89,12 @@ fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
     }
 }
 
-/// Takes others' rights on a key away, should someone have given any.
+/// Sets the mode of a key to 0600 if other users have any permission on it.
 pub(super) fn restrict(path: &Path) -> Result<(), CertsError> {
     let mode = fs::metadata(path).map_err(failed("read", path))?.permissions().mode();
     if mode & 0o077 != 0 {
         let owner = Permissions::from_mode(Access::Owner.mode());
-        fs::set_permissions(path, owner).map_err(failed("restrict", path))?;
+        fs::set_permissions(path, owner).map_err(failed("restrict the permissions of", path))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What an existing certificate says, and whether it still does.
+//! Reads the contents of an existing certificate.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,13 +11,13 @@ use x509_parser::pem::Pem;
 
 use super::Validity;
 
-/// The first certificate of a PEM file.
+/// Returns the first certificate of a PEM file.
 pub(super) fn parse(pem: &str) -> Option<Pem> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
     (pem.label == "CERTIFICATE").then_some(pem)
 }
 
-/// From when to when it is valid.
+/// Returns the validity period of a certificate, or `None` if a date is out of range.
 pub(super) fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
     let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).ok();
     let validity = certificate.validity();
@@ -27,7 +27,7 @@ pub(super) fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
     })
 }
 
-/// The names and addresses it holds for, as text.
+/// Returns the DNS names and IP addresses of the subject alternative name extension, as text.
 pub(super) fn names(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return BTreeSet::new();
@@ -52,7 +52,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Whether this private key is the certificate's.
+/// Whether this private key belongs to the certificate.
 pub(super) fn is_key_of(key: &KeyPair, certificate: &X509Certificate<'_>) -> bool {
     certificate.public_key().raw == key.subject_public_key_info()
 }

@@ -1,4 +1,4 @@
-//! The certificate of one identity.
+//! The leaf certificate of one identity.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,59 +8,54 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::authority::Authority;
+use super::ca::Ca;
 use super::files::{self, Access};
 use super::{CertsError, Entry, Outcome, Reason, TlsFiles, Validity, inspect};
 
-/// Keeps, renews or makes the certificate of one identity.
+/// Keeps, renews or creates the certificate of one identity.
 pub(super) fn ensure(
-    authority: &Authority,
+    ca: &Ca,
     dir: &Path,
     name: &str,
-    life: Duration,
+    lifetime: Duration,
     now: OffsetDateTime,
 ) -> Result<Entry, CertsError> {
     let dir = dir.join(name);
-    files::make_dir(&dir)?;
-    let paths = TlsFiles::of(&dir);
-    let (outcome, validity) = match found(authority, &paths, name, now)? {
+    files::create_dir(&dir)?;
+    let paths = TlsFiles::in_dir(&dir);
+    let (outcome, validity) = match check_files(ca, &paths, name, now)? {
         Ok(validity) => {
             files::restrict(&paths.key)?;
             (Outcome::Kept, validity)
         }
-        Err(state) => {
-            let validity = make(authority, &paths, name, life, now)?;
-            (state.map_or(Outcome::Made, Outcome::Renewed), validity)
+        Err(reason) => {
+            let validity = create(ca, &paths, name, lifetime, now)?;
+            (reason.map_or(Outcome::Created, Outcome::Renewed), validity)
         }
     };
-    // Trust follows the authority also where the certificate stays: a renewed authority has a new ca.crt.
-    if files::read(&paths.ca)?.as_deref() != Some(authority.pem.as_str()) {
-        files::replace(&paths.ca, &authority.pem, Access::Public)?;
+    // Copy ca.crt even if the leaf certificate is kept, because a renewed CA has a new certificate.
+    if files::read(&paths.ca)?.as_deref() != Some(ca.pem.as_str()) {
+        files::replace(&paths.ca, &ca.pem, Access::Public)?;
     }
     Ok(Entry { name: name.to_owned(), dir, outcome, validity })
 }
 
-/// The validity of a certificate that can stay; else why not, with `None` for there being none.
-fn found(
-    authority: &Authority,
+/// Returns the validity of a certificate that can be kept. Otherwise returns the reason to renew it, or `None` if it
+/// does not exist yet.
+fn check_files(
+    ca: &Ca,
     paths: &TlsFiles,
     name: &str,
     now: OffsetDateTime,
 ) -> Result<Result<Validity, Option<Reason>>, CertsError> {
     Ok(match (files::read(&paths.cert)?, files::read(&paths.key)?) {
         (None, None) => Err(None),
-        (Some(cert), Some(key)) => check(authority, &cert, &key, name, now).map_err(Some),
+        (Some(cert), Some(key)) => check(ca, &cert, &key, name, now).map_err(Some),
         _ => Err(Some(Reason::Damaged)),
     })
 }
 
-fn check(
-    authority: &Authority,
-    cert: &str,
-    key: &str,
-    name: &str,
-    now: OffsetDateTime,
-) -> Result<Validity, Reason> {
+fn check(ca: &Ca, cert: &str, key: &str, name: &str, now: OffsetDateTime) -> Result<Validity, Reason> {
     let damaged = || Reason::Damaged;
     let pem = inspect::parse(cert).ok_or_else(damaged)?;
     let certificate = pem.parse_x509().map_err(|_| Reason::Damaged)?;
@@ -68,10 +63,10 @@ fn check(
     if !inspect::is_key_of(&key, &certificate) {
         return Err(Reason::Damaged);
     }
-    let ca = inspect::parse(&authority.pem).ok_or_else(damaged)?;
-    let ca = ca.parse_x509().map_err(|_| Reason::Damaged)?;
-    if certificate.verify_signature(Some(ca.public_key())).is_err() {
-        return Err(Reason::OtherAuthority);
+    let issuer = inspect::parse(&ca.pem).ok_or_else(damaged)?;
+    let issuer = issuer.parse_x509().map_err(|_| Reason::Damaged)?;
+    if certificate.verify_signature(Some(issuer.public_key())).is_err() {
+        return Err(Reason::OtherCa);
     }
     if inspect::names(&certificate) != hosts(name) {
         return Err(Reason::OtherNames);
@@ -83,37 +78,37 @@ fn check(
     Ok(validity)
 }
 
-/// What a certificate holds for: this machine, and the identity as a host name, which is what a cluster's
-/// `server_name_override` asks for.
+/// The subject alternative names of a certificate: this machine, and the identity as a DNS name. In a cluster,
+/// `server_name_override` of the Collector's exporters expects the latter.
 fn hosts(name: &str) -> BTreeSet<String> {
     ["localhost", "127.0.0.1", "::1", name].map(str::to_owned).into()
 }
 
-fn make(
-    authority: &Authority,
+fn create(
+    ca: &Ca,
     paths: &TlsFiles,
     name: &str,
-    life: Duration,
+    lifetime: Duration,
     now: OffsetDateTime,
 ) -> Result<Validity, CertsError> {
-    let failed = |source| CertsError::Make { name: name.to_owned(), source };
-    let mut validity = Validity::starting(now, life);
-    // Past its authority's end a certificate is worth nothing, whatever it says.
-    validity.not_after = validity.not_after.min(authority.validity.not_after);
+    let failed = |source| CertsError::Create { name: name.to_owned(), source };
+    let mut validity = Validity::starting(now, lifetime);
+    // Peers reject a certificate whose CA has expired.
+    validity.not_after = validity.not_after.min(ca.validity.not_after);
 
     let mut params = CertificateParams::new(hosts(name).into_iter().collect::<Vec<_>>()).map_err(failed)?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    // The agent is a server to services and a client of the gateway: each identity may be both.
+    // The agent is a server for the services and a client of the gateway, so each certificate allows both roles.
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     (params.not_before, params.not_after) = (validity.not_before, validity.not_after);
 
     let key = KeyPair::generate().map_err(failed)?;
-    let cert = authority.sign(name, &params, &key)?;
-    // Key first, certificate last: see the module's account of readers.
+    let cert = ca.sign(name, &params, &key)?;
+    // The key first, the certificate last: see the documentation of the `certs` module.
     files::replace(&paths.key, &key.serialize_pem(), Access::Owner)?;
     files::replace(&paths.cert, &cert, Access::Public)?;
     Ok(validity)

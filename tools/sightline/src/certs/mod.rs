@@ -1,27 +1,29 @@
-//! Certificates for mutual TLS on one machine: an authority, and one certificate for each identity.
+//! Certificates for mutual TLS on one machine: a CA, and one certificate for each identity.
 //!
 //! ```text
-//! DIR/ca/ca.crt              the authority, ten years
-//! DIR/ca/ca.key              its key; never leaves this directory
-//! DIR/<identity>/ca.crt      what the identity trusts
-//! DIR/<identity>/tls.crt     who it is, as server and as client
-//! DIR/<identity>/tls.key     its key
+//! DIR/ca/ca.crt              certificate of the CA, valid for ten years
+//! DIR/ca/ca.key              private key of the CA; it is never copied
+//! DIR/<identity>/ca.crt      the CA that the identity trusts
+//! DIR/<identity>/tls.crt     certificate of the identity, for servers and clients
+//! DIR/<identity>/tls.key     private key of the identity
 //! ```
 //!
-//! The three names in an identity's directory are those of a Kubernetes TLS secret, so one Collector configuration
-//! serves both places.
+//! The file names of an identity are the keys of a Kubernetes TLS secret, so the Collector's configuration is the same
+//! on a machine and in a cluster.
 //!
-//! # Replacing files under running readers
+//! # Replacing files that running processes read
 //!
-//! Each file is written whole under a temporary name, synced and renamed: no reader sees half a file. A key and its
-//! certificate are still two files, and a reader may come between the two renames. The key is renamed first and the
-//! certificate last, so a reader that watches the certificate finds the right key beside it; one that comes in between
-//! holds a pair that does not match, which rustls and Go both refuse, and must then keep what it had and read again.
+//! Each file is written under a temporary name, synced and renamed, so a reader never sees half a file. A key and its
+//! certificate are two files, and a process may read them between the two renames. The key is renamed first and the
+//! certificate last, so a process that watches the certificate finds the matching key. A process that reads between the
+//! renames gets a key and a certificate that do not match. rustls and Go both reject such a pair; the process must then
+//! keep its previous pair and read the files again.
 //!
-//! An authority is renewed with the key it has. Certificates it signed stay valid, and a peer that still holds the
-//! old `ca.crt` (the Collector reloads its certificate but never a client's `ca_file`) accepts the new ones.
+//! A CA is renewed with the same key. The certificates that it signed stay valid, and a peer that still has the old
+//! `ca.crt` accepts new ones. This matters because the Collector reloads its certificate but never the `ca_file` of a
+//! client.
 
-mod authority;
+mod ca;
 mod files;
 mod inspect;
 mod leaf;
@@ -33,103 +35,103 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 
-use self::authority::Authority;
+use self::ca::Ca;
 
-/// The processes of the local stack, each with a certificate of its own.
+/// The identities of the local stack: one certificate for each process.
 pub const IDENTITIES: [&str; 6] =
     ["agent", "gateway", "jaeger", "user-service", "order-service", "inventory-service"];
 
-/// How long an identity's certificate lives unless asked otherwise.
-pub const LEAF_LIFE: Duration = Duration::days(90);
+/// The default lifetime of an identity's certificate.
+pub const LEAF_LIFETIME: Duration = Duration::days(90);
 
-/// How long the authority lives: longer than anyone keeps a working copy.
-const AUTHORITY_LIFE: Duration = Duration::days(3650);
+/// The lifetime of the CA: longer than a working copy is likely to exist.
+const CA_LIFETIME: Duration = Duration::days(3650);
 
-/// Clocks of two machines differ; a certificate is valid from a little before it was made.
+/// A certificate is valid from this long before it was created, because the clocks of two machines differ.
 const BACKDATE: Duration = Duration::minutes(10);
 
-/// What to make sure of: where, for whom, for how long.
+/// The certificates to create or renew.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The directory that holds `ca/` and one directory for each identity. Made if missing, mode 0700.
+    /// The directory that contains `ca/` and one directory for each identity. Created with mode 0700 if it is missing.
     pub dir: PathBuf,
-    /// Names that get a certificate. Each must be a DNS name, as it becomes one in the certificate.
+    /// The names that get a certificate. Each becomes a DNS name in the certificate, so it must be a valid one.
     pub identities: Vec<String>,
-    /// Life of a certificate made now. Certificates already there keep theirs.
-    pub life: Duration,
+    /// The lifetime of new certificates, at most 3650 days. Existing certificates keep theirs.
+    pub lifetime: Duration,
 }
 
 impl Request {
-    /// The identities of the local stack, at their usual life.
+    /// Returns a request for the identities of the local stack, with the default lifetime.
     #[must_use]
     pub fn local(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), identities: IDENTITIES.map(str::to_owned).to_vec(), life: LEAF_LIFE }
+        Self { dir: dir.into(), identities: IDENTITIES.map(str::to_owned).to_vec(), lifetime: LEAF_LIFETIME }
     }
 }
 
-/// What was found and done.
+/// The result of [`ensure`].
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// The authority.
-    pub authority: Entry,
-    /// Each identity, in the order asked for.
+    /// The CA.
+    pub ca: Entry,
+    /// The identities, in the order of [`Request::identities`].
     pub identities: Vec<Entry>,
 }
 
 impl Report {
-    /// When the first of these certificates will want renewal: the time to call [`ensure`] again.
+    /// Returns the time at which the first of these certificates needs renewal. Call [`ensure`] again at that time.
     #[must_use]
     pub fn renew_at(&self) -> OffsetDateTime {
         self.identities
             .iter()
             .map(|entry| entry.validity.renew_at())
-            .fold(self.authority.validity.renew_at(), OffsetDateTime::min)
+            .fold(self.ca.validity.renew_at(), OffsetDateTime::min)
     }
 }
 
-/// One certificate: what was done about it and how long it is good for.
+/// What [`ensure`] did with one certificate, and how long the certificate is valid.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// `ca` or the identity.
+    /// `ca`, or the name of the identity.
     pub name: String,
-    /// Where its files are.
+    /// The directory of its files.
     pub dir: PathBuf,
-    /// What was done.
+    /// Whether it was created, kept or renewed.
     pub outcome: Outcome,
-    /// From when to when it is valid.
+    /// The time in which it is valid.
     pub validity: Validity,
 }
 
-/// What [`ensure`] did about one certificate.
+/// What [`ensure`] did with one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was none.
-    Made,
-    /// It is good and was left alone.
+    /// There was none; it was created.
+    Created,
+    /// It is valid and was not changed.
     Kept,
-    /// There was one, and this is why it could not stay.
+    /// It was replaced for this reason.
     Renewed(Reason),
 }
 
-/// Why a certificate was replaced.
+/// The reason why a certificate was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// Less than a third of its life is left, or none.
+    /// Less than a third of its lifetime was left, or it was not valid yet.
     Expiring,
-    /// Another authority signed it.
-    OtherAuthority,
-    /// It names other hosts than asked for.
+    /// It was signed by a different CA.
+    OtherCa,
+    /// Its subject alternative names differ from the requested ones.
     OtherNames,
-    /// A file is missing, is not what it should be, or the key is not the certificate's.
+    /// A file was missing or could not be parsed, or the key did not match the certificate.
     Damaged,
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Expiring => "less than a third of its life was left",
-            Self::OtherAuthority => "another authority had signed it",
-            Self::OtherNames => "it named other hosts",
+            Self::Expiring => "less than a third of its lifetime was left",
+            Self::OtherCa => "it was signed by a different CA",
+            Self::OtherNames => "it was issued for other host names",
             Self::Damaged => "its files were incomplete or did not match",
         })
     }
@@ -138,75 +140,78 @@ impl fmt::Display for Reason {
 /// The time in which a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// First moment.
+    /// The start of this time, inclusive.
     pub not_before: OffsetDateTime,
-    /// Last moment.
+    /// The end of this time, inclusive.
     pub not_after: OffsetDateTime,
 }
 
 impl Validity {
-    fn starting(now: OffsetDateTime, life: Duration) -> Self {
-        // X.509 times have whole seconds.
+    fn starting(now: OffsetDateTime, lifetime: Duration) -> Self {
+        // X.509 stores whole seconds.
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        Self { not_before: now - BACKDATE, not_after: now + life }
+        Self { not_before: now - BACKDATE, not_after: now + lifetime }
     }
 
-    /// When a third of its life is left: from here on it is renewed.
+    /// Returns the time from which [`ensure`] renews the certificate: when a third of its lifetime is left.
     #[must_use]
     pub fn renew_at(&self) -> OffsetDateTime {
         self.not_after - (self.not_after - self.not_before) / 3
     }
 }
 
-/// Why certificates could not be made.
+/// The error of [`ensure`].
 #[derive(Debug, Error)]
 pub enum CertsError {
-    /// A name that cannot stand in a certificate, or would leave the directory.
+    /// An identity cannot be used as a DNS name and as a directory name.
     #[error(
         "{0:?} cannot be an identity: use a DNS name of lower-case letters, digits, '-' and '.' other than \"ca\""
     )]
     Name(String),
-    /// The life asked for does not fit a certificate.
-    #[error("a certificate cannot live {0} days: ask for 1 to 3650")]
-    Life(i64),
+    /// The requested lifetime in days is out of range.
+    #[error("a certificate cannot be valid for {0} days: use 1 to 3650")]
+    Lifetime(i64),
     /// A file or directory could not be read or written.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried: "read", "write", …
+        /// The operation that failed: "read", "write", …
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The authority's files are there but unusable. It is never replaced silently: everyone who trusts it would be
-    /// cut off.
+    /// The CA's files exist but cannot be used. The CA is never replaced automatically, because every process that
+    /// trusts it would lose its connections.
     #[error(
-        "the authority in {} {problem}: put the right files back, or remove that directory to start a new authority \
-         (restart what trusts the old one)",
+        "cannot use the CA in {}: {problem}. Restore its files, or remove the directory to create a new CA \
+         and restart every process that trusts the old one",
         dir.display()
     )]
-    Authority {
-        /// The authority's directory.
+    Ca {
+        /// The directory of the CA.
         dir: PathBuf,
-        /// What is wrong.
+        /// What is wrong with its files.
         problem: &'static str,
     },
-    /// The certificate could not be made.
-    #[error("cannot make a certificate for {name}")]
-    Make {
-        /// For whom.
+    /// A certificate or its key could not be created.
+    #[error("cannot create the certificate of {name}")]
+    Create {
+        /// The identity, or "the CA".
         name: String,
-        /// Why not.
+        /// The cause.
         source: rcgen::Error,
     },
 }
 
-/// Makes sure that the directory holds a good authority and a good certificate for each identity.
+/// Ensures that the directory contains a valid CA, and a valid certificate for each identity.
 ///
-/// Keeps what is valid for the same authority and names, renews what has less than a third of its life left, makes
-/// what is missing. Two callers at once wait for each other. Fails on an unusable name, on files that cannot be read
-/// or written, and on an authority whose files do not fit together.
+/// Missing certificates are created. A certificate is renewed if less than a third of its lifetime is left, if it was
+/// signed by a different CA, if its names differ, or if its files are damaged. Concurrent calls, also from other
+/// processes, wait for each other.
+///
+/// Fails on a name or lifetime that cannot be used, on files that cannot be read or written, and on a CA whose files
+/// cannot be used.
 pub fn ensure(request: &Request) -> Result<Report, CertsError> {
     ensure_at(request, OffsetDateTime::now_utc())
 }
@@ -215,18 +220,18 @@ fn ensure_at(request: &Request, now: OffsetDateTime) -> Result<Report, CertsErro
     for name in &request.identities {
         check_name(name)?;
     }
-    if request.life <= Duration::ZERO || request.life > AUTHORITY_LIFE {
-        return Err(CertsError::Life(request.life.whole_days()));
+    if request.lifetime <= Duration::ZERO || request.lifetime > CA_LIFETIME {
+        return Err(CertsError::Lifetime(request.lifetime.whole_days()));
     }
-    files::make_dir(&request.dir)?;
+    files::create_dir(&request.dir)?;
     let _lock = files::lock(&request.dir)?;
-    let (authority, entry) = Authority::ensure(&request.dir.join("ca"), now)?;
+    let (ca, entry) = Ca::ensure(&request.dir.join("ca"), now)?;
     let identities = request
         .identities
         .iter()
-        .map(|name| leaf::ensure(&authority, &request.dir, name, request.life, now))
+        .map(|name| leaf::ensure(&ca, &request.dir, name, request.lifetime, now))
         .collect::<Result<_, _>>()?;
-    Ok(Report { authority: entry, identities })
+    Ok(Report { ca: entry, identities })
 }
 
 fn check_name(name: &str) -> Result<(), CertsError> {
@@ -237,7 +242,7 @@ fn check_name(name: &str) -> Result<(), CertsError> {
             && !label.ends_with('-')
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    // 64 is the most a common name holds.
+    // A common name has at most 64 characters: ub-common-name of RFC 5280, appendix A.
     if name != "ca" && name.len() <= 64 && name.split('.').all(label) {
         Ok(())
     } else {
@@ -248,18 +253,18 @@ fn check_name(name: &str) -> Result<(), CertsError> {
 /// The three files of one identity.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// Whom to trust.
+    /// The CA to trust, `ca.crt`.
     pub ca: PathBuf,
-    /// The certificate.
+    /// The certificate, `tls.crt`.
     pub cert: PathBuf,
-    /// Its private key.
+    /// Its private key, `tls.key`.
     pub key: PathBuf,
 }
 
 impl TlsFiles {
-    /// The files in an identity's directory.
+    /// Returns the paths of the files in the directory of an identity.
     #[must_use]
-    pub fn of(dir: &Path) -> Self {
+    pub fn in_dir(dir: &Path) -> Self {
         Self { ca: dir.join("ca.crt"), cert: dir.join("tls.crt"), key: dir.join("tls.key") }
     }
 }

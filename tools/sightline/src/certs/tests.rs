@@ -1,4 +1,4 @@
-//! Certificates as their readers see them: through rustls, through the file system.
+//! Tests of the certificates through rustls and through the file system.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -16,7 +16,7 @@ fn request(dir: &Path) -> Request {
 }
 
 fn outcomes(report: &Report) -> Vec<&Outcome> {
-    std::iter::once(&report.authority).chain(&report.identities).map(|entry| &entry.outcome).collect()
+    std::iter::once(&report.ca).chain(&report.identities).map(|entry| &entry.outcome).collect()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -29,17 +29,17 @@ fn roots(files: &TlsFiles) -> Arc<RootCertStore> {
     Arc::new(roots)
 }
 
-fn pair(files: &TlsFiles) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+fn chain_and_key(files: &TlsFiles) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     (
         vec![CertificateDer::from_pem_file(&files.cert).unwrap()],
         PrivateKeyDer::from_pem_file(&files.key).unwrap(),
     )
 }
 
-/// One handshake under mutual TLS, in memory.
+/// Performs a mutual TLS handshake in memory.
 fn handshake(server: &TlsFiles, client: &TlsFiles, host: &str) -> Result<(), rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let (chain, key) = pair(server);
+    let (chain, key) = chain_and_key(server);
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots(server), provider.clone()).build().unwrap();
     let server = ServerConfig::builder_with_provider(provider.clone())
@@ -47,7 +47,7 @@ fn handshake(server: &TlsFiles, client: &TlsFiles, host: &str) -> Result<(), rus
         .unwrap()
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
-    let (chain, key) = pair(client);
+    let (chain, key) = chain_and_key(client);
     let client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -74,12 +74,12 @@ fn handshake(server: &TlsFiles, client: &TlsFiles, host: &str) -> Result<(), rus
 }
 
 #[test]
-fn identities_meet_under_mutual_tls() {
+fn identities_connect_with_mutual_tls() {
     let dir = tempfile::tempdir().unwrap();
     let report = ensure(&request(dir.path())).unwrap();
-    assert_eq!(outcomes(&report), [&Outcome::Made; 3]);
-    let agent = TlsFiles::of(&dir.path().join("agent"));
-    let order = TlsFiles::of(&dir.path().join("order-service"));
+    assert_eq!(outcomes(&report), [&Outcome::Created; 3]);
+    let agent = TlsFiles::in_dir(&dir.path().join("agent"));
+    let order = TlsFiles::in_dir(&dir.path().join("order-service"));
     for host in ["localhost", "127.0.0.1", "::1", "agent"] {
         handshake(&agent, &order, host).unwrap();
     }
@@ -87,20 +87,20 @@ fn identities_meet_under_mutual_tls() {
 }
 
 #[test]
-fn another_authority_is_refused() {
+fn certificates_of_another_ca_are_rejected() {
     let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     ensure(&request(ours.path())).unwrap();
     ensure(&request(theirs.path())).unwrap();
-    let server = TlsFiles::of(&ours.path().join("agent"));
-    let mut client = TlsFiles::of(&theirs.path().join("order-service"));
+    let server = TlsFiles::in_dir(&ours.path().join("agent"));
+    let mut client = TlsFiles::in_dir(&theirs.path().join("order-service"));
     handshake(&server, &client, "localhost").unwrap_err();
-    // Also when the stranger trusts us: it is the server that must refuse.
+    // The server must also reject a client that trusts the server's CA.
     client.ca = server.ca.clone();
     handshake(&server, &client, "localhost").unwrap_err();
 }
 
 #[test]
-fn files_are_private() {
+fn keys_and_directories_are_readable_by_the_owner_only() {
     let dir = tempfile::tempdir().unwrap();
     let certs = dir.path().join("state/certs");
     ensure(&request(&certs)).unwrap();
@@ -111,12 +111,12 @@ fn files_are_private() {
     fs::set_permissions(certs.join("agent/tls.key"), fs::Permissions::from_mode(0o644)).unwrap();
     ensure(&request(&certs)).unwrap();
     assert_eq!(mode(&certs.join("agent/tls.key")), 0o600);
-    let left: Vec<_> = fs::read_dir(certs.join("agent")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 3, "temporary files left: {left:?}");
+    let files: Vec<_> = fs::read_dir(certs.join("agent")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(files.len(), 3, "temporary files are left: {files:?}");
 }
 
 #[test]
-fn a_good_certificate_is_kept() {
+fn valid_certificates_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     ensure(&request(dir.path())).unwrap();
     let before = fs::read(dir.path().join("agent/tls.crt")).unwrap();
@@ -126,7 +126,7 @@ fn a_good_certificate_is_kept() {
 }
 
 #[test]
-fn one_in_its_last_third_is_renewed() {
+fn certificates_are_renewed_in_the_last_third_of_their_lifetime() {
     let dir = tempfile::tempdir().unwrap();
     let now = OffsetDateTime::now_utc();
     let first = ensure_at(&request(dir.path()), now).unwrap();
@@ -134,7 +134,7 @@ fn one_in_its_last_third_is_renewed() {
     assert_eq!(outcomes(&kept), [&Outcome::Kept; 3]);
     let later = first.renew_at();
     let renewed = ensure_at(&request(dir.path()), later).unwrap();
-    assert_eq!(renewed.authority.outcome, Outcome::Kept);
+    assert_eq!(renewed.ca.outcome, Outcome::Kept);
     assert_eq!(renewed.identities[0].outcome, Outcome::Renewed(Reason::Expiring));
     assert!(renewed.renew_at() > later);
     let read = ensure_at(&request(dir.path()), later).unwrap();
@@ -142,21 +142,21 @@ fn one_in_its_last_third_is_renewed() {
 }
 
 #[test]
-fn a_renewed_authority_keeps_its_key_and_its_followers() {
+fn a_renewed_ca_keeps_its_key_and_stays_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let long_ago = OffsetDateTime::now_utc() - Duration::days(3000);
     let mut request = request(dir.path());
-    request.life = Duration::days(3650);
+    request.lifetime = Duration::days(3650);
     ensure_at(&request, long_ago).unwrap();
     let old = dir.path().join("old-ca.crt");
     fs::copy(dir.path().join("ca/ca.crt"), &old).unwrap();
     let key = fs::read(dir.path().join("ca/ca.key")).unwrap();
 
     let report = ensure(&request).unwrap();
-    assert_eq!(report.authority.outcome, Outcome::Renewed(Reason::Expiring));
+    assert_eq!(report.ca.outcome, Outcome::Renewed(Reason::Expiring));
     assert_eq!(fs::read(dir.path().join("ca/ca.key")).unwrap(), key);
-    let agent = TlsFiles::of(&dir.path().join("agent"));
-    let mut order = TlsFiles::of(&dir.path().join("order-service"));
+    let agent = TlsFiles::in_dir(&dir.path().join("agent"));
+    let mut order = TlsFiles::in_dir(&dir.path().join("order-service"));
     assert_ne!(fs::read(&old).unwrap(), fs::read(&agent.ca).unwrap());
     handshake(&agent, &order, "localhost").unwrap();
     order.ca = old;
@@ -164,7 +164,7 @@ fn a_renewed_authority_keeps_its_key_and_its_followers() {
 }
 
 #[test]
-fn what_does_not_fit_is_renewed() {
+fn damaged_or_mismatched_certificates_are_renewed() {
     let dir = tempfile::tempdir().unwrap();
     let agent = dir.path().join("agent");
     let outcome = || ensure(&request(dir.path())).unwrap().identities.remove(0).outcome;
@@ -172,7 +172,7 @@ fn what_does_not_fit_is_renewed() {
 
     fs::remove_file(agent.join("tls.key")).unwrap();
     assert_eq!(outcome(), Outcome::Renewed(Reason::Damaged));
-    fs::write(agent.join("tls.crt"), "no certificate").unwrap();
+    fs::write(agent.join("tls.crt"), "not a certificate").unwrap();
     assert_eq!(outcome(), Outcome::Renewed(Reason::Damaged));
     fs::copy(dir.path().join("order-service/tls.key"), agent.join("tls.key")).unwrap();
     assert_eq!(outcome(), Outcome::Renewed(Reason::Damaged));
@@ -181,12 +181,12 @@ fn what_does_not_fit_is_renewed() {
     }
     assert_eq!(outcome(), Outcome::Renewed(Reason::OtherNames));
     fs::remove_dir_all(dir.path().join("ca")).unwrap();
-    assert_eq!(outcome(), Outcome::Renewed(Reason::OtherAuthority));
+    assert_eq!(outcome(), Outcome::Renewed(Reason::OtherCa));
     assert_eq!(outcome(), Outcome::Kept);
 }
 
 #[test]
-fn an_authority_without_its_key_signs_nothing_and_is_not_replaced() {
+fn a_ca_without_its_key_is_neither_used_to_sign_nor_replaced() {
     let dir = tempfile::tempdir().unwrap();
     ensure(&request(dir.path())).unwrap();
     fs::remove_file(dir.path().join("ca/ca.key")).unwrap();
@@ -197,21 +197,21 @@ fn an_authority_without_its_key_signs_nothing_and_is_not_replaced() {
 
     fs::copy(dir.path().join("order-service/tls.key"), dir.path().join("ca/ca.key")).unwrap();
     let error = ensure(&request(dir.path())).unwrap_err().to_string();
-    assert!(error.contains("belongs to another"), "{error}");
+    assert!(error.contains("ca.key does not match ca.crt"), "{error}");
 }
 
 #[test]
-fn a_kill_after_the_authoritys_key_is_recovered_from() {
+fn a_ca_key_without_a_certificate_gets_a_new_certificate() {
     let dir = tempfile::tempdir().unwrap();
     ensure(&request(dir.path())).unwrap();
     fs::remove_file(dir.path().join("ca/ca.crt")).unwrap();
     let report = ensure(&request(dir.path())).unwrap();
-    // The same key: what it signed is still good.
-    assert_eq!(outcomes(&report), [&Outcome::Made, &Outcome::Kept, &Outcome::Kept]);
+    // The CA keeps its key, so the certificates that it signed stay valid.
+    assert_eq!(outcomes(&report), [&Outcome::Created, &Outcome::Kept, &Outcome::Kept]);
 }
 
 #[test]
-fn names_stay_inside_the_directory() {
+fn rejects_names_that_are_not_dns_names() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["", "ca", "..", "../x", "a/b", ".hidden", "UPPER", "a..b", "-a", "a-", "ä", "a b", "*.x"] {
         let request =
@@ -225,10 +225,10 @@ fn names_stay_inside_the_directory() {
 }
 
 #[test]
-fn a_life_must_be_possible() {
+fn rejects_an_impossible_lifetime() {
     let dir = tempfile::tempdir().unwrap();
     for days in [-1, 0, 3651] {
-        let request = Request { life: Duration::days(days), ..Request::local(dir.path()) };
-        assert!(matches!(ensure(&request), Err(CertsError::Life(_))));
+        let request = Request { lifetime: Duration::days(days), ..Request::local(dir.path()) };
+        assert!(matches!(ensure(&request), Err(CertsError::Lifetime(_))));
     }
 }

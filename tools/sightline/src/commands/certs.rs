@@ -1,4 +1,4 @@
-//! `sightline certs`.
+//! `sightline certs`: creates and renews certificates.
 
 use std::path::PathBuf;
 
@@ -8,50 +8,60 @@ use sightline::output;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
-/// Make certificates for mutual TLS, or renew those that need it
+/// Create the certificates for mutual TLS, or renew those that need it
+///
+/// Creates a CA and one certificate for each process of the local stack. Keeps certificates that are still valid for a
+/// while, and renews the others.
+///
+/// Exits with 0 if all certificates can be used, and 2 otherwise.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Directory of the certificates: DIR/ca and one directory for each identity
+    /// Directory for the certificates: contains ca/ and one directory for each identity
     #[arg(long, default_value = ".sightline/certs")]
     dir: PathBuf,
-    /// A further identity; becomes a directory and a host name in the certificate
+    /// Additional identity: the name of its directory, and a DNS name in its certificate. Can be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
-    /// Days that a certificate made now will live
-    #[arg(long, default_value_t = certs::LEAF_LIFE.whole_days(), value_parser = clap::value_parser!(i64).range(1..=3650))]
+    /// Lifetime of new certificates in days
+    #[arg(
+        long,
+        default_value_t = certs::LEAF_LIFETIME.whole_days(),
+        value_parser = clap::value_parser!(i64).range(1..=3650)
+    )]
     days: i64,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let mut request = certs::Request { life: Duration::days(args.days), ..certs::Request::local(args.dir) };
+    let mut request =
+        certs::Request { lifetime: Duration::days(args.days), ..certs::Request::local(args.dir) };
     for name in args.names {
         if !request.identities.contains(&name) {
             request.identities.push(name);
         }
     }
-    let report = certs::ensure(&request).context("no certificates")?;
+    let report = certs::ensure(&request).context("cannot provide the certificates")?;
     let now = OffsetDateTime::now_utc();
-    output::line(describe(&report.authority, now));
+    output::println(describe(&report.ca, now));
     for entry in &report.identities {
-        output::line(describe(entry, now));
+        output::println(describe(entry, now));
     }
     Ok(())
 }
 
 fn describe(entry: &Entry, now: OffsetDateTime) -> String {
-    let done = match &entry.outcome {
-        Outcome::Made => "made",
+    let outcome = match &entry.outcome {
+        Outcome::Created => "created",
         Outcome::Kept => "kept",
         Outcome::Renewed(_) => "renewed",
     };
-    let until = entry.validity.not_after;
+    let not_after = entry.validity.not_after;
     let date =
-        until.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_default();
-    // Rounded: ninety days a second ago are ninety days.
-    let days = (until - now + Duration::hours(12)).whole_days();
-    let why = match &entry.outcome {
+        not_after.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_default();
+    // Rounded to the nearest day: a certificate created for 90 days a second ago is still shown with 90 days.
+    let days = (not_after - now + Duration::hours(12)).whole_days();
+    let reason = match &entry.outcome {
         Outcome::Renewed(reason) => format!(": {reason}"),
-        Outcome::Made | Outcome::Kept => String::new(),
+        Outcome::Created | Outcome::Kept => String::new(),
     };
-    format!("{:<18} {done:<8} valid until {date} ({days} days){why}", entry.name)
+    format!("{:<18} {outcome:<8} valid until {date} ({days} days){reason}", entry.name)
 }

@@ -1,4 +1,4 @@
-//! `sightline check`.
+//! `sightline check`: tests the whole path from the services to Jaeger.
 
 use std::process::ExitCode;
 
@@ -9,55 +9,59 @@ use sightline::waterfall::{self, Options};
 use time::Duration;
 use url::Url;
 
-use super::{Backend, NO_ANSWER, block_on, is_http, span_of_time};
+use super::{Backend, JAEGER_FAILED, block_on, ensure_http, parse_duration};
 
-/// Send an order and wait for its trace: does all of it work, from the services to Jaeger?
+/// Send an order and wait until its trace is complete in Jaeger
 ///
-/// Exits with 0 when the trace is whole, 1 when spans are missing, 2 when the order is not served or Jaeger cannot be
-/// asked.
+/// Exits with 0 if the trace is complete, 1 if spans are missing, and 2 if the order failed or Jaeger cannot be
+/// queried.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The order-service to ask
+    /// Address of order-service
     #[arg(long, value_name = "URL", env = "SIGHTLINE_ORDERS_URL", default_value = "http://127.0.0.1:8081")]
     orders: Url,
-    /// How long the trace may take: 90s, 15m
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = span_of_time)]
+    /// How long to wait for the complete trace, such as 90s or 15m
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
     within: Duration,
     #[command(flatten)]
     backend: Backend,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    is_http("--orders", &args.orders)?;
+    ensure_http("--orders", &args.orders)?;
     block_on(async {
         let jaeger = args.backend.client()?;
-        let sent = demo::order(&args.orders).await.context(
-            "no order was served (is `make up` running? --orders URL or SIGHTLINE_ORDERS_URL says where else it is)",
+        let sent = demo::send_order(&args.orders).await.context(
+            "the order failed (is `make up` running? If order-service is elsewhere, set --orders URL or \
+             SIGHTLINE_ORDERS_URL)",
         )?;
-        output::line(format_args!("{} → {}, trace {}", sent.request, sent.status, sent.trace_id));
-        let waiting = |waited: std::time::Duration| {
-            output::note(format_args!("  … {:.0} s, waiting for it in Jaeger", waited.as_secs_f64()));
+        output::println(format_args!("{} → {}, trace {}", sent.request, sent.status, sent.trace_id));
+        let progress = |waited: std::time::Duration| {
+            output::eprintln(format_args!(
+                "  … {:.0} s, waiting for the trace in Jaeger",
+                waited.as_secs_f64()
+            ));
         };
-        match demo::complete(&jaeger, &sent, args.within.unsigned_abs(), waiting).await {
+        match demo::wait_until_complete(&jaeger, &sent, args.within.unsigned_abs(), progress).await {
             Ok(trace) => {
                 let options = Options {
-                    width: output::width().min(120),
-                    colour: output::colour(),
+                    width: output::terminal_width().min(120),
+                    colour: output::use_colour(),
                     caller: Some(&sent.caller),
                     ..Options::default()
                 };
-                output::line(format_args!("Whole in Jaeger at {}\n", jaeger.address()));
-                output::block(&waterfall::render(&trace, &options));
+                output::println(format_args!("The trace is complete in Jaeger at {}\n", jaeger.address()));
+                output::print(&waterfall::render(&trace, &options));
                 Ok(ExitCode::SUCCESS)
             }
             Err(error @ DemoError::Incomplete { .. }) => {
-                output::note(format_args!(
-                    "sightline: {error}\nAsked was Jaeger at {}. docs/troubleshoot.md goes through it hop by hop.",
+                output::eprintln(format_args!(
+                    "sightline: {error}\nJaeger is at {}. docs/troubleshoot.md describes how to check each hop.",
                     jaeger.address()
                 ));
                 Ok(ExitCode::from(1))
             }
-            Err(error) => Err(error).context(NO_ANSWER),
+            Err(error) => Err(error).context(JAEGER_FAILED),
         }
     })
 }

@@ -1,66 +1,69 @@
-//! One module for each command: its arguments, and what it prints.
+//! The commands, one module each: its arguments, and what it runs and prints.
 
 pub(crate) mod certs;
 pub(crate) mod check;
+pub(crate) mod die_with_parent;
 pub(crate) mod trace;
 pub(crate) mod traces;
 pub(crate) mod up;
-pub(crate) mod with_parent;
 
 use anyhow::Context as _;
 use sightline::jaeger::Jaeger;
 use time::Duration;
 use url::Url;
 
-/// Which backend to ask.
+/// The Jaeger that a command queries.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backend {
-    /// Jaeger to ask: the address of its UI and API
+    /// Address of Jaeger's UI and API
     #[arg(long, value_name = "URL", env = "SIGHTLINE_JAEGER_URL", default_value = "http://127.0.0.1:16686")]
     jaeger: Url,
 }
 
 impl Backend {
     fn client(self) -> anyhow::Result<Jaeger> {
-        is_http("--jaeger", &self.jaeger)?;
+        ensure_http("--jaeger", &self.jaeger)?;
         Ok(Jaeger::new(self.jaeger)?)
     }
 }
 
-fn is_http(option: &str, url: &Url) -> anyhow::Result<()> {
-    anyhow::ensure!(matches!(url.scheme(), "http" | "https"), "{option} {url}: not an http address");
+fn ensure_http(option: &str, url: &Url) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        matches!(url.scheme(), "http" | "https"),
+        "{option} {url}: use an address that starts with http:// or https://"
+    );
     Ok(())
 }
 
-/// What to do when Jaeger gives no answer.
-const NO_ANSWER: &str =
-    "could not ask Jaeger (is `make up` running? --jaeger URL or SIGHTLINE_JAEGER_URL says where else it is)";
+/// The context of all errors of Jaeger; it says what to do.
+const JAEGER_FAILED: &str = "cannot query Jaeger (is `make up` running? If Jaeger is elsewhere, set --jaeger URL or \
+                             SIGHTLINE_JAEGER_URL)";
 
-/// Runs a command that waits for few answers on this thread.
+/// Runs a future on the current thread.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
+        .context("cannot start the async runtime")?
         .block_on(work)
 }
 
-/// A number and a unit.
-fn span_of_time(text: &str) -> Result<Duration, String> {
-    let unusable = || format!("{text:?} is no span of time: a number and s, m, h or d, as in 15m");
-    let unit = text.chars().last().ok_or_else(unusable)?;
+/// Parses a duration such as `90s`, `15m`, `2h` or `7d`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let invalid = || format!("{text:?} is not a duration: use a whole number and s, m, h or d, as in 15m");
+    let unit = text.chars().last().ok_or_else(invalid)?;
     let seconds = match unit {
         's' => 1,
         'm' => 60,
         'h' => 3600,
         'd' => 86_400,
-        _ => return Err(unusable()),
+        _ => return Err(invalid()),
     };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| unusable())?;
-    // Further back than this no clock was.
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| invalid())?;
+    // At most a hundred years, so that the time that long ago is a valid date.
     let days = i64::from(number) * seconds / 86_400;
     if number == 0 || days > 36_500 {
-        Err(unusable())
+        Err(invalid())
     } else {
         Ok(Duration::seconds(i64::from(number) * seconds))
     }
@@ -71,12 +74,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_of_time_are_read() {
-        assert_eq!(span_of_time("90s"), Ok(Duration::seconds(90)));
-        assert_eq!(span_of_time("15m"), Ok(Duration::minutes(15)));
-        assert_eq!(span_of_time("7d"), Ok(Duration::days(7)));
+    fn parses_durations() {
+        assert_eq!(parse_duration("90s"), Ok(Duration::seconds(90)));
+        assert_eq!(parse_duration("15m"), Ok(Duration::minutes(15)));
+        assert_eq!(parse_duration("7d"), Ok(Duration::days(7)));
         for text in ["", "m", "0s", "15", "1w", "-1h", "1.5h", "4294967295d", "1ü"] {
-            span_of_time(text).unwrap_err();
+            parse_duration(text).unwrap_err();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `sightline trace ID`.
+//! `sightline trace TRACE_ID`: shows one trace.
 
 use std::process::ExitCode;
 
@@ -7,23 +7,23 @@ use sightline::jaeger::{self, Jaeger, TraceId};
 use sightline::output;
 use sightline::waterfall::{self, Options};
 
-use super::{Backend, NO_ANSWER, block_on};
+use super::{Backend, JAEGER_FAILED, block_on};
 
-/// Show a trace as a waterfall: services, spans, durations, errors
+/// Show a trace as a waterfall of services, spans, durations and errors
 ///
-/// Exits with 0 when the trace is there, 1 when it is not, 2 when Jaeger cannot be asked.
+/// Exits with 0 if Jaeger has the trace, 1 if it does not, and 2 if Jaeger cannot be queried.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Trace id of 32 hex digits, or a whole traceparent header
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "TRACE_ID")]
     id: TraceId,
-    /// Also attributes, events, links and resources
+    /// Also show attributes, events, links and resources
     #[arg(short, long)]
     verbose: bool,
-    /// The stored spans as OTLP JSON instead
+    /// Print the stored spans as OTLP JSON instead
     #[arg(long, conflicts_with_all = ["verbose", "spans"])]
     json: bool,
-    /// Show at most so many spans
+    /// Maximum number of spans to show
     #[arg(long, default_value_t = 500, value_name = "N")]
     spans: usize,
     #[command(flatten)]
@@ -34,48 +34,49 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let jaeger = args.backend.client()?;
         let found = if args.json {
-            print_json(&jaeger, &args.id).await.context(NO_ANSWER)?
+            print_json(&jaeger, &args.id).await.context(JAEGER_FAILED)?
         } else {
-            let trace = jaeger.trace(&args.id).await.context(NO_ANSWER)?;
+            let trace = jaeger.trace(&args.id).await.context(JAEGER_FAILED)?;
             trace
                 .inspect(|trace| {
                     let options = Options {
-                        width: output::width(),
-                        colour: output::colour(),
+                        width: output::terminal_width(),
+                        colour: output::use_colour(),
                         attributes: args.verbose,
                         max_spans: args.spans,
                         caller: None,
                     };
-                    output::line(format_args!("From Jaeger at {}\n", jaeger.address()));
-                    output::block(&waterfall::render(trace, &options));
+                    output::println(format_args!("From Jaeger at {}\n", jaeger.address()));
+                    output::print(&waterfall::render(trace, &options));
                 })
                 .is_some()
         };
         if found {
             return Ok(ExitCode::SUCCESS);
         }
-        output::note(not_found(&args.id, jaeger.address()));
+        output::eprintln(not_found(&args.id, jaeger.address()));
         Ok(ExitCode::from(1))
     })
 }
 
-/// Prints the trace as one document of OTLP; says whether there was one.
+/// Prints the trace as one OTLP JSON document. Returns whether Jaeger has the trace.
 async fn print_json(jaeger: &Jaeger, id: &TraceId) -> anyhow::Result<bool> {
     let Some(text) = jaeger.trace_text(id).await? else {
         return Ok(false);
     };
     let document = jaeger::merge(&text)?;
-    output::line(serde_json::to_string_pretty(&document)?);
+    output::println(serde_json::to_string_pretty(&document)?);
     Ok(true)
 }
 
 fn not_found(id: &TraceId, address: &str) -> String {
     format!(
-        "No trace {id} in Jaeger at {address}. What to check:\n\
-         - Is it only seconds old? A service sends every 5 s, a gateway waits before it decides: try again.\n\
-         - Was it kept? The last two digits of the traceparent say 01 when the caller sampled it, and the\n  \
-           gateway keeps failed and slow traces and SIGHTLINE_SAMPLING_PERCENTAGE of the rest.\n\
-         - Is anything arriving? sightline traces --service order-service\n\
-         - docs/troubleshoot.md goes through it hop by hop."
+        "Jaeger at {address} has no trace {id}. Check these points:\n\
+         - Is the trace only seconds old? A service exports spans every 5 s, and the gateway waits before it\n  \
+           decides which traces to keep. Try again.\n\
+         - Was it sampled? A caller that sampled it ends its traceparent with 01. The gateway then keeps failed and\n  \
+           slow traces, and SIGHTLINE_SAMPLING_PERCENTAGE of the others.\n\
+         - Does Jaeger receive any traces? Run `sightline traces --service order-service`.\n\
+         - docs/troubleshoot.md describes how to check each hop."
     )
 }

@@ -1,4 +1,4 @@
-//! `sightline traces --service S`.
+//! `sightline traces --service NAME`: lists the traces of a service.
 
 use std::process::ExitCode;
 
@@ -9,21 +9,21 @@ use sightline::waterfall::text::{duration, escape, fit};
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
-use super::{Backend, NO_ANSWER, block_on, span_of_time};
+use super::{Backend, JAEGER_FAILED, block_on, parse_duration};
 
-/// List the traces in which a service took part, newest first
+/// List the traces with spans of a service, newest first
 ///
-/// Exits with 0 when there are any, 1 when there are none, 2 when Jaeger cannot be asked.
+/// Exits with 0 if there are traces, 1 if there are none, and 2 if Jaeger cannot be queried.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The service's name, as in service.name
-    #[arg(long)]
+    /// Name of the service: its resource attribute service.name
+    #[arg(long, value_name = "NAME")]
     service: String,
-    /// List at most so many
+    /// Maximum number of traces to list
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
-    /// How far back: 90s, 15m, 2h, 7d
-    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = span_of_time)]
+    /// How far to look back, such as 90s, 15m, 2h or 7d
+    #[arg(long, default_value = "1h", value_name = "TIME", value_parser = parse_duration)]
     since: Duration,
     #[command(flatten)]
     backend: Backend,
@@ -33,26 +33,26 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let jaeger = args.backend.client()?;
         let now = OffsetDateTime::now_utc();
-        // A little past now: the clock of a service may be ahead of ours.
+        // The clock of a service may be ahead of the clock of this machine.
         let to = now + Duration::minutes(1);
         let search = Search { service: args.service, from: now - args.since, to, limit: args.limit };
-        let traces = jaeger.traces(&search).await.context(NO_ANSWER)?;
+        let traces = jaeger.traces(&search).await.context(JAEGER_FAILED)?;
         if traces.is_empty() {
-            output::note(none(&jaeger, &search.service).await?);
+            output::eprintln(nothing_found(&jaeger, &search.service).await?);
             return Ok(ExitCode::from(1));
         }
-        output::line(format_args!("From Jaeger at {}\n", jaeger.address()));
-        output::line(format_args!(
+        output::println(format_args!("From Jaeger at {}\n", jaeger.address()));
+        output::println(format_args!(
             "{:<14} {:<32} {:>8} {:>5} {:>6} ROOT",
             "STARTED UTC", "TRACE", "DURATION", "SPANS", "ERRORS"
         ));
-        let columns = output::width().max(110) - 70;
+        let columns = output::terminal_width().max(110) - 70;
         for trace in &traces {
-            output::line(describe(trace, columns));
+            output::println(describe(trace, columns));
         }
         if traces.len() == search.limit as usize {
-            output::note(format_args!(
-                "\nThere may be more: --limit shows them, --since looks further back."
+            output::eprintln(format_args!(
+                "\nThere may be more traces: increase --limit, or change --since to look further back."
             ));
         }
         Ok(ExitCode::SUCCESS)
@@ -82,17 +82,19 @@ fn describe(trace: &Trace, columns: usize) -> String {
     )
 }
 
-/// Nothing found: tells a name that is not there from one that was silent.
-async fn none(jaeger: &Jaeger, service: &str) -> anyhow::Result<String> {
-    let services = jaeger.services().await.context(NO_ANSWER)?;
+/// Explains an empty result: the service is unknown to Jaeger, or it has no trace in the time searched.
+async fn nothing_found(jaeger: &Jaeger, service: &str) -> anyhow::Result<String> {
+    let services = jaeger.services().await.context(JAEGER_FAILED)?;
     let address = jaeger.address();
     let service = escape(service);
     Ok(if services.iter().any(|name| *name == service) {
-        format!("No trace of {service} in that time in Jaeger at {address}: --since looks further back.")
+        format!(
+            "Jaeger at {address} has no trace of {service} in that time: change --since to look further back."
+        )
     } else if services.is_empty() {
-        format!("Jaeger at {address} has no spans at all. docs/troubleshoot.md goes through it hop by hop.")
+        format!("Jaeger at {address} has no spans. docs/troubleshoot.md describes how to check each hop.")
     } else {
         let names: Vec<_> = services.iter().map(|name| escape(name)).collect();
-        format!("Jaeger at {address} has no service {service}. It has: {}.", names.join(", "))
+        format!("Jaeger at {address} has no service {service}. Its services are: {}.", names.join(", "))
     })
 }

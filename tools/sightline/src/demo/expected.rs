@@ -1,10 +1,10 @@
-//! Which spans make a trace complete.
+//! The spans that a complete trace contains.
 
 use std::collections::HashSet;
 
 use crate::jaeger::{Kind, Span, Trace};
 
-/// A span that has to be there.
+/// A span that a complete trace contains.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     service: &'static str,
@@ -20,31 +20,32 @@ enum Role {
     Sql,
 }
 
-const fn of(service: &'static str, role: Role) -> Expected {
+const fn expect(service: &'static str, role: Role) -> Expected {
     Expected { service, role }
 }
 
 pub(super) const ORDER: &[Expected] = &[
-    of("order-service", Role::Server),
-    of("order-service", Role::Sql),
-    of("order-service", Role::HttpClient),
-    of("user-service", Role::Server),
-    of("user-service", Role::Sql),
-    of("order-service", Role::GrpcClient),
-    of("inventory-service", Role::Server),
+    expect("order-service", Role::Server),
+    expect("order-service", Role::Sql),
+    expect("order-service", Role::HttpClient),
+    expect("user-service", Role::Server),
+    expect("user-service", Role::Sql),
+    expect("order-service", Role::GrpcClient),
+    expect("inventory-service", Role::Server),
 ];
 
 pub(super) const FAILING_ORDER: &[Expected] = &[
-    of("order-service", Role::FailedServer),
-    of("order-service", Role::Sql),
-    of("order-service", Role::HttpClient),
-    of("user-service", Role::FailedServer),
+    expect("order-service", Role::FailedServer),
+    expect("order-service", Role::Sql),
+    expect("order-service", Role::HttpClient),
+    expect("user-service", Role::FailedServer),
 ];
 
-pub(super) const NEW_USER: &[Expected] = &[of("user-service", Role::Server), of("user-service", Role::Sql)];
+pub(super) const NEW_USER: &[Expected] =
+    &[expect("user-service", Role::Server), expect("user-service", Role::Sql)];
 
 impl Expected {
-    fn is(self, span: &Span) -> bool {
+    fn matches(self, span: &Span) -> bool {
         let has = |key| span.attribute(key).is_some();
         let role = match self.role {
             Role::Server => span.kind == Kind::Server,
@@ -64,17 +65,17 @@ impl Expected {
             Role::GrpcClient => "gRPC client span",
             Role::Sql => "SQL span",
         };
-        format!("{} of {}", role, self.service)
+        format!("{role} of {}", self.service)
     }
 }
 
-/// What the trace lacks, in words: expected spans, and parents that are named but not stored. The caller's span is
-/// not missed.
+/// Returns descriptions of what is missing in the trace: expected spans, and parents of stored spans. `caller` is the
+/// id of the caller's span, which is never stored and does not count as missing.
 #[must_use]
 pub fn missing(trace: &Trace, expected: &[Expected], caller: Option<&str>) -> Vec<String> {
     let mut missing: Vec<String> = expected
         .iter()
-        .filter(|expected| !trace.spans.iter().any(|span| expected.is(span)))
+        .filter(|expected| !trace.spans.iter().any(|span| expected.matches(span)))
         .map(|expected| expected.describe())
         .collect();
     let stored: HashSet<&str> = trace.spans.iter().map(|span| span.span_id.as_str()).collect();
@@ -108,13 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_trace_lacks_nothing() {
+    fn nothing_is_missing_in_a_complete_trace() {
         assert!(missing(&new_user(), NEW_USER, Some("caller")).is_empty());
         assert_eq!(missing(&new_user(), NEW_USER, None), ["parent of 1 of user-service"]);
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn describes_missing_spans() {
         let mut trace = new_user();
         trace.spans.remove(1);
         trace.spans[0].status = Status::Error(String::new());

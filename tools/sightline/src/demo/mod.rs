@@ -1,7 +1,7 @@
-//! Three requests to the running services, and the traces they have to leave in Jaeger.
+//! Three requests to the running services, and the traces that must be in Jaeger afterwards.
 //!
-//! Each request carries a `traceparent` of its own making, sampled: so the id is known before anything is sent, and
-//! the first service has to continue a caller's trace, which is what it must do for everyone.
+//! Each request has a `traceparent` header with a new trace id and the sampled flag. The trace id is therefore known
+//! before the request is sent, and the first service must continue the trace of its caller.
 
 mod expected;
 
@@ -20,26 +20,27 @@ use crate::stack::Stack;
 
 pub use self::expected::{Expected, missing};
 
-/// How often Jaeger is asked, and how often it is said that the trace is waited for.
-const POLL: Duration = Duration::from_millis(200);
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// The time between two queries of Jaeger for a trace.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// The time between two reports that the trace is not complete yet.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is asked of the services.
+/// A request to the services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demo {
-    /// An order, which all three services take part in.
+    /// An order. All three services take part in it.
     Order,
-    /// An order whose user cannot be read: the built-in fault of user 999.
+    /// An order that fails, because the built-in fault makes user 999 unreadable.
     FailingOrder,
     /// A new user.
     NewUser,
 }
 
 impl Demo {
-    /// All of them, in the order in which they are shown.
+    /// All requests, in the order in which they are sent and shown.
     pub const ALL: [Self; 3] = [Self::Order, Self::FailingOrder, Self::NewUser];
 
-    /// What it is, in words.
+    /// Returns a title for people.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -49,7 +50,8 @@ impl Demo {
         }
     }
 
-    /// `unique` is different at each call: no two users share an address.
+    /// Returns the request. `unique` must be different in each call, because two users cannot have the same e-mail
+    /// address.
     fn request(self, orders: &str, users: &str, unique: &str) -> Request {
         match self {
             Self::Order => order_request(orders),
@@ -61,7 +63,7 @@ impl Demo {
         }
     }
 
-    fn is_answer(self, status: StatusCode) -> bool {
+    fn expects(self, status: StatusCode) -> bool {
         match self {
             Self::Order => status == StatusCode::OK,
             Self::FailingOrder => status.is_server_error(),
@@ -69,7 +71,7 @@ impl Demo {
         }
     }
 
-    /// The spans without which its trace is not complete.
+    /// Returns the spans that the complete trace of this request contains.
     #[must_use]
     pub fn expected(self) -> &'static [Expected] {
         match self {
@@ -80,91 +82,93 @@ impl Demo {
     }
 }
 
-/// A request that was answered as it should be.
+/// A request that got the expected response.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// What it was.
+    /// Which of the requests it was.
     pub demo: Demo,
-    /// `GET http://…`
+    /// The method and URL, such as `GET http://…`.
     pub request: String,
-    /// What was answered.
+    /// The status of the response.
     pub status: StatusCode,
-    /// Its trace.
+    /// The id of its trace.
     pub trace_id: TraceId,
-    /// The span the services were told is their caller; it is stored nowhere.
+    /// The span id of the caller in the `traceparent` header. This span is not stored.
     pub caller: String,
 }
 
-/// Why a demonstration failed.
+/// The error of a request or its trace.
 #[derive(Debug, Error)]
 pub enum DemoError {
     /// The HTTP client could not be set up.
-    #[error("cannot set up an HTTP client")]
+    #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
-    /// No random numbers.
-    #[error("the system gives no random numbers")]
+    /// No random trace id could be generated.
+    #[error("the system provides no random numbers")]
     Random,
-    /// A service gave no answer.
-    #[error("no answer to {request}")]
-    Unanswered {
-        /// What was sent.
+    /// A service did not respond.
+    #[error("no response to {request}")]
+    NoResponse {
+        /// The method and URL.
         request: String,
-        /// Why not.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// A service answered something else.
-    #[error("{request} answered {status}: {body}")]
-    Answer {
-        /// What was sent.
+    /// A service did not respond with the expected status.
+    #[error("unexpected response to {request}: {status}: {body}")]
+    UnexpectedResponse {
+        /// The method and URL.
         request: String,
-        /// What was answered.
+        /// The status of the response.
         status: StatusCode,
-        /// The answer's beginning.
+        /// The first 300 characters of the response body.
         body: String,
     },
-    /// Jaeger could not be asked.
+    /// Jaeger could not be queried.
     #[error(transparent)]
     Jaeger(#[from] JaegerError),
-    /// Spans are missing.
+    /// The trace is not complete within the time limit.
     #[error(
         "trace {trace_id} is not complete after {} s: {stored} spans are stored, missing: {}",
         waited.as_secs(),
         missing.join(", ")
     )]
     Incomplete {
-        /// Which.
+        /// The id of the trace.
         trace_id: TraceId,
-        /// How long it was waited for.
+        /// The time waited.
         waited: Duration,
-        /// How many spans there are.
+        /// The number of stored spans.
         stored: usize,
-        /// What there is not.
+        /// Descriptions of what is missing: see [`missing`].
         missing: Vec<String>,
     },
 }
 
-/// Sends one request to the services of a stack. Fails when it is not answered as the demonstration expects.
+/// Sends one of the requests to the services of a stack. Fails if there is no response, or not the expected one.
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
     let caller = Caller::new()?;
     let request = demo.request(&stack.order_url(), &stack.user_url(), &caller.span_id);
-    deliver(&client, demo, request, caller).await
+    send_request(&client, demo, request, caller).await
 }
 
-/// Sends an order to the order-service at this address, on whatever machine. Fails when it is not served.
-pub async fn order(orders: &Url) -> Result<Sent, DemoError> {
+/// Sends an order to the order-service at this address, which can be on a different machine. Fails if there is no
+/// successful response.
+pub async fn send_order(orders: &Url) -> Result<Sent, DemoError> {
     let client = http::client(orders).map_err(DemoError::Client)?;
     let request = order_request(orders.as_str().trim_end_matches('/'));
-    deliver(&client, Demo::Order, request, Caller::new()?).await
+    send_request(&client, Demo::Order, request, Caller::new()?).await
 }
 
+/// Method, URL and JSON body.
 type Request = (Method, String, Option<Json>);
 
 fn order_request(orders: &str) -> Request {
     (Method::GET, format!("{orders}/orders/7"), None)
 }
 
-/// Who asks: a trace and a span that exist nowhere yet.
+/// The ids of a caller's span. The span itself does not exist.
 struct Caller {
     trace_id: TraceId,
     span_id: String,
@@ -173,13 +177,13 @@ struct Caller {
 impl Caller {
     fn new() -> Result<Self, DemoError> {
         let trace_id = format!("{:032x}", u128::from_be_bytes(random()?));
-        // All zero is no id, and nothing random either.
+        // Fails only if all bits are zero, which is not a valid id.
         let trace_id = trace_id.parse().map_err(|_| DemoError::Random)?;
         Ok(Self { trace_id, span_id: format!("{:016x}", u64::from_be_bytes(random()?)) })
     }
 }
 
-async fn deliver(
+async fn send_request(
     client: &Client,
     demo: Demo,
     (method, url, body): Request,
@@ -188,12 +192,12 @@ async fn deliver(
     let request = format!("{method} {url}");
     let (status, body) = exchange(client, method, &url, body, &format!("00-{trace_id}-{caller}-01"))
         .await
-        .map_err(|source| DemoError::Unanswered { request: request.clone(), source: source.without_url() })?;
-    if demo.is_answer(status) {
+        .map_err(|source| DemoError::NoResponse { request: request.clone(), source: source.without_url() })?;
+    if demo.expects(status) {
         Ok(Sent { demo, request, status, trace_id, caller })
     } else {
         let body = body.chars().take(300).collect();
-        Err(DemoError::Answer { request, status, body })
+        Err(DemoError::UnexpectedResponse { request, status, body })
     }
 }
 
@@ -212,36 +216,39 @@ async fn exchange(
     Ok((response.status(), response.text().await?))
 }
 
-/// Waits until the trace is complete: every expected span is stored, every parent but the caller's too, and nothing
-/// was added between two looks. Calls `waiting` every few seconds with the time waited. Fails when `within` is over.
-pub async fn complete(
+/// Waits until the trace is complete, and returns it.
+///
+/// A trace is complete when all expected spans are stored, when every parent is stored except the caller's span, and
+/// when two consecutive queries return the same number of spans. Calls `progress` every few seconds with the time
+/// waited. Fails after `timeout`, or if Jaeger cannot be queried.
+pub async fn wait_until_complete(
     jaeger: &Jaeger,
     sent: &Sent,
-    within: Duration,
-    mut waiting: impl FnMut(Duration),
+    timeout: Duration,
+    mut progress: impl FnMut(Duration),
 ) -> Result<Trace, DemoError> {
     let began = Instant::now();
-    let mut tick = interval(POLL);
+    let mut tick = interval(POLL_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut before = 0;
-    let mut said = began;
+    let mut previously_stored = 0;
+    let mut last_report = began;
     loop {
         tick.tick().await;
         let trace = jaeger.trace(&sent.trace_id).await?;
         let trace = trace.unwrap_or_else(|| Trace { id: sent.trace_id.to_string(), spans: Vec::new() });
         let missing = missing(&trace, sent.demo.expected(), Some(&sent.caller));
         let stored = trace.spans.len();
-        if missing.is_empty() && stored == before {
+        if missing.is_empty() && stored == previously_stored {
             return Ok(trace);
         }
-        before = stored;
+        previously_stored = stored;
         let waited = began.elapsed();
-        if waited > within {
+        if waited > timeout {
             return Err(DemoError::Incomplete { trace_id: sent.trace_id.clone(), waited, stored, missing });
         }
-        if said.elapsed() >= SAY_EVERY {
-            said = Instant::now();
-            waiting(waited);
+        if last_report.elapsed() >= REPORT_INTERVAL {
+            last_report = Instant::now();
+            progress(waited);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The client of `/api/v3`.
+//! The client of Jaeger's `/api/v3`.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -11,77 +11,77 @@ use super::decode::{DecodeError, decode};
 use super::model::{Trace, TraceId};
 use crate::http;
 
-/// More than a trace anyone can look at: an answer past this is cut off with an error, not read into memory.
-const MAX_ANSWER: usize = 512 << 20;
+/// The maximum size of a response in bytes. A larger response is an error, so that it does not fill the memory.
+const MAX_RESPONSE: usize = 512 << 20;
 
-/// One Jaeger.
+/// A client for one Jaeger.
 #[derive(Debug, Clone)]
 pub struct Jaeger {
     base: Url,
     http: reqwest::Client,
 }
 
-/// What to look for.
+/// A search for traces.
 #[derive(Debug, Clone)]
 pub struct Search {
-    /// `service.name`.
+    /// The `service.name` of a service with spans in the traces.
     pub service: String,
-    /// Started at or after.
+    /// The earliest start time, inclusive.
     pub from: OffsetDateTime,
-    /// Started before.
+    /// The latest start time, exclusive.
     pub to: OffsetDateTime,
-    /// At most so many traces.
+    /// The maximum number of traces.
     pub limit: u32,
 }
 
-/// Why Jaeger gave no answer that could be used.
+/// The error of a query to Jaeger.
 #[derive(Debug, Error)]
 pub enum JaegerError {
     /// The HTTP client could not be set up.
     #[error(
-        "cannot set up an HTTP client; for https, SSL_CERT_FILE names a file with the authorities to trust"
+        "cannot set up the HTTP client; for https, set SSL_CERT_FILE to a file with the root certificates to trust"
     )]
     Client(#[source] reqwest::Error),
-    /// An address that is none.
-    #[error("not an address")]
+    /// The address is not a URL.
+    #[error("the address of Jaeger is not a URL")]
     Address(#[source] url::ParseError),
-    /// Nothing answered, or not in time.
-    #[error("no answer from Jaeger at {url}")]
+    /// There was no response, or not in time.
+    #[error("no response from Jaeger at {url}")]
     Unreachable {
-        /// What was asked for.
+        /// The requested URL.
         url: Url,
-        /// Why not.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// It answered, but not with what was asked for.
-    #[error("{url} answered {status}: {message}")]
-    Refused {
-        /// What was asked for.
+    /// The response has an error status.
+    #[error("{url} responded with {status}: {message}")]
+    ErrorStatus {
+        /// The requested URL.
         url: Url,
-        /// Its status.
+        /// The status of the response.
         status: StatusCode,
-        /// Its words.
+        /// Jaeger's error message.
         message: String,
     },
-    /// Its answer could not be read.
-    #[error("cannot read the answer of {url}")]
-    Unreadable {
-        /// What was asked for.
+    /// The response could not be decoded.
+    #[error("cannot decode the response of {url}")]
+    InvalidResponse {
+        /// The requested URL.
         url: Url,
-        /// Why not.
+        /// The cause.
         source: DecodeError,
     },
-    /// Its answer is beyond all measure.
-    #[error("the answer of {url} is larger than {} MiB", MAX_ANSWER >> 20)]
+    /// The response is too large.
+    #[error("the response of {url} is larger than {} MiB", MAX_RESPONSE >> 20)]
     TooLarge {
-        /// What was asked for.
+        /// The requested URL.
         url: Url,
     },
 }
 
-/// How Jaeger says no.
+/// The body of an error response of Jaeger.
 #[derive(Deserialize)]
-struct ErrorAnswer {
+struct ErrorBody {
     error: ErrorDetail,
 }
 
@@ -91,52 +91,54 @@ struct ErrorDetail {
 }
 
 impl Jaeger {
-    /// A client for the Jaeger whose UI and API are at this address. A path stays: Jaeger may live below one.
+    /// Creates a client for the Jaeger whose UI and API are at this address. The address may contain a base path. Fails
+    /// if the HTTP client cannot be set up.
     pub fn new(base: Url) -> Result<Self, JaegerError> {
         let http = http::client(&base).map_err(JaegerError::Client)?;
         Ok(Self { base, http })
     }
 
-    /// A client for the Jaeger on this machine at this port.
+    /// Creates a client for the Jaeger on this port of this machine. Fails if the HTTP client cannot be set up.
     pub fn local(port: u16) -> Result<Self, JaegerError> {
         let http = http::local_client().map_err(JaegerError::Client)?;
         let mut base = Url::parse("http://127.0.0.1").map_err(JaegerError::Address)?;
-        // Err only for addresses without a host.
+        // Fails only for a URL without a host.
         let _ = base.set_port(Some(port));
         Ok(Self { base, http })
     }
 
-    /// Where it is, as a person would type it.
+    /// Returns the address without a trailing slash.
     #[must_use]
     pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Whether its address shows the user interface. A Jaeger built from its Go module carries none, and says so on a
-    /// page of its own.
+    /// Whether this Jaeger has a UI. A Jaeger that is built from its Go module has none, and shows a page that says so.
     pub async fn has_ui(&self) -> bool {
         let page = async { self.http.get(self.base.clone()).send().await?.text().await };
         let page: reqwest::Result<String> = page.await;
         page.is_ok_and(|page| !page.contains("not the Jaeger UI"))
     }
 
-    /// A trace with all spans stored so far, or nothing where none is. Fails when Jaeger does not answer.
+    /// Returns a trace with all spans that are stored so far, or `None` if none is stored. Fails if Jaeger does not
+    /// respond, or responds with an error or an invalid body.
     pub async fn trace(&self, id: &TraceId) -> Result<Option<Trace>, JaegerError> {
         let Some((url, text)) = self.get(self.trace_url(id)).await? else {
             return Ok(None);
         };
-        let traces = decode(&text).map_err(|source| JaegerError::Unreadable { url, source })?;
+        let traces = decode(&text).map_err(|source| JaegerError::InvalidResponse { url, source })?;
         Ok(traces.into_iter().find(|trace| trace.id == id.as_str()))
     }
 
-    /// A trace as Jaeger answered, text of one or several JSON documents.
+    /// Returns a trace as the text of Jaeger's response, which contains one or more JSON documents. `None` and errors
+    /// are as for [`trace`](Self::trace).
     pub async fn trace_text(&self, id: &TraceId) -> Result<Option<String>, JaegerError> {
         Ok(self.get(self.trace_url(id)).await?.map(|(_, text)| text))
     }
 
-    /// The traces that fit, newest first, each whole. Fails when Jaeger does not answer.
+    /// Returns the matching traces with all their spans, newest first. Errors are as for [`trace`](Self::trace).
     pub async fn traces(&self, search: &Search) -> Result<Vec<Trace>, JaegerError> {
-        // RFC 3339 cannot hold years past 9999, which no clock here shows.
+        // Fails only for years that RFC 3339 cannot represent, after 9999.
         let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
         let mut url = self.url(&["traces"]);
         url.query_pairs_mut()
@@ -147,10 +149,10 @@ impl Jaeger {
         let Some((url, text)) = self.get(url).await? else {
             return Ok(Vec::new());
         };
-        decode(&text).map_err(|source| JaegerError::Unreadable { url, source })
+        decode(&text).map_err(|source| JaegerError::InvalidResponse { url, source })
     }
 
-    /// The services it has spans of, sorted. Fails when Jaeger does not answer.
+    /// Returns the names of the services that have spans, sorted. Errors are as for [`trace`](Self::trace).
     pub async fn services(&self) -> Result<Vec<String>, JaegerError> {
         #[derive(Deserialize)]
         struct Services {
@@ -160,9 +162,9 @@ impl Jaeger {
         let Some((url, text)) = self.get(self.url(&["services"])).await? else {
             return Ok(Vec::new());
         };
-        let answer: Services = serde_json::from_str(&text)
-            .map_err(|source| JaegerError::Unreadable { url, source: source.into() })?;
-        let mut services = answer.services;
+        let response: Services = serde_json::from_str(&text)
+            .map_err(|source| JaegerError::InvalidResponse { url, source: source.into() })?;
+        let mut services = response.services;
         services.sort_unstable();
         Ok(services)
     }
@@ -173,25 +175,25 @@ impl Jaeger {
 
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Err only for an address that cannot have a path (`mailto:`), with which the client fails anyway.
+        // Fails only for a URL that cannot have a path, such as `mailto:`. Requests to it fail anyway.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v3"]).extend(path);
         }
         url
     }
 
-    /// The answer, or nothing where Jaeger says that it has none.
+    /// Returns the URL and body of a successful response, or `None` if Jaeger reports that it found nothing.
     async fn get(&self, url: Url) -> Result<Option<(Url, String)>, JaegerError> {
         let unreachable = |source: reqwest::Error| JaegerError::Unreachable {
             url: url.clone(),
-            // The address is in our own message.
+            // The message of `JaegerError` already contains the URL.
             source: source.without_url(),
         };
         let mut response = self.http.get(url.clone()).send().await.map_err(unreachable)?;
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
+            if body.len() + chunk.len() > MAX_RESPONSE {
                 return Err(JaegerError::TooLarge { url });
             }
             body.extend_from_slice(&chunk);
@@ -200,13 +202,13 @@ impl Jaeger {
         if status.is_success() {
             return Ok(Some((url, text)));
         }
-        match serde_json::from_str::<ErrorAnswer>(&text) {
-            // Another server's 404 is no word about traces: only Jaeger's own form is.
+        match serde_json::from_str::<ErrorBody>(&text) {
+            // A 404 in another format comes from a different server, and says nothing about the trace.
             Ok(_) if status == StatusCode::NOT_FOUND => Ok(None),
-            Ok(ErrorAnswer { error }) => Err(JaegerError::Refused { url, status, message: error.message }),
+            Ok(ErrorBody { error }) => Err(JaegerError::ErrorStatus { url, status, message: error.message }),
             Err(_) => {
-                let message = "not in Jaeger's form: is another program on this address?".to_owned();
-                Err(JaegerError::Refused { url, status, message })
+                let message = "not an error of Jaeger. Does a different program use this address?".to_owned();
+                Err(JaegerError::ErrorStatus { url, status, message })
             }
         }
     }
@@ -218,12 +220,13 @@ mod tests {
     use axum::Router;
     use axum::http::Uri;
 
-    /// Answers everything with one text, and the address it was asked for in the span's name.
-    async fn backend(status: u16, answer: &'static str) -> Jaeger {
+    /// Starts a server that sends the same response to each request. `URI` in the body is replaced by the URI of the
+    /// request.
+    async fn backend(status: u16, body: &'static str) -> Jaeger {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().fallback(move |uri: Uri| async move {
-            (StatusCode::from_u16(status).unwrap(), answer.replace("URI", &uri.to_string()))
+            (StatusCode::from_u16(status).unwrap(), body.replace("URI", &uri.to_string()))
         });
         tokio::spawn(async move { axum::serve(listener, app).await });
         Jaeger::new(format!("http://{address}/base/").parse().unwrap()).unwrap()
@@ -237,13 +240,13 @@ mod tests {
         {"traceId":"5b8efff798038103d269b633813fc60c","spanId":"1","name":"URI"}]}]}]}}"#;
 
     #[tokio::test]
-    async fn asks_below_the_base_path() {
+    async fn keeps_the_base_path() {
         let trace = backend(200, TRACE).await.trace(&id()).await.unwrap().unwrap();
         assert_eq!(trace.spans[0].name, "/base/api/v3/traces/5b8efff798038103d269b633813fc60c");
     }
 
     #[tokio::test]
-    async fn searches_with_escaped_parameters() {
+    async fn escapes_search_parameters() {
         let search = Search {
             service: "a b&c".to_owned(),
             from: OffsetDateTime::UNIX_EPOCH,
@@ -259,24 +262,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_not_found_from_not_jaeger() {
-        let answer = r#"{"error":{"httpCode":404,"message":"No traces found"}}"#;
-        assert!(backend(404, answer).await.trace(&id()).await.unwrap().is_none());
+    async fn distinguishes_a_missing_trace_from_a_different_server() {
+        let body = r#"{"error":{"httpCode":404,"message":"No traces found"}}"#;
+        assert!(backend(404, body).await.trace(&id()).await.unwrap().is_none());
         let error = backend(404, "404 page not found").await.trace(&id()).await.unwrap_err();
-        assert!(error.to_string().contains("another program"), "{error}");
+        assert!(error.to_string().contains("a different program"), "{error}");
         let error = backend(200, "<html>").await.trace(&id()).await.unwrap_err();
-        assert!(matches!(error, JaegerError::Unreadable { .. }));
+        assert!(matches!(error, JaegerError::InvalidResponse { .. }));
     }
 
     #[tokio::test]
-    async fn passes_jaegers_words_on() {
-        let answer = r#"{"error":{"httpCode":500,"message":"disk on fire"}}"#;
-        let error = backend(500, answer).await.services().await.unwrap_err();
+    async fn errors_contain_the_message_of_jaeger() {
+        let body = r#"{"error":{"httpCode":500,"message":"disk on fire"}}"#;
+        let error = backend(500, body).await.services().await.unwrap_err();
         assert!(error.to_string().ends_with("500 Internal Server Error: disk on fire"), "{error}");
     }
 
     #[tokio::test]
-    async fn names_the_address_that_does_not_answer() {
+    async fn errors_contain_the_address() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let jaeger = Jaeger::new(format!("http://{free}").parse().unwrap()).unwrap();
         let error = jaeger.trace(&id()).await.unwrap_err();

@@ -1,8 +1,8 @@
-//! OTLP's JSON, as Jaeger answers with it and the Collector's file exporter writes it.
+//! Decodes OTLP JSON, the format of Jaeger's responses and of the Collector's file exporter.
 //!
-//! Why not the types of opentelemetry-proto: one `"NaN"`, one enum by its name or one value of a newer kind, all of
-//! which the protobuf JSON mapping allows, and they refuse the whole trace. A tool to look at traces with should show
-//! the rest. It also needs few of the fields.
+//! This module does not use the types of opentelemetry-proto, because they reject a whole trace for one `"NaN"`, one
+//! enum by name or one value of an unknown type. The protobuf JSON mapping allows all of these, and a tool for viewing
+//! traces should show the rest of the trace. It also needs only a few of the fields.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,13 +14,15 @@ use thiserror::Error;
 
 use super::model::{Event, Kind, Link, Span, Status, Trace, Value};
 
-/// An answer that is not OTLP's JSON.
+/// The text is not JSON of the expected structure.
 #[derive(Debug, Error)]
-#[error("the answer is not a trace in OTLP's JSON")]
+#[error("not JSON of the expected structure")]
 pub struct DecodeError(#[from] serde_json::Error);
 
-/// Reads one or several documents (a streamed answer is one after the other), each `{"resourceSpans": …}` or that
-/// within `{"result": …}`, and returns the traces in them, newest first.
+/// Decodes one or more JSON documents and returns the traces in them, newest first.
+///
+/// Each document is `{"resourceSpans": …}`, or the same inside `{"result": …}`. A streamed response consists of several
+/// documents. Fails if the text is not OTLP JSON.
 pub fn decode(text: &str) -> Result<Vec<Trace>, DecodeError> {
     let mut traces: Vec<Trace> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
@@ -37,7 +39,8 @@ pub fn decode(text: &str) -> Result<Vec<Trace>, DecodeError> {
     Ok(traces)
 }
 
-/// The same documents as one, `{"resourceSpans": [...]}`, with nothing left out or changed.
+/// Merges the documents into one, `{"resourceSpans": [...]}`, and keeps all their fields. Fails if the text is not
+/// JSON.
 pub fn merge(text: &str) -> Result<Json, DecodeError> {
     let mut all = Vec::new();
     for chunk in serde_json::Deserializer::from_str(text).into_iter::<Json>() {
@@ -149,7 +152,7 @@ struct KeyValueDto {
     value: AnyValueDto,
 }
 
-/// The value is one of these; which, the name says.
+/// A value of an attribute: at most one of the fields is set.
 #[derive(Deserialize, Default)]
 struct AnyValueDto {
     #[serde(rename = "stringValue")]
@@ -175,7 +178,7 @@ struct ValuesDto<T> {
     values: Vec<T>,
 }
 
-/// A protobuf enum: its number, or its name.
+/// A protobuf enum, by number or by name.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum EnumDto {
@@ -190,13 +193,13 @@ impl Default for EnumDto {
     }
 }
 
-/// A 64-bit number: a string in protobuf's JSON, a number in what some write.
+/// Decodes a 64-bit number. The protobuf JSON mapping uses a string, but some programs write a number.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let json = Json::deserialize(deserializer)?;
     match &json {
         Json::String(digits) => digits.parse().map_err(serde::de::Error::custom),
         Json::Null => Ok(0),
-        _ => json.as_u64().ok_or_else(|| serde::de::Error::custom("a time that is no number")),
+        _ => json.as_u64().ok_or_else(|| serde::de::Error::custom("expected a time in nanoseconds")),
     }
 }
 
@@ -290,13 +293,13 @@ impl From<AnyValueDto> for Value {
     fn from(dto: AnyValueDto) -> Self {
         if let Some(text) = dto.string {
             Self::String(text)
-        } else if let Some(truth) = dto.bool {
-            Self::Bool(truth)
+        } else if let Some(value) = dto.bool {
+            Self::Bool(value)
         } else if let Some(number) = dto.int {
             let parsed = number.as_i64().or_else(|| number.as_str().and_then(|digits| digits.parse().ok()));
             parsed.map_or_else(|| Self::String(number.to_string()), Self::Int)
         } else if let Some(number) = dto.double {
-            // "NaN", "Infinity" and "-Infinity" come as text; Rust reads these names.
+            // "NaN", "Infinity" and "-Infinity" are strings in the protobuf JSON mapping, and Rust parses them.
             let parsed = number.as_f64().or_else(|| number.as_str().and_then(|digits| digits.parse().ok()));
             parsed.map_or_else(|| Self::String(number.to_string()), Self::Double)
         } else if let Some(bytes) = dto.bytes {
@@ -315,7 +318,7 @@ impl From<AnyValueDto> for Value {
 mod tests {
     use super::*;
 
-    /// As Jaeger 2.13 answered, shortened.
+    /// A response of Jaeger 2.13, shortened.
     const JAEGER: &str = r#"{"result":{"resourceSpans":[{"resource":{"attributes":[
         {"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"scope":{"name":"x","version":"1"},
         "spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"GET /orders/{id}",
@@ -329,10 +332,10 @@ mod tests {
         "status":{}}]}]}]}}"#;
 
     #[test]
-    fn reads_what_jaeger_answers() {
+    fn decodes_a_response_of_jaeger() {
         let traces = decode(JAEGER).unwrap();
         assert_eq!(traces.len(), 1);
-        let [root, child] = traces[0].spans.as_slice() else { panic!("two spans") };
+        let [root, child] = traces[0].spans.as_slice() else { panic!("expected two spans") };
         assert_eq!((root.service.as_str(), root.scope.as_str(), root.kind), ("shop", "x", Kind::Server));
         assert_eq!(root.parent_span_id, None);
         assert_eq!(root.status, Status::Error("it broke".to_owned()));
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_stream_of_chunks_as_one() {
+    fn merges_the_documents_of_a_streamed_response() {
         let chunk = |id: &str, start: u32| {
             format!(
                 r#"{{"result":{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{id}","spanId":"1",
@@ -362,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_enums_by_name_and_what_it_does_not_know() {
+    fn decodes_enums_by_name_and_ignores_unknown_fields() {
         let text = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"aa","spanId":"1",
             "parentSpanId":"0000000000000000","kind":"SPAN_KIND_PRODUCER","status":{"code":"STATUS_CODE_ERROR"},
             "newField":{"a":[1]},"attributes":[{"key":"k","value":{"newValue":{"x":1}}},{"key":"l","value":
@@ -377,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn says_when_it_is_something_else() {
+    fn rejects_other_formats() {
         for text in ["<html>", "[1]", r#"{"resourceSpans":3}"#] {
             decode(text).unwrap_err();
         }

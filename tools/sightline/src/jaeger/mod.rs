@@ -1,4 +1,4 @@
-//! Reading traces back from Jaeger, through its stable interface `/api/v3`.
+//! Reads traces from Jaeger through its stable HTTP API, `/api/v3`.
 
 mod client;
 mod decode;

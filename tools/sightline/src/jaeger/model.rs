@@ -1,4 +1,4 @@
-//! A trace as this program works with it.
+//! The data model of a trace.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// The id of a trace: 32 lower-case hex digits, not all zero.
+/// A trace id: 32 lower-case hex digits that are not all zero.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceId(String);
 
 impl TraceId {
-    /// Its 32 hex digits.
+    /// Returns the 32 hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -24,15 +24,15 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// Text that is no trace id.
+/// The text is not a trace id.
 #[derive(Debug, Error)]
-#[error("{0:?} is no trace id: 32 hex digits, or a whole traceparent header")]
+#[error("{0:?} is not a trace id: use 32 hex digits, or a whole traceparent header")]
 pub struct TraceIdError(String);
 
 impl FromStr for TraceId {
     type Err = TraceIdError;
 
-    /// Takes an id of 16 or 32 hex digits, or a `traceparent` as it stands in a header or a log.
+    /// Parses an id of 16 or 32 hex digits, or a `traceparent` header. Ignores case and surrounding whitespace.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
         let digits = match trimmed.split('-').collect::<Vec<_>>().as_slice() {
@@ -43,7 +43,7 @@ impl FromStr for TraceId {
             && digits.bytes().all(|b| b.is_ascii_hexdigit())
             && digits.bytes().any(|b| b != b'0');
         if fits {
-            // Ids of 64 bits, from B3, are padded on the left.
+            // A 64-bit id, which B3 allows, is padded on the left.
             Ok(Self(format!("{:0>32}", digits.to_ascii_lowercase())))
         } else {
             Err(TraceIdError(text.to_owned()))
@@ -54,19 +54,19 @@ impl FromStr for TraceId {
 /// All stored spans of one trace, in no particular order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
-    /// Hex digits as stored.
+    /// The trace id in hex digits, as stored.
     pub id: String,
-    /// Its spans.
+    /// The spans of the trace.
     pub spans: Vec<Span>,
 }
 
 impl Trace {
-    /// The spans of one service.
-    pub fn of_service(&self, service: &str) -> impl Iterator<Item = &Span> {
+    /// Returns the spans of one service.
+    pub fn spans_of(&self, service: &str) -> impl Iterator<Item = &Span> {
         self.spans.iter().filter(move |span| span.service == service)
     }
 
-    /// The names of the services that took part, each once, sorted.
+    /// Returns the distinct names of the services with spans in this trace, sorted.
     #[must_use]
     pub fn services(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.spans.iter().map(|span| span.service.as_str()).collect();
@@ -75,7 +75,8 @@ impl Trace {
         names
     }
 
-    /// First start and last end, in nanoseconds since 1970; spans that do not say when are left out.
+    /// Returns the first start and the last end, in nanoseconds since 1970. Spans without a start time are ignored;
+    /// `None` if no span has one.
     #[must_use]
     pub fn bounds(&self) -> Option<(u64, u64)> {
         let dated = || self.spans.iter().filter(|span| span.start != 0);
@@ -85,53 +86,53 @@ impl Trace {
     }
 }
 
-/// One stored span, with the resource and scope it came with.
+/// A stored span with its resource and instrumentation scope.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
-    /// Hex digits.
+    /// The trace id in hex digits.
     pub trace_id: String,
-    /// Hex digits.
+    /// The span id in hex digits.
     pub span_id: String,
-    /// Hex digits; none for a root.
+    /// The id of the parent in hex digits; `None` for a root.
     pub parent_span_id: Option<String>,
-    /// `service.name` of its resource; empty where it has none.
+    /// The `service.name` of the resource; empty if it has none.
     pub service: String,
-    /// Name of the instrumentation scope.
+    /// The name of the instrumentation scope.
     pub scope: String,
-    /// Span name.
+    /// The name of the span.
     pub name: String,
-    /// Role of the span in a call.
+    /// The role of the span in a call.
     pub kind: Kind,
-    /// Nanoseconds since 1970; 0 where unknown.
+    /// The start time in nanoseconds since 1970; 0 if unknown.
     pub start: u64,
-    /// Nanoseconds since 1970; before `start` where a clock was set back.
+    /// The end time in nanoseconds since 1970. It is before `start` if the clock was set back.
     pub end: u64,
-    /// Attributes of the span.
+    /// The attributes of the span.
     pub attributes: Vec<(String, Value)>,
-    /// Attributes of the resource, shared by the spans that came with it.
+    /// The attributes of the resource, shared by the spans of the same export.
     pub resource: Arc<Vec<(String, Value)>>,
-    /// Events, in the order stored.
+    /// The events of the span, in the order in which they are stored.
     pub events: Vec<Event>,
-    /// Links to other spans.
+    /// The links to other spans.
     pub links: Vec<Link>,
-    /// How it ended.
+    /// The status of the span.
     pub status: Status,
 }
 
 impl Span {
-    /// An attribute of the span.
+    /// Returns the value of an attribute of the span.
     #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         find(&self.attributes, key)
     }
 
-    /// An attribute of the span's resource.
+    /// Returns the value of an attribute of the resource.
     #[must_use]
     pub fn resource_attribute(&self, key: &str) -> Option<&Value> {
         find(&self.resource, key)
     }
 
-    /// Whether its status is an error.
+    /// Whether the status of the span is an error.
     #[must_use]
     pub fn is_error(&self) -> bool {
         matches!(self.status, Status::Error(_))
@@ -142,79 +143,79 @@ fn find<'a>(attributes: &'a [(String, Value)], key: &str) -> Option<&'a Value> {
     attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value)
 }
 
-/// The role of a span in a call.
+/// The role of a span in a call: OpenTelemetry's `SpanKind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// Not said.
+    /// Not specified.
     #[default]
     Unspecified,
     /// Work inside a process.
     Internal,
-    /// Answers a call.
+    /// Handles a call.
     Server,
     /// Makes a call.
     Client,
-    /// Hands a message over.
+    /// Sends a message.
     Producer,
-    /// Takes a message.
+    /// Receives or processes a message.
     Consumer,
 }
 
-/// How a span ended.
+/// The status of a span.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Status {
-    /// Not said: no error known.
+    /// Not set: no error is known.
     #[default]
     Unset,
-    /// Said to be right.
+    /// Explicitly marked as successful.
     Ok,
-    /// An error, with its message (may be empty).
+    /// An error with its message, which may be empty.
     Error(String),
 }
 
-/// Something that happened during a span.
+/// An event of a span.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Nanoseconds since 1970.
+    /// The time in nanoseconds since 1970.
     pub time: u64,
-    /// Event name, such as `exception`.
+    /// The name of the event, such as `exception`.
     pub name: String,
-    /// Its attributes.
+    /// The attributes of the event.
     pub attributes: Vec<(String, Value)>,
 }
 
-/// A reference to another span.
+/// A link to another span.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
-    /// Hex digits.
+    /// The trace id in hex digits.
     pub trace_id: String,
-    /// Hex digits.
+    /// The span id in hex digits.
     pub span_id: String,
 }
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Nothing, or a form this program does not know.
+    /// No value, or a value of an unknown type.
     Empty,
     /// Text.
     String(String),
-    /// Truth.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number.
+    /// A floating-point number.
     Double(f64),
-    /// Bytes, in base64 as they came.
+    /// Bytes in base64, as received.
     Bytes(String),
     /// A list.
     List(Vec<Value>),
-    /// Names and values.
+    /// A list of names and values.
     Map(Vec<(String, Value)>),
 }
 
 impl Value {
-    /// The text, of a value that is text.
+    /// Returns the text if the value is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -223,7 +224,7 @@ impl Value {
         }
     }
 
-    /// The number, of a value that is a whole number.
+    /// Returns the number if the value is an integer.
     #[must_use]
     pub fn as_int(&self) -> Option<i64> {
         match self {
@@ -238,7 +239,7 @@ impl fmt::Display for Value {
         match self {
             Self::Empty => f.write_str("(empty)"),
             Self::String(text) | Self::Bytes(text) => f.write_str(text),
-            Self::Bool(truth) => truth.fmt(f),
+            Self::Bool(value) => value.fmt(f),
             Self::Int(number) => number.fmt(f),
             Self::Double(number) => number.fmt(f),
             Self::List(values) => {
@@ -264,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_taken_as_people_copy_it() {
+    fn parses_trace_ids_and_traceparent_headers() {
         let id = "5b8efff798038103d269b633813fc60c";
         for text in [id, &id.to_uppercase(), &format!(" {id}\n"), &format!("00-{id}-00f067aa0ba902b7-01")] {
             assert_eq!(text.parse::<TraceId>().unwrap().as_str(), id);
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_refused() {
+    fn rejects_invalid_trace_ids() {
         for text in
             ["", "0", "5b8e", &"0".repeat(32), &"g".repeat(32), &"a".repeat(33), "-", "00-aa-bb-01", "äää"]
         {
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_reads_well() {
+    fn displays_nested_values() {
         let value = Value::Map(vec![
             ("a".to_owned(), Value::List(vec![Value::Int(1), Value::Double(0.5)])),
             ("b".to_owned(), Value::Bool(true)),

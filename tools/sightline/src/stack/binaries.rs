@@ -1,4 +1,4 @@
-//! Where the programs are.
+//! The paths of the programs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,22 @@ use super::process::Process;
 /// The programs that the stack runs.
 #[derive(Debug, Clone)]
 pub struct Binaries {
-    /// The Collector, agent and gateway alike.
+    /// The Collector, which runs as agent and as gateway.
     pub otelcol: PathBuf,
     /// Jaeger.
     pub jaeger: PathBuf,
-    /// The directory with `user-service`, `order-service` and `inventory-service`.
+    /// The directory that contains `user-service`, `order-service` and `inventory-service`.
     pub services: PathBuf,
-    /// `sightline` itself, which starts each child so that it ends with its parent (see `lifeline`). Without it
-    /// children outlive a parent that is killed hard.
+    /// `sightline`, which starts each child so that it ends with its parent: see [`parent_death`](super::parent_death).
+    /// With `None`, children outlive a parent that gets SIGKILL.
     pub sightline: Option<PathBuf>,
 }
 
 impl Binaries {
-    /// Those that `make` builds in a checkout: services and sightline in the directory given, the others in `bin/`.
+    /// Returns the programs that `make` builds in a checkout: the services and `sightline` in the directory `services`,
+    /// the others in `bin/`.
     #[must_use]
-    pub fn of_checkout(root: &Path, services: &Path) -> Self {
+    pub fn for_checkout(root: &Path, services: &Path) -> Self {
         Self {
             otelcol: root.join("bin/otelcol"),
             jaeger: root.join("bin/jaeger"),
@@ -32,29 +33,31 @@ impl Binaries {
         }
     }
 
-    /// The directory where Cargo put the running program and built the others: that of the program, or, for a test, the
-    /// one above. Tests of a release build find the services of a release build. Fails where the system does not tell.
+    /// Returns the directory to which Cargo builds programs in the profile of the running program.
+    ///
+    /// This is the directory of the running program; for a test, which runs in `deps`, its parent directory. Fails if
+    /// the path of the running program is unknown.
     pub fn directory() -> io::Result<PathBuf> {
         let program = std::env::current_exe()?;
         let dir = program.parent().unwrap_or(Path::new("."));
-        let above = dir.parent().filter(|_| dir.ends_with("deps"));
-        Ok(above.unwrap_or(dir).to_owned())
+        let parent = dir.parent().filter(|_| dir.ends_with("deps"));
+        Ok(parent.unwrap_or(dir).to_owned())
     }
 
-    /// The same as these, but for a Collector and a Jaeger that the environment names in `OTELCOL` and `JAEGER`.
+    /// Replaces the Collector and Jaeger with the programs in the environment variables `OTELCOL` and `JAEGER`, if set.
     #[must_use]
     pub fn with_environment(self) -> Self {
-        let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
-            otelcol: given("OTELCOL").unwrap_or(self.otelcol),
-            jaeger: given("JAEGER").unwrap_or(self.jaeger),
+            otelcol: variable("OTELCOL").unwrap_or(self.otelcol),
+            jaeger: variable("JAEGER").unwrap_or(self.jaeger),
             ..self
         }
     }
 
-    /// The program of a process.
+    /// Returns the program of a process.
     #[must_use]
-    pub fn of(&self, process: Process) -> PathBuf {
+    pub fn path(&self, process: Process) -> PathBuf {
         match process {
             Process::Jaeger => self.jaeger.clone(),
             Process::Gateway | Process::Agent => self.otelcol.clone(),
@@ -64,16 +67,18 @@ impl Binaries {
         }
     }
 
-    /// The program, absolute, or which one is missing and what builds it.
+    /// Returns the absolute path of the program of a process. If it is missing, the error says how to build it.
     pub(super) fn check(&self, process: Process) -> Result<PathBuf, StackError> {
-        let path = self.of(process);
+        let path = self.path(process);
         path.canonicalize().ok().filter(|path| path.is_file()).ok_or(StackError::MissingBinary {
             process,
             path,
             remedy: match process {
-                Process::Jaeger => "`make bin/jaeger` builds it, or JAEGER names one",
-                Process::Gateway | Process::Agent => "`make bin/otelcol` builds it, or OTELCOL names one",
-                _ => "`make build` builds it",
+                Process::Jaeger => "Build it with `make bin/jaeger`, or set JAEGER to its path",
+                Process::Gateway | Process::Agent => {
+                    "Build it with `make bin/otelcol`, or set OTELCOL to its path"
+                }
+                _ => "Build it with `make build`",
             },
         })
     }

@@ -1,4 +1,4 @@
-//! One running process.
+//! One child process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -9,16 +9,17 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::sync::watch;
 
-use super::lifeline;
+use super::parent_death;
 use super::process::Process;
 use crate::waterfall::text::escape;
 
-/// Lines of a log that an error repeats, and the bytes they are looked for in.
+/// The number of lines at the end of a log that an error message quotes, and the number of bytes to read for them.
 const TAIL_LINES: usize = 8;
 const TAIL_BYTES: u64 = 8 << 10;
-/// The longest line that is repeated whole.
+/// The number of characters after which a quoted line is cut.
 const TAIL_COLUMNS: usize = 240;
 
+/// A child process with its log file. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) process: Process,
@@ -28,18 +29,18 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts the command with its output in the log, and a thread that waits for its end.
+    /// Starts the command with its output in the log file, and a thread that waits for it to exit.
     pub(super) fn spawn(process: Process, mut command: Command, log: PathBuf) -> io::Result<Self> {
         let file = open_log(&log)?;
         command.stdout(file.try_clone()?).stderr(file);
-        let mut child = lifeline::spawn(command)?;
+        let mut child = parent_death::spawn(command)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("a process id out of range"))?;
-        let (ended, exit) = watch::channel(None);
-        // A thread and not a task: it goes on when the runtime that started the child is gone.
+        let pid = pid.ok_or_else(|| io::Error::other("the process id is out of range"))?;
+        let (exit_sender, exit) = watch::channel(None);
+        // A thread rather than a task, because it must outlive the runtime in which the child was started.
         thread::Builder::new().name(format!("wait {process}")).spawn(move || {
-            // wait fails only for a child that someone else has waited for, and nobody else can.
-            let _ = ended.send(child.wait().ok());
+            // `wait` fails only if other code has waited for the child, and no other code can.
+            let _ = exit_sender.send(child.wait().ok());
         })?;
         Ok(Self { process, log, pid, exit })
     }
@@ -48,47 +49,47 @@ impl Child {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, or `None` if the process still runs.
     pub(super) fn exited(&self) -> Option<ExitStatus> {
         *self.exit.borrow()
     }
 
-    /// Waits for its end. `None` when that cannot be known.
+    /// Waits until the process exits. Returns `None` if its status cannot be determined.
     pub(super) async fn wait(&self) -> Option<ExitStatus> {
         let mut exit = self.exit.clone();
         exit.wait_for(Option::is_some).await.ok().and_then(|status| *status)
     }
 
-    /// Asks it to stop.
+    /// Sends SIGTERM to the process.
     pub(super) fn terminate(&self) {
         if self.exited().is_none() {
-            // It may have ended this moment, which is what is wanted.
+            // Fails if the process has just ended, which is the desired result.
             let _ = kill_process(self.pid, Signal::TERM);
         }
     }
 
-    /// Ends it and whatever it started.
+    /// Sends SIGKILL to the process and its process group.
     pub(super) fn kill(&self) {
         if self.exited().is_none() {
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of the log.
     pub(super) fn tail(&self) -> Vec<String> {
-        // A log that cannot be read has nothing to add to the error it is read for.
+        // The lines only add detail to another error, so a failure to read them is not an error itself.
         tail(&self.log).unwrap_or_default()
     }
 }
 
 impl Drop for Child {
-    /// Whoever gives a child up, by an error or by a stop that was itself stopped, leaves nothing running.
+    /// Kills the process, so that none remains after an error or an interrupted stop.
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-/// A new log; that of the run before is kept beside it.
+/// Creates a new log file. The log of the previous run is kept as `<name>.previous.log`.
 fn open_log(path: &Path) -> io::Result<File> {
     match fs::rename(path, path.with_extension("previous.log")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -109,7 +110,7 @@ fn tail(path: &Path) -> io::Result<Vec<String>> {
 }
 
 fn shorten(line: &str) -> String {
-    // The Collector separates by tabs, with what a person reads first.
+    // The Collector separates the fields of a log line by tabs, and `escape` would show them as `\t`.
     let line = line.replace('\t', " ");
     let line = escape(&line);
     match line.char_indices().nth(TAIL_COLUMNS) {
@@ -123,25 +124,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn its_output_and_end_are_known() {
+    async fn reports_the_exit_status_and_the_end_of_the_log() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("agent.log");
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "seq 1 20; printf 'last \\033[1mwords' >&2; exit 7"]);
+        command.args(["-c", "seq 1 20; printf 'last \\033[1mline' >&2; exit 7"]);
         let child = Child::spawn(Process::Agent, command, log.clone()).unwrap();
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
         let tail = child.tail();
-        assert_eq!((tail.len(), tail[0].as_str(), tail[7].as_str()), (8, "14", "last \\u{1b}[1mwords"));
+        assert_eq!((tail.len(), tail[0].as_str(), tail[7].as_str()), (8, "14", "last \\u{1b}[1mline"));
 
         Child::spawn(Process::Agent, Command::new("/bin/true"), log).unwrap().wait().await.unwrap();
         assert!(fs::read_to_string(dir.path().join("agent.previous.log")).unwrap().starts_with("1\n2\n"));
     }
 
     #[tokio::test]
-    async fn it_is_asked_and_then_made_to_end() {
+    async fn kill_ends_a_process_that_ignores_sigterm() {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("/bin/sh");
-        // The shell ignores the polite signal, and has a child of its own.
+        // The shell ignores SIGTERM and has a child process.
         command.args(["-c", "trap '' TERM; echo up; sleep 600 & wait; wait"]);
         let child = Child::spawn(Process::Agent, command, dir.path().join("agent.log")).unwrap();
         while child.tail().is_empty() {

@@ -1,4 +1,4 @@
-//! What to run, and how.
+//! The configuration of a stack.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use super::ports::Ports;
 use super::process::Process;
 use crate::certs;
 
-/// Where Jaeger keeps traces.
+/// Where Jaeger stores traces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Storage {
-    /// In files below the state's directory.
+    /// In files in the state directory
     Badger,
-    /// In memory, gone at the end.
+    /// In memory, until Jaeger stops
     Memory,
 }
 
 impl Storage {
-    /// As `--storage` and the configuration's files name it.
+    /// Returns the name that `--storage` and the configuration files use.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -29,49 +29,51 @@ impl Storage {
     }
 }
 
-/// Everything about a stack. [`StackConfig::of_checkout`] is what `make up` runs; change what should differ.
+/// The configuration of a stack. [`StackConfig::for_checkout`] returns the one that `make up` uses; change fields of it
+/// as needed.
 #[derive(Debug, Clone)]
 pub struct StackConfig {
-    /// The state's directory: certificates, queue, traces, logs, databases. Made if missing.
+    /// The state directory, for certificates, the agent's queue, traces, logs and databases. Created if it is missing.
     pub dir: PathBuf,
-    /// The directory of the pipeline's configuration files.
+    /// The directory of the pipeline's configuration files, `collector-config`.
     pub pipeline: PathBuf,
     /// The programs.
     pub binaries: Binaries,
-    /// The ports. Those of processes that do not run are not used.
+    /// The ports. The ports of processes that do not run are ignored.
     pub ports: Ports,
-    /// Which processes run.
+    /// The processes to run.
     pub processes: Vec<Process>,
-    /// Where traces are kept.
+    /// Where Jaeger stores traces.
     pub storage: Storage,
-    /// Share of the traces neither slow nor failed that the gateway keeps, in percent.
+    /// The percentage of traces to keep that are neither slow nor failed.
     pub sampling_percentage: u8,
-    /// From here on a trace is slow, and kept.
+    /// The gateway keeps every trace that takes at least this long. Whole milliseconds.
     pub slow: Duration,
-    /// How long the gateway waits for the spans of a trace; whole seconds. Longer than
-    /// [`span_delay`](Self::span_delay).
+    /// How long the gateway waits for the spans of a trace before it decides whether to keep it. Whole seconds, and
+    /// longer than [`span_delay`](Self::span_delay).
     pub decision_wait: Duration,
-    /// How long a service waits for a batch of spans to fill.
+    /// How long a service waits for a batch of spans to fill (`OTEL_BSP_SCHEDULE_DELAY`).
     pub span_delay: Duration,
-    /// How long a service waits between two exports of metrics.
+    /// The time between two exports of metrics (`OTEL_METRIC_EXPORT_INTERVAL`).
     pub metric_interval: Duration,
-    /// Further variables for a process; they win over all others.
+    /// Additional environment variables for each process. They override all others.
     pub environment: BTreeMap<Process, BTreeMap<String, String>>,
     /// How long processes may take to become healthy.
-    pub ready_within: Duration,
-    /// Life of certificates made now.
-    pub certificate_life: time::Duration,
+    pub ready_timeout: Duration,
+    /// The lifetime of new certificates.
+    pub certificate_lifetime: time::Duration,
 }
 
 impl StackConfig {
-    /// The whole stack of the checkout at `root`, with state in `dir` and the services of the directory given: all
-    /// traces kept, built-in faults on, and waits short enough to look on.
+    /// Returns the configuration of the whole stack for the checkout at `root`, with its state in `dir` and the service
+    /// programs in `services`. The gateway keeps all traces, the built-in faults of the services are on, and delays are
+    /// short, so that a trace is soon in Jaeger.
     #[must_use]
-    pub fn of_checkout(root: &Path, dir: impl Into<PathBuf>, services: &Path) -> Self {
+    pub fn for_checkout(root: &Path, dir: impl Into<PathBuf>, services: &Path) -> Self {
         Self {
             dir: dir.into(),
             pipeline: root.join("collector-config"),
-            binaries: Binaries::of_checkout(root, services).with_environment(),
+            binaries: Binaries::for_checkout(root, services).with_environment(),
             ports: Ports::standard(),
             processes: Process::ALL.to_vec(),
             storage: Storage::Badger,
@@ -81,12 +83,12 @@ impl StackConfig {
             span_delay: Duration::from_millis(500),
             metric_interval: Duration::from_secs(5),
             environment: BTreeMap::new(),
-            ready_within: Duration::from_mins(1),
-            certificate_life: certs::LEAF_LIFE,
+            ready_timeout: Duration::from_mins(1),
+            certificate_lifetime: certs::LEAF_LIFETIME,
         }
     }
 
-    /// The same with a further variable for one process.
+    /// Adds an environment variable for one process.
     #[must_use]
     pub fn with(mut self, process: Process, name: &str, value: impl Into<String>) -> Self {
         self.environment.entry(process).or_default().insert(name.to_owned(), value.into());

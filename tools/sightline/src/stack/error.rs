@@ -1,4 +1,4 @@
-//! What can go wrong, each with what to do about it.
+//! The errors of the stack. Each message says what to do.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,108 +8,112 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::ports::{PortError, PortInUse};
+use super::ports::{PortError, UnusablePort};
 use super::process::Process;
 use crate::certs::CertsError;
 
-/// Why the stack does not run.
+/// An error of a [`Stack`](super::Stack).
 #[derive(Debug, Error)]
 pub enum StackError {
-    /// Ports that cannot be listened on; found before anything was started.
-    #[error("{}", lines(.0))]
-    PortsInUse(Vec<PortInUse>),
-    /// Ports that cannot be used at all.
+    /// Some ports cannot be listened on. Nothing was started.
+    #[error("{}", list(.0))]
+    UnusablePorts(Vec<UnusablePort>),
+    /// The ports could not be chosen.
     #[error(transparent)]
     Ports(#[from] PortError),
-    /// A program is not there.
-    #[error("the program of {process} is missing: no file {}. {remedy}", path.display())]
+    /// A program is missing.
+    #[error("the program of {process} is missing: there is no file {}. {remedy}", path.display())]
     MissingBinary {
-        /// Whose.
+        /// The process.
         process: Process,
-        /// Where it was looked for.
+        /// The path where the program was expected.
         path: PathBuf,
         /// What to do.
         remedy: &'static str,
     },
-    /// A configuration file of the pipeline is not there.
-    #[error("no pipeline configuration in {}: it is the directory collector-config of a checkout", .0.display())]
+    /// The pipeline's configuration files are missing.
+    #[error(
+        "there is no pipeline configuration in {}: use the directory collector-config of a checkout",
+        .0.display()
+    )]
     MissingConfig(PathBuf),
-    /// A directory of the state could not be made or used.
+    /// A file or directory in the state directory could not be created or used.
     #[error("cannot use {}", path.display())]
     Directory {
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Another stack runs on the same state.
+    /// Another stack uses the same state directory.
     #[error(
-        "another stack{} runs on {}: stop it, or give this one a directory of its own with --dir",
+        "another stack{} already uses {}: stop it, or set --dir to a different directory",
         pid.as_ref().map(|pid| format!(" (pid {pid})")).unwrap_or_default(),
         dir.display()
     )]
     InUse {
-        /// The state's directory.
+        /// The state directory.
         dir: PathBuf,
-        /// The other's process.
+        /// The process id of the other stack, if known.
         pid: Option<String>,
     },
-    /// No certificates.
-    #[error("no certificates for mutual TLS")]
+    /// The certificates could not be created.
+    #[error("cannot provide the certificates for mutual TLS")]
     Certs(#[from] CertsError),
     /// A process could not be started.
     #[error("cannot start {process} ({})", program.display())]
     Spawn {
-        /// Which.
+        /// The process.
         process: Process,
         /// Its program.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The client that asks for health could not be made.
-    #[error("cannot set up an HTTP client")]
+    /// The HTTP client for health checks could not be set up.
+    #[error("cannot set up the HTTP client for health checks")]
     Client(#[source] reqwest::Error),
-    /// A process ended by itself.
-    #[error("{}", died(*process, *status, log, tail))]
-    Died {
-        /// Which.
+    /// A process exited without a request to stop.
+    #[error("{}", exited(*process, *status, log, tail))]
+    Exited {
+        /// The process.
         process: Process,
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
-        /// Where it wrote.
+        /// Its log file.
         log: PathBuf,
-        /// Its last lines.
+        /// The last lines of the log.
         tail: Vec<String>,
     },
-    /// A process did not get healthy in time.
+    /// A process did not become healthy in time.
     #[error(
-        "{process} is not healthy after {} s ({url}: {last}). Its log {} ends:{}",
+        "{process} is not healthy after {} s ({url}: {last}). The end of its log {}:{}",
         waited.as_secs(),
         log.display(),
-        quoted(tail)
+        quote(tail)
     )]
     NotReady {
-        /// Which.
+        /// The process.
         process: Process,
-        /// How long it was given.
+        /// How long it had to become healthy.
         waited: Duration,
-        /// Where its health was asked for.
+        /// The URL of its health check.
         url: String,
-        /// The last answer.
+        /// The result of the last health check.
         last: String,
-        /// Where it wrote.
+        /// Its log file.
         log: PathBuf,
-        /// Its last lines.
+        /// The last lines of the log.
         tail: Vec<String>,
     },
-    /// A process that this stack does not run.
-    #[error("{0} does not run in this stack")]
+    /// The process is not running.
+    #[error("{0} is not running in this stack")]
     NotRunning(Process),
 }
 
-/// The first of them, each on a line. Many at once are another stack, and a list of them all helps nobody.
-fn lines(ports: &[PortInUse]) -> String {
+/// Returns one line for each of the first ports. If many ports are in use, another stack is probably running, and a
+/// long list would not help.
+fn list(ports: &[UnusablePort]) -> String {
     const SHOWN: usize = 3;
     let mut text = ports.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("\n");
     if ports.len() > SHOWN {
@@ -117,27 +121,31 @@ fn lines(ports: &[PortInUse]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "\nand {more} more. To run beside what is there: --free-ports, and a --dir of its own"
+            "\nand {more} more. To run a second stack at the same time, use --free-ports and a different --dir"
         );
     }
     text
 }
 
-fn died(process: Process, status: ExitStatus, log: &std::path::Path, tail: &[String]) -> String {
+fn exited(process: Process, status: ExitStatus, log: &std::path::Path, tail: &[String]) -> String {
     let remedy = if status.code() == Some(64) {
-        "A setting cannot be used: its name is above"
+        "A setting has an invalid value: the log names it"
     } else if status.code().is_none() {
-        "Nothing in the stack does that; `dmesg` tells whether the kernel did, for want of memory"
+        "The stack did not send this signal. `dmesg` shows whether the kernel killed the process for lack of memory"
     } else if process.is_service() {
-        "RUST_LOG=debug makes it say more"
+        "Run it again with RUST_LOG=debug for a more detailed log"
     } else {
-        "If it is the configuration, `make validate` checks it"
+        "`make validate` checks the configuration of the pipeline"
     };
     let log = log.display();
-    format!("{process} ended by itself: {}. Its log {log} ends:{}\n{remedy}.", describe(status), quoted(tail))
+    format!(
+        "{process} ended unexpectedly: {}. The end of its log {log}:{}\n{remedy}.",
+        describe(status),
+        quote(tail)
+    )
 }
 
-fn quoted(tail: &[String]) -> String {
+fn quote(tail: &[String]) -> String {
     if tail.is_empty() {
         return " (it is empty)".to_owned();
     }
@@ -149,7 +157,7 @@ fn quoted(tail: &[String]) -> String {
     text
 }
 
-/// How a process ended, in words.
+/// Describes how a process ended, such as "exit code 1".
 #[must_use]
 pub fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;

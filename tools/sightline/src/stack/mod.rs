@@ -1,11 +1,12 @@
-//! The whole stack on this machine: Jaeger, gateway, agent and services, as `make up` and the end-to-end tests run it.
+//! Runs the whole stack on this machine: Jaeger, gateway, agent and services. `make up` and the end-to-end tests use
+//! it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::path::Path;
 //! use sightline::stack::{Ports, Stack, StackConfig};
 //!
-//! let mut config = StackConfig::of_checkout(Path::new("."), "state", Path::new("target/release"));
+//! let mut config = StackConfig::for_checkout(Path::new("."), "state", Path::new("target/release"));
 //! config.ports = Ports::free()?;
 //! let mut stack = Stack::start(config).await?;
 //! // … requests to stack.order_url(), traces from stack.jaeger() …
@@ -13,19 +14,19 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each process runs in a process group of its own, writes to `logs/<name>.log` and is watched from its start. A stack
-//! that is dropped kills what still runs; [`Stack::stop`] stops it in order and loses nothing.
+//! Each process has its own process group and writes to `logs/<name>.log`. [`Stack::stop`] stops the processes in order
+//! and loses no telemetry. Dropping a [`Stack`] kills the processes that still run.
 
 mod binaries;
 mod child;
 mod config;
 mod error;
-mod holder;
-pub mod lifeline;
+pub mod parent_death;
 mod plan;
 mod ports;
 mod prepare;
 mod process;
+mod procfs;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -44,23 +45,24 @@ use crate::jaeger::{Jaeger, JaegerError};
 pub use self::binaries::Binaries;
 pub use self::config::{StackConfig, Storage};
 pub use self::error::{StackError, describe};
-pub use self::ports::{Holder, Obstacle, Port, PortError, PortInUse, Ports};
+pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, UnusablePort};
 pub use self::process::Process;
 pub use self::stop::Exit;
 
-/// All processes have ended within this.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long all processes together may take to stop before they are killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often health is asked for, and how often it is said who is waited for.
-const POLL: Duration = Duration::from_millis(50);
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// The time between two health checks of a process that starts.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The time between two reports of the processes that are not healthy yet.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What happens while the stack starts.
+/// The progress of a stack that starts. Durations count from its start.
 #[derive(Debug, Clone)]
 pub enum Progress {
-    /// A process is healthy.
+    /// This process is healthy.
     Healthy(Process, Duration),
-    /// These are not yet.
+    /// These processes are not healthy yet.
     Waiting(Vec<Process>, Duration),
 }
 
@@ -73,15 +75,15 @@ pub struct Stack {
     certificates: Report,
     children: BTreeMap<Process, Child>,
     http: reqwest::Client,
-    began: Instant,
+    started: Instant,
     lock: File,
 }
 
 impl Stack {
-    /// Starts everything and waits until it is healthy. On an error nothing is left running.
+    /// Starts all processes and waits until they are healthy. After an error, no process is left running.
     pub async fn start(config: StackConfig) -> Result<Self, StackError> {
         let mut stack = Self::spawn(config)?;
-        match stack.ready(|_| {}).await {
+        match stack.wait_until_ready(|_| {}).await {
             Ok(()) => Ok(stack),
             Err(error) => {
                 stack.stop().await;
@@ -90,32 +92,33 @@ impl Stack {
         }
     }
 
-    /// Starts everything and waits for nothing; [`ready`](Self::ready) does. Fails before anything runs when a
-    /// program, a port or the state's directory cannot be used.
+    /// Starts all processes without waiting for them: call [`wait_until_ready`](Self::wait_until_ready) next.
+    ///
+    /// Fails before it starts a process if a program, a port or the state directory cannot be used.
     pub fn spawn(config: StackConfig) -> Result<Self, StackError> {
-        let began = Instant::now();
-        let dir = prepare::directories(&config.dir)?;
+        let started = Instant::now();
+        let dir = prepare::create_directories(&config.dir)?;
         let lock = prepare::lock(&dir)?;
         let pipeline = prepare::check(&config)?;
-        let certificates = prepare::certificates(&config, &dir)?;
+        let certificates = prepare::ensure_certificates(&config, &dir)?;
         let http = http::local_client().map_err(StackError::Client)?;
         let mut processes = config.processes.clone();
         processes.sort_unstable();
         let mut stack =
-            Self { config, dir, pipeline, certificates, children: BTreeMap::new(), http, began, lock };
+            Self { config, dir, pipeline, certificates, children: BTreeMap::new(), http, started, lock };
         for process in processes {
             stack.start_process(process)?;
         }
         Ok(stack)
     }
 
-    /// Starts one process that does not run, or that has ended. Its health is [`ready`](Self::ready)'s to wait for.
+    /// Starts one process that is not running, without waiting until it is healthy.
     pub fn start_process(&mut self, process: Process) -> Result<(), StackError> {
         let program = self.config.binaries.check(process)?;
         let plan = plan::plan(&self.config, process, &self.dir, &self.pipeline);
         let mut command =
-            lifeline::command(self.config.binaries.sightline.as_deref(), &program, &plan.arguments);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| plan::is_withheld(name)) {
+            parent_death::command(self.config.binaries.sightline.as_deref(), &program, &plan.arguments);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| plan::is_not_inherited(name)) {
             command.env_remove(name);
         }
         command.envs(&plan.environment).current_dir(&self.dir);
@@ -125,67 +128,69 @@ impl Stack {
         Ok(())
     }
 
-    /// Waits until every process is healthy, and tells `progress` on the way. Fails as soon as one ends, and when the
-    /// time that the configuration gives is over; what runs goes on running.
-    pub async fn ready(&self, mut progress: impl FnMut(Progress)) -> Result<(), StackError> {
+    /// Waits until every process is healthy, and reports the progress to `progress`.
+    ///
+    /// Fails as soon as a process ends, and after [`StackConfig::ready_timeout`]. The other processes keep running
+    /// then.
+    pub async fn wait_until_ready(&self, mut progress: impl FnMut(Progress)) -> Result<(), StackError> {
         let began = Instant::now();
         let mut waiting: Vec<&Child> = self.children.values().collect();
-        let mut tick = interval(POLL);
+        let mut tick = interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said = began;
+        let mut last_report = began;
         loop {
             tick.tick().await;
-            if let Some(error) = self.ended() {
+            if let Some(error) = self.first_exit() {
                 return Err(error);
             }
-            let mut still = Vec::new();
+            let mut still_waiting = Vec::new();
             let mut last = String::new();
             for child in waiting {
                 match self.health(child.process).await {
-                    Ok(()) => progress(Progress::Healthy(child.process, self.began.elapsed())),
-                    Err(answer) => {
-                        if still.is_empty() {
-                            last = answer;
+                    Ok(()) => progress(Progress::Healthy(child.process, self.started.elapsed())),
+                    Err(result) => {
+                        if still_waiting.is_empty() {
+                            last = result;
                         }
-                        still.push(child);
+                        still_waiting.push(child);
                     }
                 }
             }
-            let Some(&first) = still.first() else { return Ok(()) };
-            if began.elapsed() > self.config.ready_within {
+            let Some(&first) = still_waiting.first() else { return Ok(()) };
+            if began.elapsed() > self.config.ready_timeout {
                 return Err(StackError::NotReady {
                     process: first.process,
-                    waited: self.config.ready_within,
+                    waited: self.config.ready_timeout,
                     url: plan::health_url(&self.config, first.process),
                     last,
                     log: first.log.clone(),
                     tail: first.tail(),
                 });
             }
-            if said.elapsed() >= SAY_EVERY {
-                said = Instant::now();
-                let names = still.iter().map(|child| child.process).collect();
-                progress(Progress::Waiting(names, self.began.elapsed()));
+            if last_report.elapsed() >= REPORT_INTERVAL {
+                last_report = Instant::now();
+                let processes = still_waiting.iter().map(|child| child.process).collect();
+                progress(Progress::Waiting(processes, self.started.elapsed()));
             }
-            waiting = still;
+            waiting = still_waiting;
         }
     }
 
-    /// Whether a process is healthy; if not, what it answered.
+    /// Checks the health of a process. The error describes its response, or why there was none.
     async fn health(&self, process: Process) -> Result<(), String> {
         let url = plan::health_url(&self.config, process);
         match self.http.get(url).timeout(Duration::from_secs(1)).send().await {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(answer.status().to_string()),
-            Err(error) if error.is_connect() => Err("nothing listens there yet".to_owned()),
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(response.status().to_string()),
+            Err(error) if error.is_connect() => Err("nothing listens on this port yet".to_owned()),
             Err(error) => Err(error.without_url().to_string()),
         }
     }
 
-    /// The first process that has ended, as an error.
-    fn ended(&self) -> Option<StackError> {
+    /// Returns an error for the first process that has ended, if there is one.
+    fn first_exit(&self) -> Option<StackError> {
         self.children.values().find_map(|child| {
-            child.exited().map(|status| StackError::Died {
+            child.exited().map(|status| StackError::Exited {
                 process: child.process,
                 status,
                 log: child.log.clone(),
@@ -194,130 +199,131 @@ impl Stack {
         })
     }
 
-    /// Waits until a process ends that nobody stopped, and says which and how.
-    pub async fn died(&self) -> StackError {
-        let mut tick = interval(POLL * 4);
+    /// Waits until a process ends that was not stopped by this stack, and returns [`StackError::Exited`].
+    pub async fn wait_for_exit(&self) -> StackError {
+        let mut tick = interval(POLL_INTERVAL * 4);
         loop {
-            if let Some(error) = self.ended() {
+            if let Some(error) = self.first_exit() {
                 return error;
             }
             tick.tick().await;
         }
     }
 
-    /// Stops everything within ten seconds: services, then agent, gateway and Jaeger, each only when those who send
-    /// to it have ended. What had not ended in time was killed, and says so.
+    /// Stops all processes within ten seconds: the services, then the agent, the gateway and Jaeger. Each process is
+    /// stopped only when the processes that send to it have ended. Processes that do not end in time are killed, and
+    /// their [`Exit`] says so.
     pub async fn stop(&mut self) -> Vec<Exit> {
         let children = std::mem::take(&mut self.children).into_values().collect();
-        stop::stop(children, STOP_WITHIN).await
+        stop::stop(children, STOP_TIMEOUT).await
     }
 
-    /// Stops one process, as a deployment would: SIGTERM, and ten seconds.
+    /// Stops one process: sends SIGTERM, and SIGKILL after ten seconds. Fails if it is not running.
     pub async fn stop_process(&mut self, process: Process) -> Result<Exit, StackError> {
         let child = self.children.remove(&process).ok_or(StackError::NotRunning(process))?;
-        let mut exits = stop::stop(vec![child], STOP_WITHIN).await;
+        let mut exits = stop::stop(vec![child], STOP_TIMEOUT).await;
         exits.pop().ok_or(StackError::NotRunning(process))
     }
 
-    /// Kills one process, as a node that fails would.
+    /// Kills one process with SIGKILL, as if its node failed. Fails if it is not running.
     pub async fn kill_process(&mut self, process: Process) -> Result<Option<ExitStatus>, StackError> {
         let child = self.children.remove(&process).ok_or(StackError::NotRunning(process))?;
         child.kill();
         Ok(child.wait().await)
     }
 
-    /// Renews the certificates that need it, for running processes to pick up.
+    /// Renews the certificates that need it. Running processes reload them.
     pub fn renew_certificates(&mut self) -> Result<&Report, StackError> {
-        self.certificates = prepare::certificates(&self.config, &self.dir)?;
+        self.certificates = prepare::ensure_certificates(&self.config, &self.dir)?;
         Ok(&self.certificates)
     }
 
-    /// What was found and done about certificates.
+    /// Returns what was done with each certificate, at the start or by the last renewal.
     #[must_use]
     pub fn certificates(&self) -> &Report {
         &self.certificates
     }
 
-    /// What this stack was started with.
+    /// Returns the configuration of this stack.
     #[must_use]
     pub fn config(&self) -> &StackConfig {
         &self.config
     }
 
-    /// The ports in use.
+    /// Returns the ports of this stack.
     #[must_use]
     pub fn ports(&self) -> &Ports {
         &self.config.ports
     }
 
-    /// The state's directory, absolute.
+    /// Returns the absolute path of the state directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The process id of a process that this stack runs.
+    /// Returns the process id of a process, or `None` if it is not running.
     #[must_use]
     pub fn pid(&self, process: Process) -> Option<u32> {
         self.children.get(&process).map(Child::pid)
     }
 
-    /// Where a process writes; the run before is in `<name>.previous.log`.
+    /// Returns the log file of a process. The log of its previous run is `<name>.previous.log`.
     #[must_use]
     pub fn log_path(&self, process: Process) -> PathBuf {
         self.dir.join("logs").join(format!("{process}.log"))
     }
 
-    /// Where the gateway writes the log records it gets, a request in OTLP's JSON on each line.
+    /// Returns the file to which the gateway writes log records: one export request in OTLP JSON per line.
     #[must_use]
     pub fn stored_logs(&self) -> PathBuf {
         self.dir.join("gateway/logs.json")
     }
 
-    /// The certificate of a process.
+    /// Returns the certificate files of a process.
     #[must_use]
     pub fn tls_files(&self, process: Process) -> TlsFiles {
-        TlsFiles::of(&plan::tls_dir(&self.dir, process))
+        TlsFiles::in_dir(&plan::tls_dir(&self.dir, process))
     }
 
-    /// `http://127.0.0.1:PORT` of order-service.
+    /// Returns the URL of order-service, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn order_url(&self) -> String {
-        local(self.config.ports.order_http)
+        loopback_url(self.config.ports.order_http)
     }
 
-    /// `http://127.0.0.1:PORT` of user-service.
+    /// Returns the URL of user-service, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn user_url(&self) -> String {
-        local(self.config.ports.user_http)
+        loopback_url(self.config.ports.user_http)
     }
 
-    /// `http://127.0.0.1:PORT` of inventory-service, which speaks gRPC.
+    /// Returns the URL of inventory-service, which serves gRPC, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn inventory_url(&self) -> String {
-        local(self.config.ports.inventory_grpc)
+        loopback_url(self.config.ports.inventory_grpc)
     }
 
-    /// `http://127.0.0.1:PORT` of Jaeger's UI and API.
+    /// Returns the URL of Jaeger's UI and API, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn jaeger_url(&self) -> String {
-        local(self.config.ports.jaeger_ui)
+        loopback_url(self.config.ports.jaeger_ui)
     }
 
-    /// A client of this stack's Jaeger. Fails where no HTTP client can be set up.
+    /// Returns a client for the Jaeger of this stack. Fails if the HTTP client cannot be set up.
     pub fn jaeger(&self) -> Result<Jaeger, JaegerError> {
         Jaeger::local(self.config.ports.jaeger_ui)
     }
 }
 
-fn local(port: u16) -> String {
+fn loopback_url(port: u16) -> String {
     format!("http://{}:{port}", plan::HOST)
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
         self.children.clear();
-        // Closing is not enough: a process that is being started this moment holds the file until it is.
+        // Closing the file is not enough: a child that is just being started holds a copy of it until its `exec`.
         let _ = self.lock.unlock();
     }
 }

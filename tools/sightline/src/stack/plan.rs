@@ -1,4 +1,4 @@
-//! How each process is started: its arguments and its environment.
+//! The arguments and environment variables with which each process is started.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -8,24 +8,25 @@ use super::config::{StackConfig, Storage};
 use super::process::Process;
 use crate::certs::TlsFiles;
 
-/// Everything listens on loopback: what runs here has no login.
+/// All processes listen on loopback, because the services and Jaeger's API do not authenticate their clients.
 pub(super) const HOST: &str = "127.0.0.1";
 
-/// Where Go begins to collect garbage harder, and no bound: a laptop has other things to do with its memory. Badger
-/// lets 310 MiB pile up after a thousand requests without it, and 250 MiB with it, at the same speed.
+/// `GOMEMLIMIT` of Jaeger: a soft limit from which Go collects garbage more often. After a thousand requests, Jaeger
+/// with Badger uses 310 MiB without it and 250 MiB with it, at the same speed.
 const JAEGER_MEMORY: &str = "200MiB";
 
-/// Four fifths of what `memory_limiter` grants agent and gateway in their local layers.
+/// `GOMEMLIMIT` of the agent and the gateway: four fifths of the limit that their local overlays set for
+/// `memory_limiter`.
 const COLLECTOR_MEMORY: &str = "400MiB";
 
-/// Arguments and environment of one process.
+/// The arguments and environment variables of one process.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: BTreeMap<String, OsString>,
 }
 
-/// The plan of a process. `dir` and `pipeline` are absolute: children run in `dir`.
+/// Returns the plan of a process. `dir` and `pipeline` must be absolute, because the process runs in `dir`.
 pub(super) fn plan(config: &StackConfig, process: Process, dir: &Path, pipeline: &Path) -> Plan {
     let mut plan = Plan { arguments: Vec::new(), environment: BTreeMap::new() };
     plan.set("NO_PROXY", no_proxy());
@@ -43,7 +44,7 @@ pub(super) fn plan(config: &StackConfig, process: Process, dir: &Path, pipeline:
     plan
 }
 
-/// Where a process tells its health.
+/// Returns the URL of the health check of a process.
 pub(super) fn health_url(config: &StackConfig, process: Process) -> String {
     let ports = &config.ports;
     let (port, path) = match process {
@@ -57,17 +58,17 @@ pub(super) fn health_url(config: &StackConfig, process: Process) -> String {
     format!("http://{HOST}:{port}/{path}")
 }
 
-/// Whether a variable of our own environment is kept from children.
+/// Whether children do not inherit this environment variable from `sightline`.
 ///
-/// They should run as planned, whatever the shell of the person at hand has set for something else. What is wanted
-/// goes in by [`StackConfig::environment`].
-pub(super) fn is_withheld(name: &OsStr) -> bool {
+/// Variables that are set in the user's shell for other programs must not change the stack. Use
+/// [`StackConfig::environment`] to set a variable for a process.
+pub(super) fn is_not_inherited(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
         name.starts_with("OTEL_") || name.starts_with("SIGHTLINE_") || name == "DATABASE_URL"
     })
 }
 
-/// Calls between our processes go direct, also where a proxy leads outside.
+/// Returns `NO_PROXY` with the loopback addresses added, so that calls between the processes never use a proxy.
 fn no_proxy() -> OsString {
     let mut hosts = OsString::from("localhost,127.0.0.1,::1");
     if let Some(more) = std::env::var_os("NO_PROXY").filter(|more| !more.is_empty()) {
@@ -86,10 +87,10 @@ impl Plan {
         self.set(name, port.to_string());
     }
 
-    fn layers(&mut self, pipeline: &Path, layers: [String; 2]) {
-        for layer in layers {
+    fn config_files(&mut self, pipeline: &Path, base_and_overlay: [String; 2]) {
+        for file in base_and_overlay {
             self.arguments.push("--config".into());
-            self.arguments.push(pipeline.join(layer).into());
+            self.arguments.push(pipeline.join(file).into());
         }
     }
 
@@ -105,7 +106,7 @@ impl Plan {
     fn jaeger(&mut self, config: &StackConfig, dir: &Path, pipeline: &Path) {
         let ports = &config.ports;
         let storage = config.storage.name();
-        self.layers(pipeline, ["jaeger.yaml".to_owned(), format!("jaeger-{storage}.yaml")]);
+        self.config_files(pipeline, ["jaeger.yaml".to_owned(), format!("jaeger-{storage}.yaml")]);
         self.collector(Process::Jaeger, dir, ports.jaeger_otlp, ports.jaeger_health, ports.jaeger_metrics);
         self.port("SIGHTLINE_UI_PORT", ports.jaeger_ui);
         self.set("GOMEMLIMIT", JAEGER_MEMORY);
@@ -116,7 +117,7 @@ impl Plan {
 
     fn gateway(&mut self, config: &StackConfig, dir: &Path, pipeline: &Path) {
         let ports = &config.ports;
-        self.layers(pipeline, ["gateway.yaml".to_owned(), "gateway-local.yaml".to_owned()]);
+        self.config_files(pipeline, ["gateway.yaml".to_owned(), "gateway-local.yaml".to_owned()]);
         self.collector(
             Process::Gateway,
             dir,
@@ -134,7 +135,7 @@ impl Plan {
 
     fn agent(&mut self, config: &StackConfig, dir: &Path, pipeline: &Path) {
         let ports = &config.ports;
-        self.layers(pipeline, ["agent.yaml".to_owned(), "agent-local.yaml".to_owned()]);
+        self.config_files(pipeline, ["agent.yaml".to_owned(), "agent-local.yaml".to_owned()]);
         self.collector(Process::Agent, dir, ports.agent_otlp_grpc, ports.agent_health, ports.agent_metrics);
         self.port("SIGHTLINE_OTLP_HTTP_PORT", ports.agent_otlp_http);
         self.set("SIGHTLINE_QUEUE_DIR", dir.join("agent/queue"));
@@ -144,13 +145,13 @@ impl Plan {
 
     fn service(&mut self, config: &StackConfig, process: Process, dir: &Path) {
         let ports = &config.ports;
-        let tls = TlsFiles::of(&tls_dir(dir, process));
+        let tls = TlsFiles::in_dir(&tls_dir(dir, process));
         self.set("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
         self.set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{}", ports.agent_otlp_grpc));
         self.set("OTEL_EXPORTER_OTLP_CERTIFICATE", tls.ca);
         self.set("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", tls.cert);
         self.set("OTEL_EXPORTER_OTLP_CLIENT_KEY", tls.key);
-        // All traces: what is kept of them the gateway decides.
+        // Record every trace, because the gateway decides which traces to keep.
         self.set("OTEL_TRACES_SAMPLER", "parentbased_always_on");
         self.set("OTEL_BSP_SCHEDULE_DELAY", config.span_delay.as_millis().to_string());
         self.set("OTEL_METRIC_EXPORT_INTERVAL", config.metric_interval.as_millis().to_string());
@@ -181,7 +182,7 @@ impl Plan {
     }
 }
 
-/// The directory of a process' certificate.
+/// Returns the directory of the certificate of a process.
 pub(super) fn tls_dir(dir: &Path, process: Process) -> PathBuf {
     dir.join("certs").join(process.name())
 }
@@ -199,17 +200,17 @@ mod tests {
     use super::*;
 
     fn config() -> StackConfig {
-        StackConfig::of_checkout(Path::new("/checkout"), "/state", Path::new("/bin"))
+        StackConfig::for_checkout(Path::new("/checkout"), "/state", Path::new("/bin"))
     }
 
-    fn of(config: &StackConfig, process: Process) -> Plan {
+    fn plan_of(config: &StackConfig, process: Process) -> Plan {
         plan(config, process, Path::new("/state"), Path::new("/pipeline"))
     }
 
     #[test]
-    fn configuration_is_layered() {
+    fn passes_the_base_file_and_then_the_overlay() {
         let config = StackConfig { storage: Storage::Memory, ..config() };
-        let plan = of(&config, Process::Jaeger);
+        let plan = plan_of(&config, Process::Jaeger);
         assert_eq!(
             plan.arguments,
             ["--config", "/pipeline/jaeger.yaml", "--config", "/pipeline/jaeger-memory.yaml"]
@@ -219,9 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn each_hop_is_told_the_next_ones_port() {
+    fn each_process_gets_the_ports_of_the_next_hop() {
         let config = StackConfig { ports: Ports::free().unwrap(), ..config() };
-        let value = |process, name: &str| of(&config, process).environment[name].to_str().unwrap().to_owned();
+        let value =
+            |process, name: &str| plan_of(&config, process).environment[name].to_str().unwrap().to_owned();
         let ports = &config.ports;
         assert!(
             value(Process::OrderService, "SIGHTLINE_USER_SERVICE_URL")
@@ -244,19 +246,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_sets_wins() {
+    fn configured_variables_override_the_plan() {
         let config = config().with(Process::UserService, "OTEL_BSP_SCHEDULE_DELAY", "1");
-        assert_eq!(of(&config, Process::UserService).environment["OTEL_BSP_SCHEDULE_DELAY"], "1");
-        assert_eq!(of(&config, Process::OrderService).environment["OTEL_BSP_SCHEDULE_DELAY"], "500");
+        assert_eq!(plan_of(&config, Process::UserService).environment["OTEL_BSP_SCHEDULE_DELAY"], "1");
+        assert_eq!(plan_of(&config, Process::OrderService).environment["OTEL_BSP_SCHEDULE_DELAY"], "500");
     }
 
     #[test]
-    fn the_shells_telemetry_settings_stay_outside() {
+    fn settings_of_the_shell_are_not_inherited() {
         for name in ["OTEL_SDK_DISABLED", "SIGHTLINE_STORAGE", "DATABASE_URL"] {
-            assert!(is_withheld(OsStr::new(name)));
+            assert!(is_not_inherited(OsStr::new(name)));
         }
         for name in ["PATH", "RUST_LOG", "HOME"] {
-            assert!(!is_withheld(OsStr::new(name)));
+            assert!(!is_not_inherited(OsStr::new(name)));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which port is whose, how to change it, and who holds one that should be free.
+//! The ports of the stack: their numbers, the environment variables that change them, and a check that they are free.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,17 +12,18 @@ use thiserror::Error;
 
 use super::process::Process;
 
-/// Declares [`Ports`] and what is known of each port from one table.
+/// Declares [`Ports`] from one table: field, default, environment variable, process and description of each port.
 macro_rules! ports {
-    ($($field:ident $default:literal $variable:literal $process:ident $what:literal)+) => {
-        /// The port of each listener of the stack, on loopback.
+    ($($field:ident $default:literal $variable:literal $process:ident $description:literal)+) => {
+        /// The ports of the stack. All of them listen on loopback.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Ports {
-            $(#[doc = concat!("Of ", $what, ", usually ", $default, "; `", $variable, "`.")] pub $field: u16,)+
+            $(#[doc = concat!("Port of ", $description, ": ", $default, " by default, changed by `", $variable, "`.")]
+            pub $field: u16,)+
         }
 
         impl Ports {
-            /// Those that DESIGN and the documentation name.
+            /// Returns the default ports.
             #[must_use]
             pub const fn standard() -> Self {
                 Self { $($field: $default),+ }
@@ -32,13 +33,13 @@ macro_rules! ports {
                 Ok(Self { $($field: next($variable, $default)?),+ })
             }
 
-            /// Every port with what is known of it.
+            /// Returns all ports with their descriptions.
             #[must_use]
-            pub fn each(&self) -> Vec<Port> {
+            pub fn all(&self) -> Vec<Port> {
                 vec![$(Port {
                     number: self.$field,
                     process: Process::$process,
-                    what: $what,
+                    description: $description,
                     variable: $variable,
                 }),+]
             }
@@ -48,101 +49,106 @@ macro_rules! ports {
 
 ports! {
     jaeger_ui            16686 "SIGHTLINE_JAEGER_UI_PORT"            Jaeger           "Jaeger's UI and API"
-    jaeger_otlp          24317 "SIGHTLINE_JAEGER_OTLP_PORT"          Jaeger           "Jaeger's OTLP"
-    jaeger_health        24133 "SIGHTLINE_JAEGER_HEALTH_PORT"        Jaeger           "Jaeger's health"
+    jaeger_otlp          24317 "SIGHTLINE_JAEGER_OTLP_PORT"          Jaeger           "Jaeger's OTLP receiver"
+    jaeger_health        24133 "SIGHTLINE_JAEGER_HEALTH_PORT"        Jaeger           "Jaeger's health check"
     jaeger_metrics       28888 "SIGHTLINE_JAEGER_METRICS_PORT"       Jaeger           "Jaeger's own metrics"
-    gateway_otlp         14317 "SIGHTLINE_GATEWAY_OTLP_PORT"         Gateway          "the gateway's OTLP"
-    gateway_health       14133 "SIGHTLINE_GATEWAY_HEALTH_PORT"       Gateway          "the gateway's health"
+    gateway_otlp         14317 "SIGHTLINE_GATEWAY_OTLP_PORT"         Gateway          "the gateway's OTLP receiver"
+    gateway_health       14133 "SIGHTLINE_GATEWAY_HEALTH_PORT"       Gateway          "the gateway's health check"
     gateway_metrics      18888 "SIGHTLINE_GATEWAY_METRICS_PORT"      Gateway          "the gateway's own metrics"
     gateway_span_metrics  8889 "SIGHTLINE_GATEWAY_SPAN_METRICS_PORT" Gateway          "the gateway's span metrics"
-    agent_otlp_grpc       4317 "SIGHTLINE_AGENT_OTLP_GRPC_PORT"      Agent            "the agent's OTLP over gRPC"
-    agent_otlp_http       4318 "SIGHTLINE_AGENT_OTLP_HTTP_PORT"      Agent            "the agent's OTLP over HTTP"
-    agent_health         13133 "SIGHTLINE_AGENT_HEALTH_PORT"         Agent            "the agent's health"
+    agent_otlp_grpc       4317 "SIGHTLINE_AGENT_OTLP_GRPC_PORT"      Agent            "the agent's OTLP/gRPC receiver"
+    agent_otlp_http       4318 "SIGHTLINE_AGENT_OTLP_HTTP_PORT"      Agent            "the agent's OTLP/HTTP receiver"
+    agent_health         13133 "SIGHTLINE_AGENT_HEALTH_PORT"         Agent            "the agent's health check"
     agent_metrics         8888 "SIGHTLINE_AGENT_METRICS_PORT"        Agent            "the agent's own metrics"
-    user_http             8080 "SIGHTLINE_USER_HTTP_PORT"            UserService      "user-service's HTTP"
+    user_http             8080 "SIGHTLINE_USER_HTTP_PORT"            UserService      "user-service's HTTP API"
     user_admin            2112 "SIGHTLINE_USER_ADMIN_PORT"           UserService      "user-service's admin port"
-    order_http            8081 "SIGHTLINE_ORDER_HTTP_PORT"           OrderService     "order-service's HTTP"
+    order_http            8081 "SIGHTLINE_ORDER_HTTP_PORT"           OrderService     "order-service's HTTP API"
     order_admin           2113 "SIGHTLINE_ORDER_ADMIN_PORT"          OrderService     "order-service's admin port"
-    inventory_grpc        8082 "SIGHTLINE_INVENTORY_GRPC_PORT"       InventoryService "inventory-service's gRPC"
+    inventory_grpc        8082 "SIGHTLINE_INVENTORY_GRPC_PORT"       InventoryService "inventory-service's gRPC API"
     inventory_admin       2114 "SIGHTLINE_INVENTORY_ADMIN_PORT"      InventoryService "inventory-service's admin port"
 }
 
-/// One port and what is known of it.
+/// One port of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Port {
-    /// Its number.
+    /// The port number.
     pub number: u16,
-    /// Who listens.
+    /// The process that listens on it.
     pub process: Process,
-    /// What for.
-    pub what: &'static str,
-    /// The environment variable with which `sightline up` takes another.
+    /// What listens on it, such as "the agent's health check".
+    pub description: &'static str,
+    /// The environment variable that changes it.
     pub variable: &'static str,
 }
 
-/// Ports that cannot be used.
+/// The error of [`Ports::from_env`] and [`Ports::free`].
 #[derive(Debug, Error)]
 pub enum PortError {
-    /// A variable that is no port.
-    #[error("{variable}={value:?} is no port: use a number from 1 to 65535")]
-    Unusable {
-        /// Its name.
+    /// An environment variable is not a valid port.
+    #[error("{variable}={value:?} is not a port: use a number from 1 to 65535")]
+    Invalid {
+        /// The name of the variable.
         variable: &'static str,
-        /// Its value.
+        /// The value of the variable.
         value: String,
     },
-    /// The system gave no free port.
-    #[error("no free port")]
+    /// There is no free port.
+    #[error("there is no free port from {} to {}", CANDIDATES.start, CANDIDATES.end - 1)]
     NoneFree(#[source] io::Error),
 }
 
-/// Below what Linux gives to outgoing connections, above what well-known services use.
+/// The range of [`Ports::free`]: above most well-known ports, and below the ports that Linux uses for outgoing
+/// connections.
 const CANDIDATES: std::ops::Range<u16> = 10_000..32_768;
 
-/// A listener on a port that this process was not given before, as long as there are such.
+/// Listens on a port that this process has not used before. Ports repeat only after all [`CANDIDATES`] were used.
 ///
-/// In a row and not at random: a stack's ports are let go before its processes listen on them, and of six stacks that
-/// start at a time two would draw the same port once in ten runs. Each process begins the row somewhere else.
-fn listen_anywhere() -> io::Result<TcpListener> {
+/// The ports are consecutive rather than random, because a stack closes these listeners before its processes open the
+/// ports again. With random ports, two of six stacks that start at the same time would get the same port in one of ten
+/// runs. Only the first port is random, so that several programs do not start with the same one.
+fn listen_on_next_port() -> io::Result<TcpListener> {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
-        // The standard library's one source of chance. Half of it, so that the row never overflows.
+        // `RandomState` is the only source of randomness in the standard library. Halved so that the counter cannot
+        // overflow.
         AtomicU64::new(RandomState::new().hash_one(0) / 2)
     });
     let width = u64::from(CANDIDATES.end - CANDIDATES.start);
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    let mut last_error = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in CANDIDATES {
         let offset = NEXT.fetch_add(1, Ordering::Relaxed) % width;
         let port = CANDIDATES.start + u16::try_from(offset).unwrap_or(0);
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(last)
+    Err(last_error)
 }
 
 impl Ports {
-    /// The standard ports, or those that the variables of [`Port::variable`] say. Fails on a value that is no port.
-    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, PortError> {
+    /// Returns the default ports, changed by the environment variables of [`Port::variable`]. An empty variable counts
+    /// as unset. Fails on a value that is not a port.
+    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self, PortError> {
         Self::fill(|variable, default| match get(variable).filter(|value| !value.is_empty()) {
             None => Ok(default),
             Some(value) => match value.trim().parse() {
                 Ok(port) if port > 0 => Ok(port),
-                _ => Err(PortError::Unusable { variable, value }),
+                _ => Err(PortError::Invalid { variable, value }),
             },
         })
     }
 
-    /// Ports that nobody listens on now, all different. Fails when the system has none left.
+    /// Returns different ports that are all free at the moment. Fails if there are not enough of them.
     ///
-    /// All are held until the last is found, so that none is given twice. They are not those the system would give:
-    /// it gives the same to outgoing connections, and one of those may take a port before its process listens.
+    /// Each port stays open until the last one is found, so that none is returned twice. The ports are not taken from
+    /// the system (port 0), because it uses the same range for outgoing connections, and such a connection could take a
+    /// port before the process listens on it.
     pub fn free() -> Result<Self, PortError> {
-        let mut held = Vec::new();
+        let mut listeners = Vec::new();
         Self::fill(|_, _| {
-            let listener = listen_anywhere().map_err(PortError::NoneFree)?;
+            let listener = listen_on_next_port().map_err(PortError::NoneFree)?;
             let port = listener.local_addr().map_err(PortError::NoneFree)?.port();
-            held.push(listener);
+            listeners.push(listener);
             Ok(port)
         })
     }
@@ -150,76 +156,84 @@ impl Ports {
 
 /// A port that cannot be listened on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortInUse {
-    /// Which.
+pub struct UnusablePort {
+    /// The port.
     pub port: Port,
-    /// Why not.
-    pub obstacle: Obstacle,
+    /// The reason.
+    pub problem: PortProblem,
 }
 
-/// Why a port cannot be listened on.
+/// The reason why a port cannot be listened on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Obstacle {
-    /// Someone listens already; who, where the system tells.
-    Held(Option<Holder>),
-    /// Another of our own listeners is to have it.
-    Twice(Port),
-    /// The system says no, as for a port below 1024 without the right.
-    Refused(String),
+pub enum PortProblem {
+    /// A process already listens on it, with its identity if known.
+    InUse(Option<ListeningProcess>),
+    /// Another port of the stack has the same number.
+    Duplicate(Port),
+    /// The system does not allow it, for example a port below 1024 without the privilege. Contains the system's
+    /// message.
+    NotAllowed(String),
 }
 
 /// The process that listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Its id.
+pub struct ListeningProcess {
+    /// The process id.
     pub pid: u32,
-    /// Its name.
+    /// The file name of its program.
     pub name: String,
 }
 
-impl fmt::Display for PortInUse {
+impl fmt::Display for UnusablePort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Port { number, what, variable, .. } = self.port;
-        match &self.obstacle {
-            Obstacle::Held(Some(Holder { pid, name })) => {
+        let Port { number, description, variable, .. } = self.port;
+        match &self.problem {
+            PortProblem::InUse(Some(ListeningProcess { pid, name })) => {
                 write!(
                     f,
-                    "port {number} ({what}) is in use by {name} (pid {pid}): stop it, or set {variable}"
+                    "port {number} ({description}) is in use by {name} (pid {pid}): stop it, or set {variable}"
                 )
             }
-            Obstacle::Held(None) => {
-                write!(f, "port {number} ({what}) is in use: stop what listens there, or set {variable}")
+            PortProblem::InUse(None) => {
+                write!(
+                    f,
+                    "port {number} ({description}) is in use: stop the process that listens on it, or set {variable}"
+                )
             }
-            Obstacle::Twice(other) => {
-                write!(f, "port {number} is given to {what} and to {}: change {variable}", other.what)
+            PortProblem::Duplicate(other) => {
+                write!(
+                    f,
+                    "port {number} is used for both {description} and {}: change {variable}",
+                    other.description
+                )
             }
-            Obstacle::Refused(why) => {
-                write!(f, "port {number} ({what}) cannot be used ({why}): set {variable}")
+            PortProblem::NotAllowed(message) => {
+                write!(f, "port {number} ({description}) cannot be used ({message}): set {variable}")
             }
         }
     }
 }
 
-/// Those of these ports that cannot be listened on now.
-pub(super) fn unusable(ports: &[Port]) -> Vec<PortInUse> {
+/// Returns the ports that cannot be listened on now.
+pub(super) fn find_unusable(ports: &[Port]) -> Vec<UnusablePort> {
     let mut seen: HashMap<u16, Port> = HashMap::new();
-    let mut found = Vec::new();
+    let mut unusable = Vec::new();
     for &port in ports {
         if let Some(&other) = seen.get(&port.number) {
-            found.push(PortInUse { port, obstacle: Obstacle::Twice(other) });
+            unusable.push(UnusablePort { port, problem: PortProblem::Duplicate(other) });
             continue;
         }
         seen.insert(port.number, port);
-        let obstacle = match TcpListener::bind((Ipv4Addr::LOCALHOST, port.number)) {
+        let problem = match TcpListener::bind((Ipv4Addr::LOCALHOST, port.number)) {
             Ok(_) => continue,
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Obstacle::Held(super::holder::of_port(port.number))
+                PortProblem::InUse(super::procfs::listening_process(port.number))
             }
-            Err(error) => Obstacle::Refused(error.to_string()),
+            Err(error) => PortProblem::NotAllowed(error.to_string()),
         };
-        found.push(PortInUse { port, obstacle });
+        unusable.push(UnusablePort { port, problem });
     }
-    found
+    unusable
 }
 
 #[cfg(test)]
@@ -228,22 +242,22 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn standard_ports_are_those_of_the_design() {
+    fn standard_ports_are_different_and_include_the_well_known_ones() {
         let ports = Ports::standard();
         assert_eq!((ports.user_http, ports.order_http, ports.inventory_grpc), (8080, 8081, 8082));
         assert_eq!((ports.agent_otlp_grpc, ports.agent_otlp_http, ports.agent_health), (4317, 4318, 13133));
         assert_eq!((ports.gateway_otlp, ports.jaeger_otlp, ports.jaeger_ui), (14317, 24317, 16686));
-        let numbers: HashSet<_> = ports.each().iter().map(|port| port.number).collect();
-        assert_eq!(numbers.len(), ports.each().len());
+        let numbers: HashSet<_> = ports.all().iter().map(|port| port.number).collect();
+        assert_eq!(numbers.len(), ports.all().len());
     }
 
     #[test]
-    fn a_variable_changes_one_port() {
+    fn an_environment_variable_changes_one_port() {
         let get = |name: &str| (name == "SIGHTLINE_USER_HTTP_PORT").then(|| "9000".to_owned());
-        let ports = Ports::from_variables(get).unwrap();
+        let ports = Ports::from_env(get).unwrap();
         assert_eq!(ports, Ports { user_http: 9000, ..Ports::standard() });
         for bad in ["0", "65536", "http", "-1"] {
-            let error = Ports::from_variables(|_| Some(bad.to_owned())).unwrap_err();
+            let error = Ports::from_env(|_| Some(bad.to_owned())).unwrap_err();
             assert!(error.to_string().contains("SIGHTLINE_JAEGER_UI_PORT"), "{error}");
         }
     }
@@ -251,28 +265,31 @@ mod tests {
     #[test]
     fn free_ports_are_free_and_different() {
         let ports = Ports::free().unwrap();
-        assert_eq!(unusable(&ports.each()), []);
+        assert_eq!(find_unusable(&ports.all()), []);
     }
 
     #[test]
-    fn a_port_in_use_is_named_with_its_holder_and_remedy() {
+    fn reports_a_port_in_use_with_its_process_and_variable() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let number = listener.local_addr().unwrap().port();
         let ports = Ports { order_http: number, ..Ports::free().unwrap() };
-        let found = unusable(&ports.each());
+        let found = find_unusable(&ports.all());
         assert_eq!(found.len(), 1);
         let text = found[0].to_string();
-        assert!(text.starts_with(&format!("port {number} (order-service's HTTP) is in use")), "{text}");
+        assert!(text.starts_with(&format!("port {number} (order-service's HTTP API) is in use")), "{text}");
         assert!(text.ends_with("or set SIGHTLINE_ORDER_HTTP_PORT"), "{text}");
         #[cfg(target_os = "linux")]
         assert!(text.contains(&format!("(pid {})", std::process::id())), "{text}");
     }
 
     #[test]
-    fn a_port_given_twice_is_found() {
+    fn reports_a_duplicate_port() {
         let free = Ports::free().unwrap();
         let ports = Ports { user_http: free.order_http, ..free };
-        let found = unusable(&ports.each());
-        assert!(matches!(found.as_slice(), [PortInUse { obstacle: Obstacle::Twice(_), .. }]), "{found:?}");
+        let found = find_unusable(&ports.all());
+        assert!(
+            matches!(found.as_slice(), [UnusablePort { problem: PortProblem::Duplicate(_), .. }]),
+            "{found:?}"
+        );
     }
 }

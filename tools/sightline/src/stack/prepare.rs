@@ -1,4 +1,4 @@
-//! What has to be right before anything is started.
+//! The steps before the first process is started: directories, lock, checks and certificates.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 
 use super::config::StackConfig;
 use super::error::StackError;
-use super::ports;
+use super::ports::find_unusable;
 use crate::certs;
 
-/// Makes the state's directories, for this user alone; returns the absolute path.
-pub(super) fn directories(dir: &Path) -> Result<PathBuf, StackError> {
-    for part in ["", "logs", "agent", "gateway"] {
-        let path = dir.join(part);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|source| StackError::Directory { path, source })?;
+/// Creates the state directory and its subdirectories with mode 0700. Returns its absolute path.
+pub(super) fn create_directories(dir: &Path) -> Result<PathBuf, StackError> {
+    for name in ["", "logs", "agent", "gateway"] {
+        let path = dir.join(name);
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        created.map_err(|source| StackError::Directory { path, source })?;
     }
     dir.canonicalize().map_err(|source| StackError::Directory { path: dir.to_owned(), source })
 }
 
-/// Makes sure that no other stack runs on the same state; two Jaegers on one database would both fail, later and with
-/// a worse message. The lock ends with this process, whatever its end.
+/// Locks the state directory, so that no other stack can use it. Two Jaegers with the same database would both fail
+/// later, with a less helpful message. The system releases the lock when this process ends, also after SIGKILL.
 pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
     let path = dir.join("lock");
     let failed = |source| StackError::Directory { path: path.clone(), source };
@@ -37,7 +37,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            // Without the other's pid the message is still right.
+            // The process id is optional in the message, so a failed read is ignored.
             let _ = file.read_to_string(&mut pid);
             let pid = Some(pid.trim().to_owned()).filter(|pid| pid.parse::<u32>().is_ok());
             return Err(StackError::InUse { dir: dir.to_owned(), pid });
@@ -51,7 +51,8 @@ pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
     Ok(file)
 }
 
-/// Checks programs, configuration and ports, in the order in which a newcomer meets them.
+/// Checks that the programs, the configuration and the ports can be used. Returns the absolute path of the pipeline
+/// configuration.
 pub(super) fn check(config: &StackConfig) -> Result<PathBuf, StackError> {
     for &process in &config.processes {
         config.binaries.check(process)?;
@@ -60,16 +61,16 @@ pub(super) fn check(config: &StackConfig) -> Result<PathBuf, StackError> {
         .ok()
         .filter(|path| path.join("agent.yaml").is_file())
         .ok_or_else(|| StackError::MissingConfig(config.pipeline.clone()))?;
-    let wanted: Vec<_> =
-        config.ports.each().into_iter().filter(|port| config.processes.contains(&port.process)).collect();
-    let unusable = ports::unusable(&wanted);
-    if unusable.is_empty() { Ok(pipeline) } else { Err(StackError::PortsInUse(unusable)) }
+    let ports: Vec<_> =
+        config.ports.all().into_iter().filter(|port| config.processes.contains(&port.process)).collect();
+    let unusable = find_unusable(&ports);
+    if unusable.is_empty() { Ok(pipeline) } else { Err(StackError::UnusablePorts(unusable)) }
 }
 
-/// Makes or renews the certificates of every process, also of those that do not run: it costs nothing, and someone
-/// may run them by hand.
-pub(super) fn certificates(config: &StackConfig, dir: &Path) -> Result<certs::Report, StackError> {
+/// Creates or renews the certificates of all processes, including those that do not run, because a user may start them
+/// separately.
+pub(super) fn ensure_certificates(config: &StackConfig, dir: &Path) -> Result<certs::Report, StackError> {
     let request =
-        certs::Request { life: config.certificate_life, ..certs::Request::local(dir.join("certs")) };
+        certs::Request { lifetime: config.certificate_lifetime, ..certs::Request::local(dir.join("certs")) };
     Ok(certs::ensure(&request)?)
 }

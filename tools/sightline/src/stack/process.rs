@@ -2,25 +2,25 @@
 
 use std::fmt;
 
-/// One process. The order is that in which they start; they stop the other way round.
+/// A process of the stack. The variants are in the order in which the processes start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Process {
-    /// Stores traces and answers for them.
+    /// Stores traces and serves queries.
     Jaeger,
-    /// The Collector that samples and redacts.
+    /// The Collector that redacts and samples traces.
     Gateway,
-    /// The Collector that services send to.
+    /// The Collector that receives the telemetry of the services.
     Agent,
-    /// Answers order-service over gRPC.
+    /// Serves order-service over gRPC.
     InventoryService,
-    /// Answers order-service over HTTP.
+    /// Serves order-service over HTTP.
     UserService,
-    /// Where an order's trace begins.
+    /// Serves orders, and calls the other two services.
     OrderService,
 }
 
 impl Process {
-    /// All of them, in the order in which they start.
+    /// All processes, in the order in which they start.
     pub const ALL: [Self; 6] = [
         Self::Jaeger,
         Self::Gateway,
@@ -33,7 +33,7 @@ impl Process {
     /// The three services.
     pub const SERVICES: [Self; 3] = [Self::InventoryService, Self::UserService, Self::OrderService];
 
-    /// Its name: in messages, of its log, and of its certificate.
+    /// Returns the name that messages, the log file and the certificate use.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,13 +46,14 @@ impl Process {
         }
     }
 
-    /// Whether it is one of ours, and not part of the pipeline.
+    /// Whether this is one of the three services, and not a part of the pipeline.
     #[must_use]
     pub fn is_service(self) -> bool {
         Self::SERVICES.contains(&self)
     }
 
-    /// When it stops: who calls or sends stops before who answers or stores, so that nothing is lost.
+    /// Returns the stage, from 0, in which the process is stopped. A process that sends stops before the process that
+    /// receives, so that nothing is lost.
     pub(super) fn stage(self) -> u32 {
         match self {
             Self::OrderService => 0,
@@ -63,7 +64,7 @@ impl Process {
         }
     }
 
-    /// Number of stages.
+    /// The number of stages.
     pub(super) const STAGES: u32 = 5;
 }
 

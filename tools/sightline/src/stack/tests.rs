@@ -1,4 +1,4 @@
-//! The stack's promises, with small programs in the place of the real ones.
+//! Tests of the stack with shell scripts in place of the real programs.
 
 use std::fs;
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
-/// A stack whose processes are this shell script.
+/// Returns the configuration of a stack in which every program is this shell script.
 fn config(dir: &Path, script: &str) -> StackConfig {
     let pipeline = dir.join("collector-config");
     fs::create_dir_all(&pipeline).unwrap();
@@ -16,7 +16,7 @@ fn config(dir: &Path, script: &str) -> StackConfig {
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let mut config = StackConfig::of_checkout(dir, dir.join("state"), dir);
+    let mut config = StackConfig::for_checkout(dir, dir.join("state"), dir);
     config.binaries = Binaries {
         otelcol: dir.join("otelcol"),
         jaeger: dir.join("jaeger"),
@@ -28,7 +28,7 @@ fn config(dir: &Path, script: &str) -> StackConfig {
 }
 
 #[tokio::test]
-async fn a_child_that_dies_is_named_with_its_last_words_and_nothing_is_left() {
+async fn reports_a_process_that_ends_with_the_end_of_its_log() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "exec sleep 600");
     let broken = dir.path().join("broken");
@@ -36,26 +36,26 @@ async fn a_child_that_dies_is_named_with_its_last_words_and_nothing_is_left() {
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
     config.binaries.jaeger = broken;
     let error = Stack::start(config).await.unwrap_err().to_string();
-    assert!(error.starts_with("jaeger ended by itself: exit code 64. Its log "), "{error}");
-    assert!(error.contains("\n  | SIGHTLINE_X=y: use z\nA setting cannot be used"), "{error}");
+    assert!(error.starts_with("jaeger ended unexpectedly: exit code 64. The end of its log "), "{error}");
+    assert!(error.contains("\n  | SIGHTLINE_X=y: use z\nA setting has an invalid value"), "{error}");
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_found_before_anything_starts() {
+async fn reports_a_port_in_use_before_it_starts_a_process() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "exec sleep 600");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     config.ports.user_http = listener.local_addr().unwrap().port();
     let error = Stack::spawn(config.clone()).unwrap_err();
-    assert!(matches!(&error, StackError::PortsInUse(ports) if ports.len() == 1), "{error}");
+    assert!(matches!(&error, StackError::UnusablePorts(ports) if ports.len() == 1), "{error}");
     assert!(!dir.path().join("state/logs/jaeger.log").exists());
-    // A port of a process that is not to run does not matter.
+    // Ports of processes that do not run are not checked.
     config.processes = vec![Process::Jaeger];
     Stack::spawn(config).unwrap();
 }
 
 #[tokio::test]
-async fn a_missing_program_says_what_builds_it() {
+async fn reports_how_to_build_a_missing_program() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "");
     fs::remove_file(dir.path().join("otelcol")).unwrap();
@@ -68,7 +68,7 @@ async fn a_missing_program_says_what_builds_it() {
 }
 
 #[tokio::test]
-async fn two_stacks_do_not_share_their_state() {
+async fn rejects_a_state_directory_that_another_stack_uses() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "exec sleep 600");
     config.processes = vec![Process::Jaeger];
@@ -81,25 +81,25 @@ async fn two_stacks_do_not_share_their_state() {
 }
 
 #[tokio::test]
-async fn one_that_never_gets_healthy_is_named() {
+async fn reports_a_process_that_does_not_become_healthy() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "echo starting; exec sleep 600");
     config.processes = vec![Process::Agent];
-    config.ready_within = Duration::from_millis(200);
+    config.ready_timeout = Duration::from_millis(200);
     let error = Stack::start(config).await.unwrap_err().to_string();
     assert!(error.starts_with("agent is not healthy after"), "{error}");
-    assert!(error.contains("nothing listens there yet") && error.contains("| starting"), "{error}");
+    assert!(error.contains("nothing listens on this port yet") && error.contains("| starting"), "{error}");
 }
 
 #[tokio::test]
-async fn a_dropped_stack_leaves_nothing_running() {
+async fn dropping_a_stack_kills_its_processes() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), "trap '' TERM; echo up; while :; do sleep 1; done");
     let stack = Stack::spawn(config).unwrap();
     let pids: Vec<_> = Process::ALL.map(|process| stack.pid(process).unwrap()).to_vec();
     drop(stack);
     for pid in pids {
-        // The threads that wait for them take them off the table.
+        // The thread that waits for each child removes it from the process table.
         while Path::new(&format!("/proc/{pid}")).exists() {
             tokio::task::yield_now().await;
         }
@@ -107,7 +107,7 @@ async fn a_dropped_stack_leaves_nothing_running() {
 }
 
 #[tokio::test]
-async fn a_process_is_stopped_and_started_again() {
+async fn stops_starts_and_kills_single_processes() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done");
     config.processes = vec![Process::Agent];

@@ -1,4 +1,4 @@
-//! Attributes, events and links, below the span they belong to.
+//! Attributes, events and links of a span, and the resources of a trace.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use super::style::{Paint, Style};
 use super::text::{duration, escape};
 use crate::jaeger::{Span, Status, Trace, Value};
 
-/// A stack trace is worth reading; a megabyte is not.
+/// The limits of an attribute value: enough for a stack trace, and not for a value of a megabyte.
 const MAX_LINES: usize = 20;
 const MAX_CHARS: usize = 2_000;
-/// Replicas have a resource each; past these they are all alike.
+/// The number of resources to print. Each replica of a service has one, and they differ little.
 const MAX_RESOURCES: usize = 20;
 
+/// Returns the details of a span, each line indented by `indent` columns.
 pub(super) fn span(span: &Span, indent: usize, style: Style) -> Vec<String> {
     let pad = " ".repeat(indent);
     let mut lines = Vec::new();
@@ -38,13 +39,13 @@ pub(super) fn span(span: &Span, indent: usize, style: Style) -> Vec<String> {
     lines
 }
 
-/// Each resource once, as its spans share it.
+/// Returns the attributes of each distinct resource.
 pub(super) fn resources(trace: &Trace, style: Style) -> Vec<String> {
     let mut seen = HashSet::new();
     let mut shown: Vec<&[(String, Value)]> = Vec::new();
     let mut lines = Vec::new();
     for span in &trace.spans {
-        // Jaeger sends a resource again for each batch: first by address, which is quick, then by content.
+        // Jaeger repeats a resource for each batch. Comparing addresses first is fast and skips most of the spans.
         if !seen.insert(Arc::as_ptr(&span.resource)) || shown.contains(&span.resource.as_slice()) {
             continue;
         }
@@ -65,7 +66,7 @@ fn attributes(attributes: &[(String, Value)], pad: &str, style: Style) -> Vec<St
         .iter()
         .flat_map(|(key, value)| {
             let key = style.paint(&format!("{} =", escape(key)), Paint::Faint);
-            let mut value = text(value).into_iter();
+            let mut value = value_lines(value).into_iter();
             let first = value.next().unwrap_or_default();
             let first = if first.is_empty() { String::new() } else { format!(" {first}") };
             std::iter::once(format!("{pad}{key}{first}"))
@@ -74,14 +75,14 @@ fn attributes(attributes: &[(String, Value)], pad: &str, style: Style) -> Vec<St
         .collect()
 }
 
-/// The value's lines, as many as are worth reading.
-fn text(value: &Value) -> Vec<String> {
+/// Returns the lines of a value, within [`MAX_LINES`] and [`MAX_CHARS`].
+fn value_lines(value: &Value) -> Vec<String> {
     let text = value.to_string();
     let short: String = text.chars().take(MAX_CHARS).collect();
     let mut lines: Vec<String> =
         short.lines().take(MAX_LINES).map(|line| escape(line).into_owned()).collect();
     if short.len() < text.len() || short.lines().count() > MAX_LINES {
-        lines.push(format!("… ({} characters in all)", text.chars().count()));
+        lines.push(format!("… ({} characters in total)", text.chars().count()));
     }
     lines
 }

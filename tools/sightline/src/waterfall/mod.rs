@@ -1,10 +1,10 @@
-//! A trace as a waterfall of text: which service did what, when, for how long, and what went wrong.
+//! Renders a trace as a waterfall of text: services, spans, start times, durations and errors.
 //!
-//! Pure: from a [`Trace`] and [`Options`] to a string, so that a test can hold it against the expected picture. It
-//! draws whatever it is given (see `tree`) and its output is bounded.
+//! [`render`] is a pure function from a [`Trace`] and [`Options`] to a string, so that tests compare its whole output.
+//! It accepts any set of spans, also one that is not a tree, and the length of its output is limited.
 
 mod details;
-mod places;
+mod pods;
 mod row;
 mod style;
 pub mod text;
@@ -15,24 +15,24 @@ use time::macros::format_description;
 
 use self::row::Layout;
 use self::style::{Paint, Style};
-use self::tree::{Place, Row};
+use self::tree::{Position, Row};
 use crate::jaeger::{Span, Trace};
 
-/// Errors shown of those that did not fit.
-const HIDDEN_ERRORS: usize = 5;
+/// The number of failed spans to show among those beyond [`Options::max_spans`].
+const MAX_HIDDEN_ERRORS: usize = 5;
 
-/// How to draw.
+/// Options of [`render`].
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// Columns to draw in; fewer than 60 are not enough and taken as 60.
+    /// The number of columns to use. Less than 60 counts as 60.
     pub width: usize,
-    /// ANSI colours.
+    /// Whether to use ANSI colours.
     pub colour: bool,
-    /// Attributes, events and links below each span, and each resource.
+    /// Whether to show attributes, events and links below each span, and all resources.
     pub attributes: bool,
-    /// Spans to show; of the rest their number and first errors are told.
+    /// The maximum number of spans to show. Of the others, the number and the first errors are shown.
     pub max_spans: usize,
-    /// The id of a span that is not stored because it is the caller's own: no reason to call its children orphans.
+    /// The id of the caller's span, which is not stored. Its children are shown as roots and not as orphans.
     pub caller: Option<&'a str>,
 }
 
@@ -42,12 +42,12 @@ impl Default for Options<'_> {
     }
 }
 
-/// Draws the trace; every line ends with a newline.
+/// Renders the trace. Every line ends with a newline.
 #[must_use]
 pub fn render(trace: &Trace, options: &Options<'_>) -> String {
     let style = Style { colour: options.colour };
     let rows = tree::arrange(&trace.spans, options.caller);
-    let layout = Layout::of(trace, options.width);
+    let layout = Layout::new(trace, options.width);
     let mut lines = heading(trace, &rows, style);
     lines.push(String::new());
     lines.push(style.paint(&layout.titles(), Paint::Faint));
@@ -59,12 +59,12 @@ pub fn render(trace: &Trace, options: &Options<'_>) -> String {
             lines.extend(details::span(row.span, layout.indent(), style));
         }
     }
-    lines.extend(rest(hidden, shown.len(), &layout, style));
-    lines.extend(places::lines(trace, style));
+    lines.extend(hidden_summary(hidden, shown.len(), &layout, style));
+    lines.extend(pods::lines(trace, style));
     if options.attributes {
         lines.extend(details::resources(trace, style));
     }
-    lines.extend(remarks(&rows, style));
+    lines.extend(notes(&rows, style));
     let mut text = String::new();
     for line in lines {
         text.push_str(line.trim_end());
@@ -78,7 +78,7 @@ fn heading(trace: &Trace, rows: &[Row<'_>], style: Style) -> Vec<String> {
     let errors = trace.spans.iter().filter(|span| span.is_error()).count();
     let mut facts = Vec::new();
     if let Some((start, end)) = trace.bounds() {
-        facts.extend(started(start));
+        facts.extend(format_time(start));
         facts.push(text::duration(end - start));
     }
     facts.push(count(trace.spans.len(), "span", "spans"));
@@ -94,7 +94,7 @@ fn heading(trace: &Trace, rows: &[Row<'_>], style: Style) -> Vec<String> {
     ]
 }
 
-fn started(nanoseconds: u64) -> Option<String> {
+fn format_time(nanoseconds: u64) -> Option<String> {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanoseconds)).ok()?;
     at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3] UTC"))
         .ok()
@@ -104,8 +104,8 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// What did not fit, and of it the errors, which are what one looks for.
-fn rest(hidden: &[Row<'_>], shown: usize, layout: &Layout, style: Style) -> Vec<String> {
+/// Summarizes the spans that are not shown, and shows the first of them that failed.
+fn hidden_summary(hidden: &[Row<'_>], shown: usize, layout: &Layout, style: Style) -> Vec<String> {
     if hidden.is_empty() {
         return Vec::new();
     }
@@ -116,34 +116,31 @@ fn rest(hidden: &[Row<'_>], shown: usize, layout: &Layout, style: Style) -> Vec<
         errors.len(),
         shown + hidden.len()
     )];
-    for row in errors.iter().take(HIDDEN_ERRORS) {
-        let alone = Row { span: row.span, depth: 0, lines: Vec::new(), place: Place::Root };
-        lines.extend(layout.row(&alone, style));
+    for row in errors.iter().take(MAX_HIDDEN_ERRORS) {
+        let without_tree = Row { span: row.span, depth: 0, guides: Vec::new(), position: Position::Root };
+        lines.extend(layout.row(&without_tree, style));
     }
-    if errors.len() > HIDDEN_ERRORS {
-        lines.push(format!("… and {}", count(errors.len() - HIDDEN_ERRORS, "more error", "more errors")));
+    if errors.len() > MAX_HIDDEN_ERRORS {
+        lines.push(format!("… and {}", count(errors.len() - MAX_HIDDEN_ERRORS, "more error", "more errors")));
     }
     lines
 }
 
-/// What a reader should know about the data itself.
-fn remarks(rows: &[Row<'_>], style: Style) -> Vec<String> {
-    let orphans = rows.iter().filter(|row| row.place == Place::Orphan).count();
+/// Returns notes about spans that are missing and clocks that differ.
+fn notes(rows: &[Row<'_>], style: Style) -> Vec<String> {
+    let orphans = rows.iter().filter(|row| row.position == Position::Orphan).count();
     let mut lines = Vec::new();
     if orphans > 0 {
         lines.push(format!(
-            "{} (marked ?) under a parent that is not stored: not arrived yet, dropped,",
+            "{} (marked ?) with a parent that is not stored: it has not arrived yet, it was dropped,",
             count(orphans, "span", "spans")
         ));
-        lines.push("or a caller outside that sends no spans here.".to_owned());
+        lines.push("or its process does not send spans to this Jaeger.".to_owned());
     }
     let early = early_children(rows);
     if early > 0 {
-        let begin = if early == 1 { "begins" } else { "begin" };
-        lines.push(format!(
-            "{} {begin} before their parent: clocks of two hosts differ.",
-            count(early, "span", "spans")
-        ));
+        let starts = if early == 1 { "starts before its parent" } else { "start before their parents" };
+        lines.push(format!("{} {starts}: the clocks of two hosts differ.", count(early, "span", "spans")));
     }
     if !lines.is_empty() {
         lines.insert(0, String::new());

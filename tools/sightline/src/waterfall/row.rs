@@ -1,18 +1,18 @@
-//! One span on one line, and its error on the next.
+//! The row of one span: a line, and a second line for its error.
 
 use super::style::{Paint, Style};
 use super::text::{duration, escape, fit, width};
-use super::tree::{Place, Row};
+use super::tree::{Position, Row};
 use crate::jaeger::{Kind, Span, Status, Trace};
 
 const MIN_WIDTH: usize = 60;
 const KIND: usize = 8;
 const TIME: usize = 8;
-/// A longer service name is shortened.
+/// The width at which a service name is shortened.
 pub(super) const MAX_SERVICE: usize = 22;
 const MAX_BAR: usize = 48;
 
-/// Widths of the columns, and the time that the bars share.
+/// The widths of the columns, and the time range that the bars show.
 #[derive(Debug)]
 pub(super) struct Layout {
     service: usize,
@@ -24,29 +24,30 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of(trace: &Trace, columns: usize) -> Self {
+    pub(super) fn new(trace: &Trace, columns: usize) -> Self {
         let services: Vec<String> = trace.services().into_iter().map(str::to_owned).collect();
         let longest = services.iter().map(|name| width(&escape(name))).max().unwrap_or(0);
         let service = longest.clamp("SERVICE".len(), MAX_SERVICE);
-        // Five gaps of one column.
+        // There are five gaps of one column.
         let rest = columns.max(MIN_WIDTH).saturating_sub(service + KIND + 2 * TIME + 5);
         let bar = (rest * 3 / 10).min(MAX_BAR);
         let (start, end) = trace.bounds().unwrap_or_default();
         Self { service, label: rest - bar, bar, start, length: end - start, services }
     }
 
-    /// Where the column of names begins.
+    /// Returns the first column of the span names.
     pub(super) fn indent(&self) -> usize {
         self.service + KIND + 2
     }
 
+    /// Returns the line with the titles of the columns.
     pub(super) fn titles(&self) -> String {
         let (service, kind, span) =
             (fit("SERVICE", self.service), fit("KIND", KIND), fit("SPAN", self.label));
         format!("{service} {kind} {span} {:>TIME$} {:>TIME$}", "START", "DURATION")
     }
 
-    /// The line of a span, and a second one with what went wrong.
+    /// Returns the line of a span, and a second line with its error if it has one.
     pub(super) fn row(&self, row: &Row<'_>, style: Style) -> Vec<String> {
         let span = row.span;
         let paint =
@@ -67,9 +68,9 @@ impl Layout {
             style.paint(&self.bar(span), bar_paint),
         )];
         if let Status::Error(message) = &span.status {
-            let reason = reason(span, message);
+            let message = error_message(span, message);
             let room = self.label + self.bar + 2 * TIME + 3;
-            let text = fit(&format!("✗ {}", escape(&reason)), room);
+            let text = fit(&format!("✗ {}", escape(&message)), room);
             lines.push(format!(
                 "{}{}",
                 " ".repeat(self.indent()),
@@ -79,19 +80,20 @@ impl Layout {
         lines
     }
 
-    /// The lines of the tree in front of a name, in at most half of its column.
+    /// Returns the tree lines in front of a name. If they would take more than half of its column, shows the depth as a
+    /// number instead.
     fn prefix(&self, row: &Row<'_>) -> String {
-        let branch = match row.place {
-            Place::Root => "",
-            Place::Orphan => "? ",
-            Place::Child { last: true } => "└ ",
-            Place::Child { last: false } => "├ ",
+        let branch = match row.position {
+            Position::Root => "",
+            Position::Orphan => "? ",
+            Position::Child { last: true } => "└ ",
+            Position::Child { last: false } => "├ ",
         };
-        if row.depth > row.lines.len() + 1 || (row.lines.len() + 1) * 2 > self.label / 2 {
+        if row.depth > row.guides.len() + 1 || (row.guides.len() + 1) * 2 > self.label / 2 {
             return format!("{}… {branch}", row.depth);
         }
-        let lines = row.lines.iter().map(|&goes_on| if goes_on { "│ " } else { "  " });
-        lines.chain([branch]).collect()
+        let guides = row.guides.iter().map(|&continues| if continues { "│ " } else { "  " });
+        guides.chain([branch]).collect()
     }
 
     fn offset(&self, span: &Span) -> String {
@@ -127,8 +129,9 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-/// The status message; where there is none, the next best account of the error.
-fn reason(span: &Span, message: &str) -> String {
+/// Returns the status message of a failed span. If it is empty, returns the message of the last exception or
+/// `error.type`.
+fn error_message(span: &Span, message: &str) -> String {
     if !message.is_empty() {
         return message.to_owned();
     }
@@ -138,5 +141,5 @@ fn reason(span: &Span, message: &str) -> String {
         .next()
         .map(ToString::to_string)
         .or_else(|| span.attribute("error.type").map(|kind| format!("error.type {kind}")))
-        .unwrap_or_else(|| "error, without a message".to_owned())
+        .unwrap_or_else(|| "error without a message".to_owned())
 }

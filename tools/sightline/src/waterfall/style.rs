@@ -1,23 +1,24 @@
-//! Colour, where it is wanted.
+//! ANSI colours.
 
-/// What a piece of text is.
+/// The role of a piece of text, which determines its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Paint {
-    /// As it is.
+    /// Ordinary text.
     Plain,
     /// Headings.
     Strong,
-    /// What one reads second.
+    /// Less important text.
     Faint,
     /// Errors.
     Error,
-    /// The n-th service of the trace.
+    /// The service with this index in the trace.
     Service(usize),
 }
 
-/// Foreground colours that can be told apart on dark and light, without red, which is for errors.
+/// Colours of services (SGR parameters). They are legible on dark and light backgrounds. Red is reserved for errors.
 const SERVICES: [u8; 6] = [36, 33, 35, 32, 34, 96];
 
+/// Applies colours, or returns text unchanged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     pub(super) colour: bool,

@@ -1,11 +1,11 @@
-//! Pictures of traces.
+//! Tests of whole renderings.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::jaeger::{Event, Kind, Link, Status, Value};
 
-/// A span in microseconds of a trace that begins one second after 1970.
+/// Returns a span of a trace that starts one second after 1970. Start and length are in microseconds.
 pub(crate) fn span(id: &str, parent: Option<&str>, start: u64, length: u64) -> Span {
     let at = |micros: u64| 1_000_000_000 + micros * 1000;
     Span {
@@ -54,15 +54,15 @@ fn order() -> Trace {
 }
 
 #[track_caller]
-fn assert_picture(actual: &str, expected: &str) {
-    assert_eq!(actual, expected, "\n--- drawn\n{actual}--- expected\n{expected}---");
+fn assert_rendering(actual: &str, expected: &str) {
+    assert_eq!(actual, expected, "\n--- rendered\n{actual}--- expected\n{expected}---");
 }
 
 #[test]
-fn an_order_fits_eighty_columns() {
-    let drawn = render(&order(), &Options { width: 80, ..Options::default() });
-    assert_picture(
-        &drawn,
+fn renders_an_order_in_eighty_columns() {
+    let rendered = render(&order(), &Options { width: 80, ..Options::default() });
+    assert_rendering(
+        &rendered,
         "\
 Trace 5b8efff798038103d269b633813fc60c  GET /orders/{id}
 1970-01-01 00:00:01.000 UTC · 10.0 ms · 6 spans · 3 services · 1 error
@@ -77,23 +77,23 @@ order-service     client   └ sightline.i…ry/Reserve  5.50 ms  4.00 ms      �
 inventory-service server     └ sightline.…y/Reserve  6.00 ms  3.00 ms       ███
 ",
     );
-    assert!(drawn.lines().all(|line| text::width(line) <= 80), "{drawn}");
+    assert!(rendered.lines().all(|line| text::width(line) <= 80), "{rendered}");
 }
 
 #[test]
-fn orphans_and_clocks_are_remarked_on() {
+fn notes_orphans_and_clock_differences() {
     let mut early = span("early", Some("a"), 0, 5);
     early.start -= 2_000;
-    let drawn = render(&trace(vec![span("a", Some("gone"), 0, 100), early]), &Options::default());
-    assert!(drawn.contains(" ? a "), "{drawn}");
-    assert!(drawn.contains("1 span (marked ?) under a parent that is not stored"), "{drawn}");
-    assert!(drawn.contains("1 span begins before their parent"), "{drawn}");
+    let rendered = render(&trace(vec![span("a", Some("gone"), 0, 100), early]), &Options::default());
+    assert!(rendered.contains(" ? a "), "{rendered}");
+    assert!(rendered.contains("1 span (marked ?) with a parent that is not stored"), "{rendered}");
+    assert!(rendered.contains("1 span starts before its parent"), "{rendered}");
     let known = Options { caller: Some("gone"), ..Options::default() };
     assert!(!render(&trace(vec![span("a", Some("gone"), 0, 100)]), &known).contains('?'));
 }
 
 #[test]
-fn hostile_names_do_nothing_to_the_terminal() {
+fn escapes_control_sequences_in_all_texts() {
     let mut hostile = named(span("a", None, 0, 1), "sh\x1b[31mop", Kind::Server, "GET \x1b]0;title\x07/\r\n");
     hostile.status = Status::Error("\x1b[2J".to_owned());
     hostile.attributes = vec![("k\x1b[1m".to_owned(), text("v\x1b[1m\nsecond\u{202e}"))];
@@ -103,26 +103,27 @@ fn hostile_names_do_nothing_to_the_terminal() {
     hostile.scope = "\x1bc".to_owned();
     let mut hostile = trace(vec![hostile]);
     hostile.id = "\x1b[1m".to_owned();
-    let drawn = render(&hostile, &Options { attributes: true, ..Options::default() });
+    let rendered = render(&hostile, &Options { attributes: true, ..Options::default() });
     let control = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
-    assert!(!drawn.contains(control), "{drawn:?}");
+    assert!(!rendered.contains(control), "{rendered:?}");
 }
 
 #[test]
-fn impossible_times_are_drawn_as_unknown() {
+fn renders_impossible_times_as_unknown() {
     let mut backwards = span("backwards", Some("a"), 10, 0);
     backwards.end -= 5_000;
     let mut undated = span("undated", Some("a"), 0, 0);
     (undated.start, undated.end) = (0, 0);
     let mut far = span("far", Some("a"), 0, 0);
     (far.start, far.end) = (u64::MAX - 1, u64::MAX);
-    let drawn = render(&trace(vec![span("a", None, 0, 100), backwards, undated, far]), &Options::default());
-    assert_eq!(drawn.lines().filter(|line| line.contains(" ?")).count(), 2, "{drawn}");
+    let rendered =
+        render(&trace(vec![span("a", None, 0, 100), backwards, undated, far]), &Options::default());
+    assert_eq!(rendered.lines().filter(|line| line.contains(" ?")).count(), 2, "{rendered}");
     assert!(render(&trace(Vec::new()), &Options::default()).contains("0 spans"));
 }
 
 #[test]
-fn a_huge_trace_is_cut_but_not_its_errors() {
+fn limits_the_spans_but_shows_hidden_errors() {
     let mut spans = vec![span("root", None, 0, 1_000_000)];
     spans.extend((1..5_000_u64).map(|n| {
         let mut child = span(&format!("child-{n}"), Some("root"), n, 1);
@@ -131,10 +132,13 @@ fn a_huge_trace_is_cut_but_not_its_errors() {
         }
         child
     }));
-    let drawn = render(&trace(spans), &Options { max_spans: 100, ..Options::default() });
-    assert!(drawn.contains("… 4900 more spans, 8 of them with an error (--spans 5000 shows all)"), "{drawn}");
-    assert!(drawn.contains("✗ failed 600\n") && drawn.contains("… and 3 more errors"), "{drawn}");
-    assert!(drawn.lines().count() < 130);
+    let rendered = render(&trace(spans), &Options { max_spans: 100, ..Options::default() });
+    assert!(
+        rendered.contains("… 4900 more spans, 8 of them with an error (--spans 5000 shows all)"),
+        "{rendered}"
+    );
+    assert!(rendered.contains("✗ failed 600\n") && rendered.contains("… and 3 more errors"), "{rendered}");
+    assert!(rendered.lines().count() < 130);
 }
 
 #[test]
@@ -144,9 +148,9 @@ fn deep_trees_leave_room_for_names() {
             span(&format!("level-{n}"), n.checked_sub(1).map(|p| format!("level-{p}")).as_deref(), n, 100)
         })
         .collect();
-    let drawn = render(&trace(spans), &Options { width: 80, ..Options::default() });
-    assert!(drawn.contains("59… └ level-59"), "{drawn}");
-    assert!(drawn.lines().all(|line| text::width(line) <= 80), "{drawn}");
+    let rendered = render(&trace(spans), &Options { width: 80, ..Options::default() });
+    assert!(rendered.contains("59… └ level-59"), "{rendered}");
+    assert!(rendered.lines().all(|line| text::width(line) <= 80), "{rendered}");
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn attributes_follow_their_span() {
         ],
     }];
     one.status = Status::Error(String::new());
-    let drawn = render(&trace(vec![one]), &Options { width: 80, attributes: true, ..Options::default() });
+    let rendered = render(&trace(vec![one]), &Options { width: 80, attributes: true, ..Options::default() });
     for line in [
         "                 ✗ boom",
         "                 scope telemetry",
@@ -172,36 +176,36 @@ fn attributes_follow_their_span() {
         "                 • exception after 50.0 µs",
         "                   exception.message = boom",
         "                       at x",
-        "                       … (150 characters in all)",
+        "                       … (150 characters in total)",
         "Resource of shop",
         "  service.version = 1.0",
     ] {
-        assert!(drawn.lines().any(|drawn| drawn == line), "{line:?} in\n{drawn}");
+        assert!(rendered.lines().any(|actual| actual == line), "{line:?} in\n{rendered}");
     }
 }
 
 fn in_a_pod(mut span: Span, pod: &str, more: &[(&str, &str)]) -> Span {
-    let place = [("k8s.pod.name", pod), ("k8s.node.name", "worker"), ("k8s.namespace.name", "default")];
-    let attributes = place.iter().chain(more).map(|(key, value)| ((*key).to_owned(), text(value)));
+    let common = [("k8s.pod.name", pod), ("k8s.node.name", "worker"), ("k8s.namespace.name", "default")];
+    let attributes = common.iter().chain(more).map(|(key, value)| ((*key).to_owned(), text(value)));
     span.resource = Arc::new(attributes.collect());
     span
 }
 
 #[test]
-fn a_service_in_a_cluster_is_placed_once() {
+fn shows_the_pod_of_each_service_once() {
     let users = |id, start| {
         let served = named(span(id, Some("1"), start, 10), "user-service", Kind::Server, "GET /users/{id}");
-        let made_by = [("k8s.replicaset.name", "users-6f9c"), ("k8s.deployment.name", "users")];
-        in_a_pod(served, "users-6f9c-x2x4z", &[&made_by[..], &[("k8s.cluster.uid", "0f1e")]].concat())
+        let workload = [("k8s.replicaset.name", "users-6f9c"), ("k8s.deployment.name", "users")];
+        in_a_pod(served, "users-6f9c-x2x4z", &[&workload[..], &[("k8s.cluster.uid", "0f1e")]].concat())
     };
     let job = [("k8s.job.name", "report-1"), ("k8s.cronjob.name", "re\x1bport")];
     let root = named(span("1", None, 0, 100), "report", Kind::Internal, "run");
     let outside = named(span("4", Some("1"), 40, 10), "shop", Kind::Server, "GET /");
     let spans = vec![users("2", 10), users("3", 20), in_a_pod(root, "report-1-abcde", &job), outside];
-    let drawn = render(&trace(spans), &Options::default());
-    let (_, places) = drawn.rsplit_once("\n\n").unwrap();
-    assert_picture(
-        places,
+    let rendered = render(&trace(spans), &Options::default());
+    let (_, pods) = rendered.rsplit_once("\n\n").unwrap();
+    assert_rendering(
+        pods,
         "\
 report       pod report-1-abcde on node worker
              cronjob re\\u{1b}port, namespace default
@@ -212,7 +216,7 @@ user-service pod users-6f9c-x2x4z on node worker
 }
 
 #[test]
-fn colour_is_only_added() {
+fn colours_do_not_change_the_text() {
     let plain = render(&order(), &Options::default());
     let coloured = render(&order(), &Options { colour: true, ..Options::default() });
     let mut stripped = String::new();
@@ -222,7 +226,7 @@ fn colour_is_only_added() {
         rest = after.split_once('m').unwrap().1;
     }
     stripped.push_str(rest);
-    // Blanks at the end of a line are cut before the colour's end only.
+    // Without colours, trailing spaces are removed. With colours, they remain before the escape sequence at the end.
     let trimmed: Vec<_> = stripped.lines().map(str::trim_end).collect();
     assert_eq!(trimmed, plain.lines().collect::<Vec<_>>());
     assert_ne!(coloured, plain);

@@ -1,12 +1,14 @@
-//! Text on a terminal: made harmless, measured, fitted to a column.
+//! Text for a terminal: escaping, width and alignment.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Makes control characters visible.
+use unicode_width::UnicodeWidthChar as _;
+
+/// Replaces control characters with visible escape sequences.
 ///
-/// Names and attributes come from whoever sends spans. An escape sequence in one could rewrite the screen, and a
-/// bidirectional override could show another name than is there.
+/// Any process that sends spans chooses their names and attributes. An escape sequence in a name could rewrite the
+/// screen, and a bidirectional override could make a name look like a different one.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
@@ -33,51 +35,43 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Columns of a terminal that the text takes, near enough to keep a table straight.
+/// Returns the number of terminal columns that the text takes.
+///
+/// This is the sum of the widths of its characters, as wcwidth(3) defines them and most terminals use them. A sequence
+/// that some terminals join, such as a family emoji, therefore counts with all its parts.
 #[must_use]
 pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
+/// Returns the width of a character according to Unicode Standard Annex #11.
 fn char_width(c: char) -> usize {
-    match u32::from(c) {
-        // Combining marks, joiners and variation selectors.
-        0x0300..=0x036f | 0x200b..=0x200d | 0x20d0..=0x20ff | 0xfe00..=0xfe0f => 0,
-        // East Asian wide blocks and emoji.
-        0x1100..=0x115f
-        | 0x2e80..=0x303e
-        | 0x3041..=0xa4cf
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f300..=0x1faff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
+    // A control character has no width; it counts as one column until it is escaped.
+    c.width().unwrap_or(1)
 }
 
-/// The text in exactly this many columns: padded, or shortened in the middle, as the ends of a name say most
-/// (`sightline.…/Reserve`).
+/// Returns the text in exactly this many columns. A short text is padded. A long text is shortened in the middle,
+/// because the start and the end of a name are the most informative (`sightline.…/Reserve`).
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
-    let have = width(text);
-    if have <= columns {
-        return format!("{text}{}", " ".repeat(columns - have));
+    let text_width = width(text);
+    if text_width <= columns {
+        return format!("{text}{}", " ".repeat(columns - text_width));
     }
     if columns == 0 {
         return String::new();
     }
     let tail_columns = (columns - 1) / 2;
-    let head = take(text.chars(), columns - 1 - tail_columns);
-    let tail: String = take(text.chars().rev(), tail_columns).chars().rev().collect();
+    let head = take_columns(text.chars(), columns - 1 - tail_columns);
+    let tail: String = take_columns(text.chars().rev(), tail_columns).chars().rev().collect();
     let short = format!("{head}…{tail}");
-    let missing = columns - width(&short);
-    short + &" ".repeat(missing)
+    // A wide character that does not fit leaves one column free.
+    let padding = columns - width(&short);
+    short + &" ".repeat(padding)
 }
 
-fn take(chars: impl Iterator<Item = char>, columns: usize) -> String {
+/// Returns the first characters, as many as fit into this many columns.
+fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
     let mut used = 0;
     chars
         .take_while(|c| {
@@ -87,7 +81,7 @@ fn take(chars: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
-/// A duration of nanoseconds in at most eight columns.
+/// Formats a duration in nanoseconds, in at most eight columns.
 #[must_use]
 pub fn duration(nanoseconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns")];
@@ -102,7 +96,7 @@ pub fn duration(nanoseconds: u64) -> String {
         return format!("{}m{:02}s", seconds / 60, seconds % 60);
     }
     let (unit, name) = UNITS.into_iter().find(|(unit, _)| nanoseconds >= *unit).unwrap_or((1, "ns"));
-    // Three figures, cut and not rounded: 999.9 ms is not yet a second.
+    // Three digits, truncated rather than rounded, so that 999.9 ms is not shown as a second.
     let (whole, thousandths) = (nanoseconds / unit, nanoseconds % unit * 1000 / unit);
     match whole {
         _ if unit == 1 => format!("{whole} {name}"),
@@ -117,14 +111,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_shown_and_do_nothing() {
+    fn escapes_control_characters() {
         assert_eq!(escape("GET /users/{id} ünd 用户"), "GET /users/{id} ünd 用户");
         assert_eq!(escape("a\x1b[2Jb\nc\u{9b}"), "a\\u{1b}[2Jb\\nc\\u{9b}");
         assert_eq!(escape("\u{202e}gnp.exe\x7f"), "\\u{202e}gnp.exe\\u{7f}");
     }
 
     #[test]
-    fn text_fits_its_column() {
+    fn fits_text_into_a_column() {
         assert_eq!(fit("abc", 5), "abc  ");
         assert_eq!(fit("abcdefgh", 5), "ab…gh");
         assert_eq!(fit("sightline.inventory.v1.Inventory/Reserve", 20), "sightline.…y/Reserve");
@@ -136,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_three_figures() {
+    fn formats_durations_with_three_digits() {
         for (nanoseconds, text) in [
             (0, "0 ns"),
             (999, "999 ns"),

@@ -1,59 +1,60 @@
-//! The order in which spans are shown: each below its parent, by time.
+//! Arranges spans as a tree: each span below its parent, siblings by start time.
 //!
-//! What is stored need not be a tree. A parent may be missing, a span may be stored twice, ids may be wrong so that
-//! spans are each other's parents. Every span is shown exactly once whatever the input, and nothing here recurses: a
-//! trace may be thousands of spans deep.
+//! The stored spans of a trace may not form a tree. A parent may be missing, a span may be stored twice, and wrong ids
+//! may form a cycle. Every span is shown exactly once in all these cases. The code does not recurse, because a trace
+//! can be thousands of spans deep.
 
 use std::collections::HashMap;
 
 use crate::jaeger::Span;
 
-/// Levels whose lines can be drawn. More fit no terminal, and a list of them for each span of a deep trace would grow
-/// with its square.
-pub(super) const MAX_LINES: usize = 32;
+/// The number of levels with tree lines. More levels do not fit into a terminal, and without a limit the lines of a
+/// deep trace would take memory in proportion to the square of its depth.
+pub(super) const MAX_GUIDES: usize = 32;
 
-/// One span in its place.
+/// A span with its position in the tree.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) span: &'a Span,
-    /// Levels below the root.
+    /// The number of levels below the root.
     pub(super) depth: usize,
-    /// For each level above this one and below the root, down to [`MAX_LINES`]: whether the line goes on further down.
-    pub(super) lines: Vec<bool>,
-    pub(super) place: Place,
+    /// For each level between the root and this span, up to [`MAX_GUIDES`] levels: whether its vertical line continues
+    /// below this row.
+    pub(super) guides: Vec<bool>,
+    pub(super) position: Position,
 }
 
-/// How a span relates to what is above it.
+/// The relation of a span to the span above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Nobody's child.
+pub(super) enum Position {
+    /// It has no parent, or its parent is the known caller.
     Root,
-    /// Names a parent that is not stored, or that is itself below this span.
+    /// Its parent is not stored, or is a descendant of this span.
     Orphan,
-    /// Child of a span above; `last` is the lowest of its siblings.
+    /// It is a child of a span above.
     Child {
-        /// No sibling comes after.
+        /// Whether it is the last of its siblings.
         last: bool,
     },
 }
 
-/// All spans, parents before children, siblings by start. `caller` is a span known to be outside: its children are
-/// roots, not orphans.
+/// Returns a row for each span: parents before children, siblings by start time. `caller` is the id of a span that is
+/// known not to be stored; its children are roots and not orphans.
 pub(super) fn arrange<'a>(spans: &'a [Span], caller: Option<&str>) -> Vec<Row<'a>> {
-    let forest = Forest::of(spans, caller);
+    let forest = Forest::new(spans, caller);
     let mut rows = Vec::with_capacity(spans.len());
     let mut shown = vec![false; spans.len()];
     for &root in &forest.roots {
         let parent = spans[root].parent_span_id.as_deref();
-        let place = if parent.is_none() || parent == caller { Place::Root } else { Place::Orphan };
-        forest.walk(root, place, &mut shown, &mut rows);
+        let position = if parent.is_none() || parent == caller { Position::Root } else { Position::Orphan };
+        forest.walk(root, position, &mut shown, &mut rows);
     }
-    // What no root leads to goes round in a circle. Enter each circle at its earliest span.
+    // Spans that no root leads to belong to a cycle, or descend from one. Each cycle starts at its earliest span.
     let mut rest: Vec<_> = (0..spans.len()).filter(|&index| !shown[index]).collect();
     rest.sort_by_key(|&index| forest.order(index));
     for index in rest {
         if !shown[index] {
-            forest.walk(index, Place::Orphan, &mut shown, &mut rows);
+            forest.walk(index, Position::Orphan, &mut shown, &mut rows);
         }
     }
     rows
@@ -66,7 +67,7 @@ struct Forest<'a> {
 }
 
 impl<'a> Forest<'a> {
-    fn of(spans: &'a [Span], caller: Option<&str>) -> Self {
+    fn new(spans: &'a [Span], caller: Option<&str>) -> Self {
         let mut by_id: HashMap<&str, usize> = HashMap::with_capacity(spans.len());
         for (index, span) in spans.iter().enumerate() {
             by_id.entry(&span.span_id).or_insert(index);
@@ -91,27 +92,27 @@ impl<'a> Forest<'a> {
         (self.spans[index].start, index)
     }
 
-    /// Appends a span and all below it.
-    fn walk(&self, root: usize, place: Place, shown: &mut [bool], rows: &mut Vec<Row<'a>>) {
-        let mut stack = vec![(root, 0, Vec::new(), place)];
-        while let Some((index, depth, lines, place)) = stack.pop() {
+    /// Appends the rows of a span and its descendants.
+    fn walk(&self, root: usize, position: Position, shown: &mut [bool], rows: &mut Vec<Row<'a>>) {
+        let mut stack = vec![(root, 0, Vec::new(), position)];
+        while let Some((index, depth, guides, position)) = stack.pop() {
             if std::mem::replace(&mut shown[index], true) {
                 continue;
             }
-            let mut below = lines.clone();
-            if let Place::Child { last } = place
-                && below.len() < MAX_LINES
+            let mut child_guides = guides.clone();
+            if let Position::Child { last } = position
+                && child_guides.len() < MAX_GUIDES
             {
-                below.push(!last);
+                child_guides.push(!last);
             }
             let children = self.children.get(&index).map_or(&[][..], Vec::as_slice);
-            // A child already shown closes a circle.
+            // A child that is already shown closes a cycle.
             let mut last = true;
             for &child in children.iter().rev().filter(|&&child| !shown[child]) {
-                stack.push((child, depth + 1, below.clone(), Place::Child { last }));
+                stack.push((child, depth + 1, child_guides.clone(), Position::Child { last }));
                 last = false;
             }
-            rows.push(Row { span: &self.spans[index], depth, lines, place });
+            rows.push(Row { span: &self.spans[index], depth, guides, position });
         }
     }
 }
@@ -121,14 +122,14 @@ mod tests {
     use super::super::tests::span;
     use super::*;
 
-    fn names(rows: &[Row<'_>]) -> Vec<(String, usize, Place)> {
-        rows.iter().map(|row| (row.span.span_id.clone(), row.depth, row.place)).collect()
+    fn names(rows: &[Row<'_>]) -> Vec<(String, usize, Position)> {
+        rows.iter().map(|row| (row.span.span_id.clone(), row.depth, row.position)).collect()
     }
 
-    const LAST: Place = Place::Child { last: true };
+    const LAST: Position = Position::Child { last: true };
 
     #[test]
-    fn children_come_below_their_parent_by_time() {
+    fn arranges_children_below_their_parent_by_start_time() {
         let spans = [
             span("c2", Some("a"), 30, 10),
             span("g", Some("c1"), 12, 2),
@@ -136,20 +137,24 @@ mod tests {
             span("a", None, 0, 100),
         ];
         let rows = names(&arrange(&spans, None));
-        let expected =
-            [("a", 0, Place::Root), ("c1", 1, Place::Child { last: false }), ("g", 2, LAST), ("c2", 1, LAST)];
-        assert_eq!(rows, expected.map(|(id, depth, place)| (id.to_owned(), depth, place)));
+        let expected = [
+            ("a", 0, Position::Root),
+            ("c1", 1, Position::Child { last: false }),
+            ("g", 2, LAST),
+            ("c2", 1, LAST),
+        ];
+        assert_eq!(rows, expected.map(|(id, depth, position)| (id.to_owned(), depth, position)));
     }
 
     #[test]
-    fn orphans_stand_alone_and_a_known_caller_makes_roots() {
+    fn a_missing_parent_makes_an_orphan_and_the_caller_a_root() {
         let spans = [span("a", Some("gone"), 0, 100), span("b", Some("a"), 1, 1)];
-        assert_eq!(arrange(&spans, None)[0].place, Place::Orphan);
-        assert_eq!(arrange(&spans, Some("gone"))[0].place, Place::Root);
+        assert_eq!(arrange(&spans, None)[0].position, Position::Orphan);
+        assert_eq!(arrange(&spans, Some("gone"))[0].position, Position::Root);
     }
 
     #[test]
-    fn circles_and_doubles_are_shown_once_each() {
+    fn shows_cycles_and_duplicates_once() {
         let spans = [
             span("a", Some("b"), 5, 1),
             span("b", Some("a"), 4, 1),
@@ -163,15 +168,15 @@ mod tests {
             rows.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(),
             ["r", "x", "r", "b", "a", "self"]
         );
-        assert_eq!(rows[3].2, Place::Orphan);
+        assert_eq!(rows[3].2, Position::Orphan);
     }
 
     #[test]
-    fn a_very_deep_trace_does_not_overflow() {
+    fn a_deep_trace_does_not_overflow_the_stack() {
         let spans: Vec<_> = (0..20_000_u64)
             .map(|n| span(&n.to_string(), n.checked_sub(1).map(|p| p.to_string()).as_deref(), n + 1, 1))
             .collect();
         let rows = arrange(&spans, None);
-        assert_eq!((rows.len(), rows[19_999].depth, rows[19_999].lines.len()), (20_000, 19_999, MAX_LINES));
+        assert_eq!((rows.len(), rows[19_999].depth, rows[19_999].guides.len()), (20_000, 19_999, MAX_GUIDES));
     }
 }

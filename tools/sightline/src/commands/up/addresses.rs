@@ -1,11 +1,11 @@
-//! Where everything is, once it runs.
+//! The addresses that `sightline up` prints when everything runs.
 
 use std::fmt::Write as _;
 
 use sightline::stack::Stack;
 
-/// What to try next, and the addresses.
-pub(super) async fn table(stack: &Stack) -> String {
+/// Returns the addresses of the stack, and commands to try next.
+pub(super) async fn describe(stack: &Stack) -> String {
     let ports = stack.ports();
     let dir = stack.dir().display();
     let has_ui = match stack.jaeger() {
@@ -16,8 +16,8 @@ pub(super) async fn table(stack: &Stack) -> String {
         ("Jaeger", stack.jaeger_url())
     } else {
         (
-            "Jaeger's API",
-            format!("{}/api/v3 (built without its UI: see tools/jaeger/README.md)", stack.jaeger_url()),
+            "Jaeger API",
+            format!("{}/api/v3 (this build has no UI: see tools/jaeger/README.md)", stack.jaeger_url()),
         )
     };
     let rows = [
@@ -36,19 +36,19 @@ pub(super) async fn table(stack: &Stack) -> String {
         ("", format!("mutual TLS: certificates in {dir}/certs")),
         ("span metrics", format!("http://127.0.0.1:{}/metrics", ports.gateway_span_metrics)),
         ("log records", stack.stored_logs().display().to_string()),
-        ("logs of processes", format!("{dir}/logs/*.log")),
+        ("process logs", format!("{dir}/logs/*.log")),
     ];
-    let mut text = String::from("Where everything is\n");
+    let mut text = String::from("Addresses and files\n");
     for (name, address) in rows {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {name:<18} {address}");
     }
-    let (sightline, elsewhere) = (program(), elsewhere(stack));
+    let (sightline, jaeger_option) = (program(), jaeger_option(stack));
     let _ = write!(
         text,
-        "\n\nNext, in another terminal\n\n  curl -i {}/orders/8\n  \
-         {sightline} traces --service order-service{elsewhere}\n  \
-         {sightline} trace -v ID{elsewhere}",
+        "\n\nTry in another terminal\n\n  curl -i {}/orders/8\n  \
+         {sightline} traces --service order-service{jaeger_option}\n  \
+         {sightline} trace -v TRACE_ID{jaeger_option}",
         stack.order_url(),
     );
     text
@@ -60,14 +60,14 @@ fn admin(user: u16, order: u16, inventory: u16) -> String {
     )
 }
 
-/// This program as one would type it here.
+/// Returns the path of this program, relative to the working directory if possible.
 fn program() -> String {
     let Ok(program) = std::env::current_exe() else { return "sightline".to_owned() };
-    let here = std::env::current_dir().unwrap_or_default();
-    program.strip_prefix(&here).unwrap_or(&program).display().to_string()
+    let working_directory = std::env::current_dir().unwrap_or_default();
+    program.strip_prefix(&working_directory).unwrap_or(&program).display().to_string()
 }
 
-/// The flag that other commands need to find this Jaeger.
-fn elsewhere(stack: &Stack) -> String {
+/// Returns the option with which other commands find this Jaeger; empty if it has the default port.
+fn jaeger_option(stack: &Stack) -> String {
     if stack.ports().jaeger_ui == 16686 { String::new() } else { format!(" --jaeger {}", stack.jaeger_url()) }
 }

@@ -1,9 +1,10 @@
-//! The signals that ask a program in a terminal to end.
+//! The signals that end the program.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Receives SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -11,7 +12,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From here on these signals no longer end the process.
+    /// Starts to listen. From now on these signals no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -20,7 +21,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal and returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",

@@ -1,4 +1,4 @@
-//! The authority: made once, kept, renewed with the key it has.
+//! The CA: created once, then kept, and renewed with the same key.
 
 use std::path::{Path, PathBuf};
 
@@ -8,51 +8,52 @@ use rcgen::{
 use time::OffsetDateTime;
 
 use super::files::{self, Access};
-use super::{AUTHORITY_LIFE, CertsError, Entry, Outcome, Reason, Validity, inspect};
+use super::{CA_LIFETIME, CertsError, Entry, Outcome, Reason, Validity, inspect};
 
-/// A good authority: its certificate, and its key where we have it.
-pub(super) struct Authority {
+/// A usable CA: its certificate, and its key if there is one.
+pub(super) struct Ca {
     pub(super) pem: String,
     pub(super) validity: Validity,
     dir: PathBuf,
-    /// Missing when someone keeps it elsewhere. Good certificates are then kept, but none can be signed.
+    /// `None` if the key is kept elsewhere. Valid certificates are then kept, but no new one can be signed.
     key: Option<KeyPair>,
 }
 
-impl Authority {
-    /// Reads the authority in this directory, making or renewing it where needed.
+impl Ca {
+    /// Reads the CA from this directory. Creates it if it is missing, and renews it if it expires soon.
     pub(super) fn ensure(dir: &Path, now: OffsetDateTime) -> Result<(Self, Entry), CertsError> {
-        files::make_dir(dir)?;
+        files::create_dir(dir)?;
         let (cert_path, key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
-        let unusable = |problem| CertsError::Authority { dir: dir.to_owned(), problem };
+        let unusable = |problem| CertsError::Ca { dir: dir.to_owned(), problem };
 
         let key = files::read(&key_path)?
-            .map(|pem| KeyPair::from_pem(&pem).map_err(|_| unusable("has a ca.key that is no private key")))
+            .map(|pem| KeyPair::from_pem(&pem).map_err(|_| unusable("ca.key is not a private key")))
             .transpose()?;
         if key.is_some() {
             files::restrict(&key_path)?;
         }
-        let found = files::read(&cert_path)?
+        let existing = files::read(&cert_path)?
             .map(|pem| {
                 let validity = check(&pem, key.as_ref()).map_err(unusable)?;
                 Ok((pem, validity))
             })
             .transpose()?;
 
-        let (key, pem, validity, outcome) = match (found, key) {
+        let (key, pem, validity, outcome) = match (existing, key) {
             (Some((pem, validity)), key) if now < validity.renew_at() => (key, pem, validity, Outcome::Kept),
             (Some((pem, validity)), None) if now < validity.not_after => (None, pem, validity, Outcome::Kept),
-            (Some(_), None) => return Err(unusable("has expired and its key is not there")),
-            // A key without a certificate is what a kill between the two writes leaves: nobody trusts it yet.
-            (found, key) => {
+            (Some(_), None) => return Err(unusable("the certificate has expired and ca.key is missing")),
+            // A key without a certificate remains if the process was killed between the two writes. No process trusts
+            // this CA yet, so the key can be used.
+            (existing, key) => {
                 let key = match key {
                     Some(key) => key,
-                    None => generate(&key_path)?,
+                    None => generate_key(&key_path)?,
                 };
-                let validity = Validity::starting(now, AUTHORITY_LIFE);
+                let validity = Validity::starting(now, CA_LIFETIME);
                 let pem = self_sign(&key, validity)?;
                 files::replace(&cert_path, &pem, Access::Public)?;
-                let outcome = found.map_or(Outcome::Made, |_| Outcome::Renewed(Reason::Expiring));
+                let outcome = existing.map_or(Outcome::Created, |_| Outcome::Renewed(Reason::Expiring));
                 (Some(key), pem, validity, outcome)
             }
         };
@@ -60,24 +61,24 @@ impl Authority {
         Ok((Self { pem, validity, dir: dir.to_owned(), key }, entry))
     }
 
-    /// Signs a certificate; `None` of a key is an error here and nowhere else.
+    /// Signs a certificate and returns it as PEM. Fails if the CA has no key.
     pub(super) fn sign(
         &self,
         name: &str,
         params: &CertificateParams,
         leaf_key: &KeyPair,
     ) -> Result<String, CertsError> {
-        let key = self.key.as_ref().ok_or_else(|| CertsError::Authority {
+        let key = self.key.as_ref().ok_or_else(|| CertsError::Ca {
             dir: self.dir.clone(),
-            problem: "has no ca.key, and a certificate must be signed",
+            problem: "there is no ca.key to sign a new certificate with",
         })?;
-        let failed = |source| CertsError::Make { name: name.to_owned(), source };
+        let failed = |source| CertsError::Create { name: name.to_owned(), source };
         let issuer = Issuer::from_ca_cert_pem(&self.pem, key).map_err(failed)?;
         Ok(params.signed_by(leaf_key, &issuer).map_err(failed)?.pem())
     }
 }
 
-fn generate(path: &Path) -> Result<KeyPair, CertsError> {
+fn generate_key(path: &Path) -> Result<KeyPair, CertsError> {
     let key = KeyPair::generate().map_err(failed)?;
     files::replace(path, &key.serialize_pem(), Access::Owner)?;
     Ok(key)
@@ -86,8 +87,8 @@ fn generate(path: &Path) -> Result<KeyPair, CertsError> {
 fn self_sign(key: &KeyPair, validity: Validity) -> Result<String, CertsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "Sightline local authority");
-    // It signs certificates of processes, and no further authority.
+    params.distinguished_name.push(DnType::CommonName, "Sightline local CA");
+    // A path length of 0: this CA signs certificates of processes, but no further CA.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (params.not_before, params.not_after) = (validity.not_before, validity.not_after);
@@ -95,18 +96,18 @@ fn self_sign(key: &KeyPair, validity: Validity) -> Result<String, CertsError> {
 }
 
 fn failed(source: rcgen::Error) -> CertsError {
-    CertsError::Make { name: "the authority".to_owned(), source }
+    CertsError::Create { name: "the CA".to_owned(), source }
 }
 
-/// Its validity, or what is wrong with it.
+/// Returns the validity of the CA certificate, or the problem that makes it unusable.
 fn check(pem: &str, key: Option<&KeyPair>) -> Result<Validity, &'static str> {
-    let pem = inspect::parse(pem).ok_or("has a ca.crt that is no certificate")?;
-    let certificate = pem.parse_x509().map_err(|_| "has a ca.crt that is no certificate")?;
+    let pem = inspect::parse(pem).ok_or("ca.crt is not a certificate")?;
+    let certificate = pem.parse_x509().map_err(|_| "ca.crt is not a certificate")?;
     if !certificate.is_ca() {
-        return Err("has a ca.crt that may not sign");
+        return Err("ca.crt is not a CA certificate");
     }
     if key.is_some_and(|key| !inspect::is_key_of(key, &certificate)) {
-        return Err("has a ca.key that belongs to another ca.crt");
+        return Err("ca.key does not match ca.crt");
     }
-    inspect::validity(&certificate).ok_or("has a ca.crt with impossible dates")
+    inspect::validity(&certificate).ok_or("ca.crt has invalid dates")
 }

@@ -1,4 +1,4 @@
-//! Where in a Kubernetes cluster each service ran, below the picture.
+//! The Kubernetes pods of the services, printed below the waterfall.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -8,23 +8,24 @@ use super::style::{Paint, Style};
 use super::text::{escape, fit, width};
 use crate::jaeger::{Span, Trace, Value};
 
-/// Replicas have a place each; past these they are all alike.
-const MAX_PLACES: usize = 20;
+/// The number of pods to print. A service with many replicas has many pods, and they differ little.
+const MAX_PODS: usize = 20;
 
-/// What made the pod, the first there is: what made that in turn is what people deployed.
+/// The kinds of workload, in the order of preference. A `Deployment` comes before its `ReplicaSet` and a `CronJob` before
+/// its `Job`, because users create the former.
 const WORKLOADS: [&str; 6] = ["deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset"];
 
-/// Two lines for each service and pod, where a resource names a pod; nothing otherwise.
+/// Returns two lines for each service and pod, or nothing if no resource names a pod.
 pub(super) fn lines(trace: &Trace, style: Style) -> Vec<String> {
-    // Spans that came together share a resource.
+    // Spans of the same export share a resource, which is looked at once.
     let mut seen = HashSet::new();
     let spans = trace.spans.iter().filter(|span| seen.insert(Arc::as_ptr(&span.resource)));
-    let places: BTreeSet<_> = spans.filter_map(|span| Some((span.service.as_str(), place(span)?))).collect();
-    let more = places.len().saturating_sub(MAX_PLACES);
-    let column = places.iter().map(|(service, _)| width(&escape(service))).max();
+    let pods: BTreeSet<_> = spans.filter_map(|span| Some((span.service.as_str(), describe(span)?))).collect();
+    let more = pods.len().saturating_sub(MAX_PODS);
+    let column = pods.iter().map(|(service, _)| width(&escape(service))).max();
     let column = column.unwrap_or(0).min(MAX_SERVICE);
     let mut lines = Vec::new();
-    for (service, [pod, owner]) in places.into_iter().take(MAX_PLACES) {
+    for (service, [pod, owner]) in pods.into_iter().take(MAX_PODS) {
         lines.push(format!("{} {pod}", fit(&escape(service), column)));
         lines.push(style.paint(&format!("{} {owner}", " ".repeat(column)), Paint::Faint));
     }
@@ -37,7 +38,8 @@ pub(super) fn lines(trace: &Trace, style: Style) -> Vec<String> {
     lines
 }
 
-fn place(span: &Span) -> Option<[String; 2]> {
+/// Returns the pod and node of a span, and its workload, namespace and cluster.
+fn describe(span: &Span) -> Option<[String; 2]> {
     let get = |key: &str| {
         let text = span.resource_attribute(key).and_then(Value::as_str).filter(|text| !text.is_empty())?;
         Some(escape(text).into_owned())
