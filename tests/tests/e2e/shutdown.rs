@@ -24,7 +24,7 @@ const REQUESTS: usize = 200;
 async fn one_processor(stack: &TestStack) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let service = stack.start_single_service(Process::UserService, |mut config| {
-        let program = config.binaries.of(Process::UserService);
+        let program = config.binaries.path(Process::UserService);
         dir.path().clone_into(&mut config.binaries.services);
         // If this fails, the program is missing and the start of the service reports it.
         let _ = pin(&dir.path().join(Process::UserService.name()), &program);

@@ -13,7 +13,7 @@ use sightline_tests::test_stack::USER;
 use crate::forward::Forward;
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 
-/// A CronJob that runs the image of user-service every minute.
+/// A `CronJob` that runs the image of user-service every minute.
 const CRONJOB: &str = "user-report";
 
 /// A pod whose service does not detect that it runs in a cluster.
@@ -238,7 +238,7 @@ pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a pod with this `app` label is ready, and returns it. A CronJob can take a minute to create its pod.
+/// Waits until a pod with this `app` label is ready, and returns it. A `CronJob` can take a minute to create its pod.
 async fn wait_for_pod(install: &Install, app: &str) -> Result<Json> {
     let check = async || {
         let pods = install.list("pods", &format!("app={app}")).await?;
