@@ -124,7 +124,7 @@ pub(crate) const TABLE: &[Rejection] = &[
         words: &["collector.enabled", "global.agent.name"],
     },
     Rejection {
-        name: "an_external_agent_next_to_the_own_one",
+        name: "an_external_agent_and_an_enabled_collector",
         values: "global: {agent: {name: other-agent}}",
         words: &["global.agent", "other-agent", "sightline-agent"],
     },

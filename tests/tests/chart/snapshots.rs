@@ -1,4 +1,4 @@
-//! The rendering of each value set is committed, so a review shows what a change of the chart changes.
+//! The rendering of each value set is committed, so a review shows each effect of a change to the chart.
 //!
 //! A committed rendering is written from the parsed manifests, without the comments and the spacing of the templates.
 //! Placeholders replace values that differ at each rendering (certificates, some annotations) and the text of the files
