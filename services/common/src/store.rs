@@ -100,7 +100,8 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The schema migrations of a service.
+/// The schema migrations of a service. sqlx's macros, which would find the files themselves, are not used: `Cargo.toml`
+/// has the reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
     /// The table that records which migrations have run. Each service has its own, so services can share a database.

@@ -1,5 +1,9 @@
 //! OTLP exporters over gRPC and HTTP. With TLS, both use the client that reloads its certificate files.
 //!
+//! The SDK's exporter has a single timeout for an attempt and for a batch. Here, `OTEL_EXPORTER_OTLP_TIMEOUT` limits an
+//! attempt, and the processor's timeout (`OTEL_BSP_EXPORT_TIMEOUT` for spans) limits a batch with all its attempts. So
+//! no data is lost when an agent restarts.
+//!
 //! Source: [OpenTelemetry Protocol Exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 
 use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! B3, the headers of Zipkin and of older service meshes. The crate that implemented them is no longer maintained.
+//! B3, the headers of Zipkin and of older service meshes. The crate that implemented them is deprecated, and it would
+//! prevent an update of the SDK.
 //!
 //! Sources: <https://github.com/openzipkin/b3-propagation>,
 //! <https://opentelemetry.io/docs/specs/otel/context/api-propagators/#b3-requirements>

@@ -31,7 +31,8 @@ fn host_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
 }
 
-/// The host name that the kernel reports. In a pod it is the pod's name, and the node's name is `k8s.node.name`.
+/// The host name that the kernel reports. In a pod it is the pod's name, and the node's name is `k8s.node.name`. The
+/// convention permits both. Other SDKs use the pod's name, too.
 ///
 /// All `host.*` attributes are what this process sees, so that they belong to the same host.
 pub(super) fn host_name() -> Option<String> {

@@ -1,4 +1,5 @@
-//! The detector of `process.*` attributes. It leaves out the command line, which can contain passwords.
+//! The detector of `process.*` attributes. It leaves out the command line, which can contain passwords, although the
+//! convention recommends it.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/process/>.
 

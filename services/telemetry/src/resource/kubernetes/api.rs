@@ -127,7 +127,8 @@ fn thread_gap(error: &std::io::Error) -> Gap {
 
 /// Builds a client that authenticates with the pod's service account.
 ///
-/// It does not use the default layers of kube, which install a TLS provider for the whole process and trace requests.
+/// It does not use the default layers of kube, which install a TLS provider for the whole process and trace requests. A
+/// service that installs its own provider afterwards would fail.
 fn build_client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, Gap> {
     let gap = |reason, remedy: &str| Gap { attributes: ALL_ATTRIBUTES, reason, remedy: Some(remedy.into()) };
 
