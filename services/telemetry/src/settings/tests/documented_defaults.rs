@@ -11,8 +11,7 @@ const ENVIRONMENTS: [&[(&str, &str)]; 3] = [
 ];
 
 /// Values of which each variable accepts at least one that is not its default.
-const OTHER_VALUES: [&str; 9] =
-    ["1", "true", "false", "none", "gzip", "grpc", "delta", "always_on", "tracecontext"];
+const OTHER_VALUES: [&str; 9] = ["1", "true", "false", "none", "gzip", "grpc", "delta", "always_on", "warn"];
 
 /// Reads `environment` with one more variable and returns all settings as text.
 fn read_with(environment: &[(&str, &str)], variable: Option<(&str, &str)>) -> Result<String, SettingsError> {
