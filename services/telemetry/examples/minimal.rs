@@ -1,4 +1,4 @@
-//! The shortest service: `cargo run -p telemetry --example minimal`, then `curl localhost:3000/hello/you`.
+//! A minimal service with traces, metrics and logs. Test it with `curl http://127.0.0.1:3000/hello/you`.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
