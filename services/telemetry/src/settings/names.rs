@@ -200,8 +200,8 @@ variables! {
     LOG_SPANS: bool = "SIGHTLINE_LOG_SPANS", false;
     /// The keys of the baggage entries that become attributes of each span, comma-separated.
     BAGGAGE_ATTRIBUTES = "SIGHTLINE_BAGGAGE_ATTRIBUTES", "none";
-    /// `false` sends no requests to the API server. Use it for pods that cannot or must not reach the API server:
-    /// otherwise, each start of an isolated pod waits two seconds for it.
+    /// `false` sends no requests to the API server. Use it for pods that must not reach the API server, and for pods
+    /// that cannot reach it, which would wait two seconds for it at each start.
     KUBERNETES_API: bool = "SIGHTLINE_KUBERNETES_API", true;
     /// The address of the API server. Kubernetes sets it in each pod. If it is unset, the library does not look for a
     /// cluster.
