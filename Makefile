@@ -187,6 +187,8 @@ doc: need-cargo ## build the library's documentation; a warning fails
 .PHONY: unit
 unit: need-cargo ## unit tests
 	cargo test --workspace --exclude sightline-tests
+	@# The tests in tests/ that need no stack. Their output lists the commands of documents that no test runs.
+	cargo test --package sightline-tests --lib --test docs --test ports -- --show-output
 
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0

@@ -1,6 +1,6 @@
 //! Finds the blocks of commands in the text of a Markdown file.
 
-use super::{CommandBlock, Mark, Runner};
+use super::{Block, Content, Mark, Runner};
 
 /// Names for the languages of shells. Blocks that a test runs must use `sh`, the first one.
 const SHELLS: [&str; 6] = ["sh", "bash", "shell", "zsh", "console", "shell-session"];
@@ -38,8 +38,6 @@ const PROGRAMS: [&str; 24] = [
 
 /// The start of a fenced block.
 struct Fence<'a> {
-    /// The line's number, from 1.
-    line: usize,
     /// Spaces in front of the fence. The lines of the block have as many.
     indent: usize,
     /// The fence characters. The closing fence has at least as many.
@@ -50,17 +48,12 @@ struct Fence<'a> {
 impl<'a> Fence<'a> {
     /// Returns the fence that `line` opens, as in <https://spec.commonmark.org/0.31.2/#fenced-code-blocks>. In a list,
     /// the fence can have any indentation.
-    fn open(number: usize, line: &'a str) -> Option<Self> {
+    fn open(line: &'a str) -> Option<Self> {
         let rest = line.trim_start();
         let first = rest.chars().next().filter(|first| matches!(first, '`' | '~'))?;
         let length = rest.len() - rest.trim_start_matches(first).len();
         let (marker, info) = rest.split_at(length);
-        (length >= 3).then(|| Self {
-            line: number,
-            indent: line.len() - rest.len(),
-            marker,
-            info: info.trim(),
-        })
+        (length >= 3).then(|| Self { indent: line.len() - rest.len(), marker, info: info.trim() })
     }
 
     fn is_closed_by(&self, line: &str) -> bool {
@@ -79,31 +72,30 @@ impl<'a> Fence<'a> {
     }
 }
 
-/// Adds the blocks of commands in `text` to `blocks`, and every block without a valid mark to `problems`. `name` is the
-/// file's name for messages.
-pub(super) fn parse(name: &str, text: &str, blocks: &mut Vec<CommandBlock>, problems: &mut Vec<String>) {
+/// Adds the blocks of commands and the files in `text` to `blocks`, and every block without a valid mark to `problems`.
+/// `page` is the path of the document.
+pub(super) fn parse(page: &str, text: &str, blocks: &mut Vec<Block>, problems: &mut Vec<String>) {
     let mut lines = text.lines().zip(1..);
     // An indented line after a blank one is code, unless it belongs to an item of a list.
     let (mut after_blank, mut in_list) = (true, false);
     while let Some((line, number)) = lines.next() {
-        if let Some(fence) = Fence::open(number, line) {
-            let place = format!("{name}:{}", fence.line);
+        if let Some(fence) = Fence::open(line) {
             match contents(&fence, &mut lines) {
-                Some(contents) => match classify(&fence, &contents) {
-                    Ok(Some(mark)) => blocks.push(CommandBlock { place, mark, commands: contents }),
+                Some(text) => match classify(&fence, &text) {
+                    Ok(Some(content)) => {
+                        blocks.push(Block { page: page.to_owned(), line: number, content, text });
+                    }
                     Ok(None) => {}
-                    Err(problem) => problems.push(format!("{place}: {problem}")),
+                    Err(problem) => problems.push(format!("{page}:{number}: {problem}")),
                 },
-                None => problems.push(format!("{place}: this block has no closing fence")),
+                None => problems.push(format!("{page}:{number}: this block has no closing fence")),
             }
             after_blank = false;
             continue;
         }
         let unindented = line.trim_start();
-        if unindented.starts_with('>')
-            && Fence::open(number, unindented.trim_start_matches(['>', ' '])).is_some()
-        {
-            problems.push(format!("{name}:{number}: move the block out of the quotation"));
+        if unindented.starts_with('>') && Fence::open(unindented.trim_start_matches(['>', ' '])).is_some() {
+            problems.push(format!("{page}:{number}: move the block out of the quotation"));
         }
         let indent = line.len() - unindented.len();
         if after_blank && !unindented.is_empty() && indent == 0 {
@@ -111,7 +103,7 @@ pub(super) fn parse(name: &str, text: &str, blocks: &mut Vec<CommandBlock>, prob
         }
         in_list = in_list || is_list_item(unindented);
         if after_blank && !in_list && (indent >= 4 || line.starts_with('\t')) && is_command(unindented) {
-            problems.push(format!("{name}:{number}: use a fenced block for commands"));
+            problems.push(format!("{page}:{number}: use a fenced block for commands"));
         }
         after_blank = unindented.is_empty() || after_blank && indent >= 4;
     }
@@ -124,15 +116,15 @@ fn contents<'a>(fence: &Fence<'_>, lines: &mut impl Iterator<Item = (&'a str, us
         if fence.is_closed_by(line) {
             return Some(contents);
         }
-        let spaces = line.len() - line.trim_start().len();
+        let spaces = line.bytes().take_while(|byte| *byte == b' ').count();
         contents.push_str(&line[spaces.min(fence.indent)..]);
         contents.push('\n');
     }
     None
 }
 
-/// Returns the mark of a block of commands, and nothing for other blocks.
-fn classify(fence: &Fence<'_>, contents: &str) -> Result<Option<Mark>, String> {
+/// Returns the content of a block of commands and of a file, and nothing for other blocks.
+fn classify(fence: &Fence<'_>, text: &str) -> Result<Option<Content>, String> {
     let language = fence.language();
     if fence.info.contains('`') {
         return Err(
@@ -142,15 +134,15 @@ fn classify(fence: &Fence<'_>, contents: &str) -> Result<Option<Mark>, String> {
     if language.is_empty() {
         return Err("name the language of this block: `sh` for commands, `text` for output".into());
     }
-    if TEXT.contains(&language) && contents.lines().any(|line| is_command(line.trim_start())) {
+    if TEXT.contains(&language) && text.lines().any(|line| is_command(line.trim_start())) {
         return Err("this block contains commands: use the language `sh`".into());
     }
     if !SHELLS.contains(&language) {
-        return Ok(None);
+        return Ok(fence.rest().strip_prefix("file=").map(|path| Content::File(path.to_owned())));
     }
     match mark(fence.rest())? {
         Mark::Test(_) if language != SHELLS[0] => Err("a test runs this block: use the language `sh`".into()),
-        mark => Ok(Some(mark)),
+        mark => Ok(Some(Content::Commands(mark))),
     }
 }
 
@@ -190,14 +182,14 @@ fn is_command(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> (Vec<CommandBlock>, Vec<String>) {
+    fn parsed(text: &str) -> (Vec<Block>, Vec<String>) {
         let (mut blocks, mut problems) = (Vec::new(), Vec::new());
         parse("page.md", text, &mut blocks, &mut problems);
         (blocks, problems)
     }
 
-    fn block(place: &str, mark: Mark, commands: &str) -> CommandBlock {
-        CommandBlock { place: place.into(), mark, commands: commands.into() }
+    fn block(line: usize, content: Content, text: &str) -> Block {
+        Block { page: "page.md".into(), line, content, text: text.into() }
     }
 
     /// The only problem with `text`.
@@ -215,10 +207,10 @@ mod tests {
         let (blocks, problems) = parsed(page);
         assert_eq!(problems, Vec::<String>::new());
         let expected = [
-            block("page.md:3", Mark::Test(Runner::E2e), "one\n\ntwo\n"),
-            block("page.md:9", Mark::NoRun("it waits for Ctrl-C".into()), "three\n~~~\n"),
-            block("page.md:13", Mark::Test(Runner::KindE2e), ""),
-            block("page.md:15", Mark::Test(Runner::Ci), "make test\n"),
+            block(3, Content::Commands(Mark::Test(Runner::E2e)), "one\n\ntwo\n"),
+            block(9, Content::Commands(Mark::NoRun("it waits for Ctrl-C".into())), "three\n~~~\n"),
+            block(13, Content::Commands(Mark::Test(Runner::KindE2e)), ""),
+            block(15, Content::Commands(Mark::Test(Runner::Ci)), "make test\n"),
         ];
         assert_eq!(blocks, expected);
     }
@@ -228,7 +220,17 @@ mod tests {
         let (blocks, problems) =
             parsed("- Run:\n\n  ```sh test=e2e\n  for a in b; do\n    c\n  done\n  ```\n");
         assert_eq!(problems, Vec::<String>::new());
-        assert_eq!(blocks, [block("page.md:3", Mark::Test(Runner::E2e), "for a in b; do\n  c\ndone\n")]);
+        assert_eq!(
+            blocks,
+            [block(3, Content::Commands(Mark::Test(Runner::E2e)), "for a in b; do\n  c\ndone\n")]
+        );
+    }
+
+    #[test]
+    fn finds_files() {
+        let (blocks, problems) = parsed("```rust file=src/main.rs\nfn main() {}\n```\n");
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(blocks, [block(1, Content::File("src/main.rs".into()), "fn main() {}\n")]);
     }
 
     #[test]

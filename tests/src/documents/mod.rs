@@ -9,6 +9,8 @@
 //! | `sh test=kind-e2e` | `make kind-e2e` runs the block on a cluster |
 //! | `sh test=ci` | each line is a `make` target that continuous integration runs |
 //! | `sh no-run: REASON` | no test runs the block |
+//!
+//! A block of another language can be a file that the commands after it need: `rust file=src/main.rs`.
 
 mod markdown;
 
@@ -61,25 +63,54 @@ pub enum Mark {
     NoRun(String),
 }
 
-/// A block of commands.
+/// What a block is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandBlock {
-    /// File and line, for example `README.md:28`.
-    pub place: String,
-    /// How the block is tested.
-    pub mark: Mark,
-    /// The lines between the fences.
-    pub commands: String,
+pub enum Content {
+    /// Commands, with the mark that says how they are tested.
+    Commands(Mark),
+    /// The file with this path, relative to the working directory of the commands before it.
+    File(String),
 }
 
-impl fmt::Display for CommandBlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:\n{}", self.place, self.commands)
+/// A block of commands, or a file that commands need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The path of the document from the root of the repository, for example `docs/troubleshoot.md`.
+    pub page: String,
+    /// The number of the line with the opening fence.
+    pub line: usize,
+    /// What the block is for.
+    pub content: Content,
+    /// The lines between the fences.
+    pub text: String,
+}
+
+impl Block {
+    /// The mark of a block of commands.
+    #[must_use]
+    pub fn mark(&self) -> Option<&Mark> {
+        match &self.content {
+            Content::Commands(mark) => Some(mark),
+            Content::File(_) => None,
+        }
+    }
+
+    /// Whether this is a block of commands that `runner` has to run.
+    #[must_use]
+    pub fn is_for(&self, runner: Runner) -> bool {
+        self.mark() == Some(&Mark::Test(runner))
     }
 }
 
-/// Returns the blocks of commands of all documents. Fails with every block that has no valid mark.
-pub fn all() -> Result<Vec<CommandBlock>> {
+/// Shows the place of the block, for example `README.md:28`.
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.page, self.line)
+    }
+}
+
+/// Returns the blocks of all documents. Fails with every block of commands that has no valid mark.
+pub fn all() -> Result<Vec<Block>> {
     let root = root();
     let mut files = Vec::new();
     find(&root, &mut files)?;
@@ -94,11 +125,12 @@ pub fn all() -> Result<Vec<CommandBlock>> {
     Ok(blocks)
 }
 
-/// Returns the blocks that `runner` has to run. Fails if there are none.
-pub fn of(runner: Runner) -> Result<Vec<CommandBlock>> {
+/// Returns the blocks of `page` that `runner` has to run, and the files that they need. Fails if there are none to run.
+pub fn of(page: &str, runner: Runner) -> Result<Vec<Block>> {
     let mut blocks = all()?;
-    blocks.retain(|block| block.mark == Mark::Test(runner));
-    ensure!(!blocks.is_empty(), "no block in the documents is marked `test={}`", runner.name());
+    blocks.retain(|block| block.page == page && (block.is_for(runner) || block.mark().is_none()));
+    let count = blocks.iter().filter(|block| block.is_for(runner)).count();
+    ensure!(count > 0, "no block in {page} is marked `test={}`", runner.name());
     Ok(blocks)
 }
 

@@ -88,7 +88,8 @@ fn difference(name: &str, old: &str, new: &str) -> String {
 /// The manifests of the default value set, each as text.
 static DEFAULT_MANIFESTS: OnceLock<BTreeSet<String>> = OnceLock::new();
 
-/// Returns the text to commit. A manifest that equals one of the default value set is replaced by its name.
+/// Returns the text to commit. A manifest that equals one of the default value set is replaced by its name, so that a
+/// change to a template shows as one difference.
 fn snapshot(rendering: &Rendering) -> Result<String> {
     let manifests = manifest_texts(rendering)?;
     let defaults = if let Some(defaults) = DEFAULT_MANIFESTS.get() {

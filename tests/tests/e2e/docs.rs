@@ -1,49 +1,134 @@
-//! Runs the commands of the documentation.
+//! Runs the commands of the documents that are marked `test=e2e`.
 
+use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::stack::Ports;
+use sightline_tests::documents::{self, Block, Content, Runner};
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{TestStack, root, services};
+use tokio::process::Command;
+
+/// The timeout of the commands of a page. Building a new service from nothing takes about two minutes on two cores.
+const PAGE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// Shell functions for the commands. A trace is not stored at once, so `poll` repeats a command that fails.
+const FUNCTIONS: &str = "poll() { for _ in $(seq 60); do \"$@\" && return; sleep 1; done; return 1; }\n";
 
 pub(crate) fn add(suite: &mut Suite) {
+    suite.add_shared("docs::the_commands_in_adopt_create_a_service", adopt);
+    suite.add_shared("docs::the_commands_in_readme_succeed", readme);
     suite.add_shared("docs::the_commands_in_troubleshoot_succeed", troubleshoot);
+}
+
+async fn adopt(stack: &TestStack) -> Result<()> {
+    // The page starts in the directory that contains the checkout.
+    let directory = tempfile::tempdir()?;
+    std::os::unix::fs::symlink(root().canonicalize()?, directory.path().join("sightline"))?;
+    run(stack, documents::of("docs/adopt.md", Runner::E2e)?, directory.path()).await
+}
+
+async fn readme(stack: &TestStack) -> Result<()> {
+    run(stack, documents::of("README.md", Runner::E2e)?, &root()).await
 }
 
 async fn troubleshoot(stack: &TestStack) -> Result<()> {
     stack.wait_for_pipeline().await?;
-    let page = std::fs::read_to_string(root().join("docs/troubleshoot.md"))?;
-    let blocks = shell_blocks(&page);
-    ensure!(blocks.len() >= 4, "the page has only {} blocks of commands", blocks.len());
-    for block in blocks {
-        let script = with_stack_addresses(stack, &block)?;
-        let shell = tokio::process::Command::new("sh")
-            .args(["-euc", &script])
-            .env("SIGHTLINE_JAEGER_URL", stack.jaeger().address())
-            .stdin(Stdio::null())
-            .output();
-        let output = shell.await.context("running sh failed")?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{} from:\n{block}{stderr}", output.status);
+    run(stack, documents::of("docs/troubleshoot.md", Runner::E2e)?, &root()).await
+}
+
+/// Runs the blocks in one shell, one after the other, as a reader does. Fails if a command fails, or if the response to
+/// `curl -i` is not 200.
+async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<()> {
+    let script = for_stack(stack, &script(&blocks))?;
+    let log = tempfile::NamedTempFile::new()?;
+    let file = log.reopen()?;
+    let mut command = Command::new("sh");
+    command
+        .args(["-euc", &script])
+        .current_dir(directory)
+        .env("SIGHTLINE_JAEGER_URL", stack.jaeger().address())
+        // This keeps what Cargo has built for the next run.
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs"))
+        .stdin(Stdio::null())
+        // A process in the background can keep a pipe open, so the output goes to a file.
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        // In a separate process group, so that one signal stops all processes that the commands started.
+        .process_group(0);
+    // Cargo builds a package again if these variables of another package change.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
     }
+    let mut shell = command.spawn().context("running sh failed")?;
+    let group = shell.id().context("sh has already exited")?;
+    let status = tokio::time::timeout(PAGE_TIMEOUT, shell.wait()).await;
+    // This fails if no process is left.
+    Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status().await?;
+
+    let output = std::fs::read_to_string(log.path())?;
+    let status = status.with_context(|| format!("timed out after:\n{output}"))??;
+    ensure!(status.success(), "{status} after:\n{output}");
+    let (requests, responses) =
+        (script.matches("curl -i ").count(), output.matches("HTTP/1.1 200 OK").count());
+    ensure!(requests == responses, "{responses} of {requests} responses are 200:\n{output}");
     Ok(())
 }
 
-/// Returns the code blocks marked `sh`.
-fn shell_blocks(page: &str) -> Vec<String> {
-    let blocks = page.split("```sh\n").skip(1);
-    blocks.filter_map(|rest| rest.split_once("```").map(|(block, _)| block.to_owned())).collect()
+/// Returns the blocks as one script, which prints the place of each block before its output.
+fn script(blocks: &[Block]) -> String {
+    let mut script = FUNCTIONS.to_owned();
+    for block in blocks {
+        // Writing to a String cannot fail.
+        let _ = match &block.content {
+            Content::File(path) => {
+                writeln!(script, "cat >'{path}' <<'END OF FILE'\n{}END OF FILE", block.text)
+            }
+            Content::Commands(_) => writeln!(script, "echo '{block}:'\n{}", block.text),
+        };
+    }
+    script
 }
 
-/// Replaces the ports and directories of `make up` with those of this stack.
-fn with_stack_addresses(stack: &TestStack, block: &str) -> Result<String> {
-    let mut script = block.to_owned();
-    for (standard, actual) in Ports::standard().all().iter().zip(stack.inner().ports().all()) {
-        script = script.replace(&format!(":{}/", standard.number), &format!(":{}/", actual.number));
-    }
+/// Replaces the ports and directories of `make up`, and the ports of the new service, with those of this stack.
+fn for_stack(stack: &TestStack, script: &str) -> Result<String> {
     let state = stack.inner().dir().to_str().context("the state directory's path is not UTF-8")?;
     let program = services()?.join("sightline");
     let program = program.to_str().context("the path of sightline is not UTF-8")?;
-    Ok(script.replace(".sightline", state).replace("target/release/sightline", program))
+    let mut replacements = Vec::new();
+    for checkout in ["../sightline/", ""] {
+        replacements.push((format!("{checkout}.sightline"), state.to_owned()));
+        replacements.push((format!("{checkout}bin/sightline traces"), format!("poll {program} traces")));
+        replacements.push((format!("{checkout}bin/sightline"), program.to_owned()));
+    }
+    for (standard, actual) in Ports::standard().all().iter().zip(stack.inner().ports().all()) {
+        replacements.push((format!(":{}", standard.number), format!(":{}", actual.number)));
+    }
+    replacements.push((":3000".to_owned(), format!(":{}", Ports::free()?.user_http)));
+    replacements.push((
+        "OTEL_EXPORTER_PROMETHEUS_PORT=2115".to_owned(),
+        "OTEL_EXPORTER_PROMETHEUS_PORT=0".to_owned(),
+    ));
+    Ok(replace(script, &replacements))
+}
+
+/// Replaces each occurrence of a text once. At each place, the first of the replacements that fits is used.
+fn replace(text: &str, replacements: &[(String, String)]) -> String {
+    let (mut result, mut rest) = (String::new(), text);
+    while let Some(first) = rest.chars().next() {
+        if let Some((from, to)) = replacements.iter().find(|(from, _)| rest.starts_with(from)) {
+            result.push_str(to);
+            rest = &rest[from.len()..];
+        } else {
+            result.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    result
 }

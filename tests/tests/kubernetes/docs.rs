@@ -1,4 +1,4 @@
-//! Runs the commands of the documentation.
+//! Runs the commands of the documents that are marked `test=kind-e2e`.
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
+use sightline_tests::documents::{self, Runner};
 use sightline_tests::poll::eventually;
 use sightline_tests::test_stack::root;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -18,8 +19,26 @@ use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 /// The longest time from SIGTERM until a process exits.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The README's commands for a cluster. [`Cluster::up`](crate::cluster::Cluster::up) runs `make kind-up`,
+/// [`Install::start`] runs `helm install` with the values of these tests, and [`readme`] runs `make port-forward`. The
+/// prerequisites of `make kind-e2e` build what `make tools` builds for them.
+const README_COMMANDS: [&str; 4] = [
+    "export PATH=\"$PWD/bin:$PATH\"",
+    "make tools kind-up",
+    "helm install sightline helm/sightline",
+    "make port-forward",
+];
+
 /// Runs the README's commands after the installation: `make port-forward`, an order over HTTP and `sightline trace`.
+/// Fails if the README has other commands than those that these tests run.
 pub(crate) async fn readme(install: &Install) -> Result<()> {
+    let blocks = documents::of("README.md", Runner::KindE2e)?;
+    let lines = blocks.iter().flat_map(|block| block.text.lines());
+    let commands: Vec<_> = lines.filter_map(|line| line.split(" #").next()).map(str::trim).collect();
+    ensure!(
+        commands == README_COMMANDS,
+        "the README has {commands:?}, and these tests run {README_COMMANDS:?}"
+    );
     let (order_port, jaeger_port) = (free_port()?, free_port()?);
     let variables = [
         format!("NAMESPACE={}", install.namespace),
@@ -104,10 +123,7 @@ async fn terminate(child: &mut Child) -> Result<()> {
 }
 
 pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
-    let page = std::fs::read_to_string(root().join("docs/troubleshoot.md"))?;
-    let blocks: Vec<_> =
-        page.split("```sh cluster\n").skip(1).filter_map(|rest| rest.split_once("```")).collect();
-    ensure!(blocks.len() >= 4, "the page has only {} blocks of commands", blocks.len());
+    let blocks = documents::of("docs/troubleshoot.md", Runner::KindE2e)?;
     // The page uses kubectl's current namespace. Only these tests use this kubeconfig.
     install.cluster.kubectl(["config", "set-context", "--current", "--namespace", install.namespace]).await?;
     // The commands expect the programs on the PATH.
@@ -120,12 +136,12 @@ pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     }
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", programs.path().display());
-    for (block, _) in blocks {
-        let script = block.replace("18888", &free_port()?.to_string());
+    for block in blocks {
+        let script = block.text.replace("18888", &free_port()?.to_string());
         let output = install.cluster.command("sh").args(["-euc", &script]).env("PATH", &path).output();
         let output = output.await.context("running sh failed")?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{} from:\n{block}{stderr}", output.status);
+        ensure!(output.status.success(), "{block}: {} from:\n{}{stderr}", output.status, block.text);
     }
     Ok(())
 }
