@@ -1,4 +1,5 @@
-//! The life of an instrumented call: a request of HTTP or gRPC on either side, or a call to a database.
+//! The life of an instrumented call: an HTTP request or a gRPC call, on the server or the client, or a call to a
+//! database.
 //!
 //! A call starts, its response passes through, and it ends exactly once, with success, with a failure or because it
 //! is dropped.
@@ -33,7 +34,7 @@ pub trait Call {
 
 /// A call whose response is an HTTP response. That includes gRPC.
 pub trait HttpCall: Call {
-    /// Reads the head of the response, and may add headers to it. Returns whether the response has no body, whatever
+    /// Reads the head of the response, and can add headers to it. Returns whether the response has no body, whatever
     /// the type of the body says.
     fn on_head(&mut self, head: &mut response::Parts) -> bool;
 
@@ -70,7 +71,7 @@ impl<C: Call> InFlight<C> {
         self.0.as_mut()
     }
 
-    /// Moves the call out. Dropping what is left behind ends nothing.
+    /// Moves the call out of `self`, which then does nothing when it is dropped.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }

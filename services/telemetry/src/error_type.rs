@@ -24,8 +24,8 @@ const MAX_LEN: usize = 128;
 /// The error type of a failure of a connection: the first known kind among the error and its sources, such as
 /// `timeout`, `connect` or `connection_reset`.
 ///
-/// Without a known kind, it is [`OTHER`] for the types of the libraries below, and the name of the Rust type for
-/// others.
+/// Without a known kind, it is [`OTHER`] for the types that the function checks for, and the name of the Rust type for
+/// all others.
 pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
     // The error of a tower service can be of any type. A boxed error does not implement `Error`, so it needs a case
     // here.

@@ -17,9 +17,10 @@ pub trait StartCall {
     fn start_call<B>(&self, request: &mut Request<B>) -> InFlight<Self::Call>;
 }
 
-/// A layer that makes a call of the kind `K` out of every request: a span, metrics and the context.
+/// A layer that records every request as a call of the kind `K`, with a span and metrics, and handles it in the context
+/// of that span.
 ///
-/// A clone is cheap, and records to the same instruments.
+/// A clone is cheap, and uses the same instruments.
 #[derive(Debug, Clone)]
 pub struct CallLayer<K>(pub(crate) K);
 
@@ -31,7 +32,7 @@ impl<S, K: Clone> Layer<S> for CallLayer<K> {
     }
 }
 
-/// The service that [`CallLayer`] makes of `S`.
+/// A service `S` inside a [`CallLayer`].
 #[derive(Debug, Clone)]
 pub struct CallService<S, K> {
     inner: S,

@@ -1,4 +1,4 @@
-//! A limit for text of a client that becomes an attribute.
+//! The maximum length of a text from outside, such as a URL, in an attribute.
 
 /// The most bytes of a text that a span keeps. Usual URLs and user agents are shorter.
 pub(crate) const MAX: usize = 1024;

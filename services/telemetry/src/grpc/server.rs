@@ -53,10 +53,10 @@ pub fn server_layer() -> ServerLayer {
     ServerLayer::of(Scope::global())
 }
 
-/// The layer that [`server_layer`] returns.
+/// The [`tower::Layer`] that [`server_layer`] returns.
 pub type ServerLayer = CallLayer<GrpcServer>;
 
-/// The service that [`server_layer`] makes of `S`.
+/// A [`tower::Service`] `S` inside a [`ServerLayer`].
 pub type ServerService<S> = CallService<S, GrpcServer>;
 
 impl ServerLayer {

@@ -52,10 +52,10 @@ pub fn client_layer() -> ClientLayer {
     ClientLayer::of(Scope::global())
 }
 
-/// The layer that [`client_layer`] returns.
+/// The [`tower::Layer`] that [`client_layer`] returns.
 pub type ClientLayer = CallLayer<HttpClient>;
 
-/// The service that [`client_layer`] makes of `S`.
+/// A [`tower::Service`] `S` inside a [`ClientLayer`].
 pub type ClientService<S> = CallService<S, HttpClient>;
 
 /// The path of a request's URL with its variable parts left open, such as `/users/{id}`: the attribute

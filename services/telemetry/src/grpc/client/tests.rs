@@ -58,12 +58,13 @@ fn without_ports((mut attributes, failed): (Attributes, bool)) -> (Attributes, b
 #[tokio::test]
 async fn client_and_server_record_the_same_call() {
     for (service, code, failed) in [("known", "OK", false), ("unknown", "NOT_FOUND", true)] {
-        let (here, there) = (Recorder::new(), Recorder::new());
-        let (_reporter, endpoint) = health(&there).await;
-        let response = HealthClient::new(channel(&here, &endpoint)).check(check_request(service)).await;
+        let (client_side, server_side) = (Recorder::new(), Recorder::new());
+        let (_reporter, endpoint) = health(&server_side).await;
+        let response =
+            HealthClient::new(channel(&client_side, &endpoint)).check(check_request(service)).await;
         assert_eq!(response.is_err(), failed);
 
-        let client = here.span();
+        let client = client_side.span();
         assert_eq!((client.name.as_ref(), &client.span_kind), (CHECK, &SpanKind::Client));
         let mut all = expected([
             ("rpc.method", CHECK),
@@ -73,10 +74,10 @@ async fn client_and_server_record_the_same_call() {
         ]);
         all.extend(failed.then(|| ("error.type".to_owned(), code.to_owned())));
         assert_eq!(without_ports(attributes_and_failed(&client)), (all.clone(), failed));
-        let measured = here.histogram_counts(RPC_CLIENT_CALL_DURATION).remove(0);
+        let measured = client_side.histogram_counts(RPC_CLIENT_CALL_DURATION).remove(0);
         assert_eq!((without_ports((measured.0, failed)).0, measured.1), (all, 1));
 
-        let server = there.wait_for_spans(1).await.remove(0);
+        let server = server_side.wait_for_spans(1).await.remove(0);
         assert_eq!((server.name.as_ref(), &server.span_kind), (CHECK, &SpanKind::Server));
         assert_eq!(server.span_context.trace_id(), client.span_context.trace_id());
         assert_eq!(server.parent_span_id, client.span_context.span_id());
@@ -95,36 +96,36 @@ async fn client_and_server_record_the_same_call() {
             ("rpc.response.status_code", code),
             ("rpc.system.name", "grpc"),
         ]);
-        assert_eq!(there.histogram_counts(RPC_SERVER_CALL_DURATION), [(all, 1)]);
+        assert_eq!(server_side.histogram_counts(RPC_SERVER_CALL_DURATION), [(all, 1)]);
     }
 }
 
 #[tokio::test]
 async fn an_unknown_method_has_a_generic_name() {
-    let there = Recorder::new();
-    let (_reporter, endpoint) = health(&there).await;
+    let server_side = Recorder::new();
+    let (_reporter, endpoint) = health(&server_side).await;
     for (previous, path) in ["/grpc.health.v1.Health/Nope", "/no.Such/Method", "/no"].into_iter().enumerate()
     {
         let request = Request::post(format!("{}{}", endpoint.uri(), path.trim_start_matches('/')))
             .body(tonic::body::Body::empty())
             .unwrap();
         endpoint.connect_lazy().oneshot(request).await.unwrap();
-        let span = there.wait_for_spans(previous + 1).await.remove(previous);
+        let span = server_side.wait_for_spans(previous + 1).await.remove(previous);
         assert_eq!(span.name, "grpc");
         let (attributes, failed) = attributes_and_failed(&span);
         assert_eq!(attributes["rpc.method"], "_OTHER");
         assert_eq!(attributes["rpc.method_original"].trim_start_matches('/'), path.trim_start_matches('/'));
         assert_eq!((attributes["error.type"].as_str(), failed), ("UNIMPLEMENTED", true));
     }
-    let series = there.histogram_counts(RPC_SERVER_CALL_DURATION);
+    let series = server_side.histogram_counts(RPC_SERVER_CALL_DURATION);
     assert_eq!(series.len(), 1, "unknown methods share one series: {series:?}");
 }
 
 #[tokio::test]
 async fn a_call_lasts_until_the_end_of_its_stream() {
-    let (here, there) = (Recorder::new(), Recorder::new());
-    let (reporter, endpoint) = health(&there).await;
-    let mut stream = HealthClient::new(channel(&here, &endpoint))
+    let (client_side, server_side) = (Recorder::new(), Recorder::new());
+    let (reporter, endpoint) = health(&server_side).await;
+    let mut stream = HealthClient::new(channel(&client_side, &endpoint))
         .watch(check_request("known"))
         .await
         .unwrap()
@@ -132,12 +133,12 @@ async fn a_call_lasts_until_the_end_of_its_stream() {
     stream.message().await.unwrap().unwrap();
     reporter.set_service_status("known", ServingStatus::NotServing).await;
     stream.message().await.unwrap().unwrap();
-    assert!(here.spans().is_empty() && there.spans().is_empty());
+    assert!(client_side.spans().is_empty() && server_side.spans().is_empty());
     drop(stream);
 
-    let (attributes, failed) = attributes_and_failed(&here.span());
+    let (attributes, failed) = attributes_and_failed(&client_side.span());
     assert_eq!((attributes["rpc.response.status_code"].as_str(), failed), ("CANCELLED", true));
-    let (attributes, failed) = attributes_and_failed(&there.wait_for_spans(1).await[0]);
+    let (attributes, failed) = attributes_and_failed(&server_side.wait_for_spans(1).await[0]);
     assert_eq!((attributes["rpc.response.status_code"].as_str(), failed), ("CANCELLED", false));
 }
 
@@ -156,11 +157,12 @@ async fn a_refused_connection_is_unavailable() {
 
 #[tokio::test]
 async fn records_a_timeout_of_the_channel() {
-    let here = Recorder::new();
+    let client_side = Recorder::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts connections but never responds
     let endpoint = endpoint(listener.local_addr().unwrap()).timeout(Duration::from_millis(50));
-    let status = HealthClient::new(channel(&here, &endpoint)).check(check_request("")).await.unwrap_err();
-    let (attributes, failed) = attributes_and_failed(&here.span());
+    let status =
+        HealthClient::new(channel(&client_side, &endpoint)).check(check_request("")).await.unwrap_err();
+    let (attributes, failed) = attributes_and_failed(&client_side.span());
     assert_eq!(attributes["rpc.response.status_code"], status::code_name(status.code()));
     assert_eq!((attributes["error.type"].as_str(), failed), ("timeout", true));
 }
