@@ -3,8 +3,8 @@
 #
 #   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES [LINKER-FLAGS]
 #
-# MINUTES is the usual build time on two cores. `go build` prints nothing while it works, so this script prints progress.
-# Programs are static. CGO_ENABLED=1 is for a program that contains C code.
+# MINUTES is the usual build time on two cores. `go build` prints nothing while it works, so this script prints
+# progress. Programs are static. CGO_ENABLED=1 is for a program that contains C code.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1 module=$2 package=$3 minutes=$4

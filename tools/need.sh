@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks that each requirement is there: docker, kubectl, kind, helm or cluster. Stops at the first one that is missing and
-# says how to get it.
+# Checks that each requirement is there: docker, kubectl, kind, helm or cluster. Stops at the first one that is missing
+# and says how to get it.
 #
 # Environment: KUBECTL, KIND, HELM (the programs to use), KUBE_CONTEXT (the cluster).
 set -eu

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the given Makefile targets. A failed target does not stop the next one. The summary has the result and time of each.
+# Runs the given Makefile targets. A failed target does not stop the next one. The summary has the result and time of
+# each.
 set -u
 cd "$(dirname "$0")/.." || exit
 

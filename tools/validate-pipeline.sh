@@ -1,6 +1,6 @@
 #!/bin/sh
-# Validates each combination of base file and overlays in collector-config/ with the program that runs it. A warning fails:
-# the Collector warns of a deprecated component name, and removes the name two versions later.
+# Validates each combination of base file and overlays in collector-config/ with the program that runs it. A warning
+# fails: the Collector warns of a deprecated component name, and removes the name two versions later.
 #
 # Environment: OTELCOL, JAEGER (the programs).
 set -eu

@@ -11,7 +11,8 @@ jaeger_chart=helm/sightline/charts/jaeger/Chart.yaml
 
 project() { sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1; }
 
-# Chart.yaml FILE, with VERSION in the fields that hold the project's version. The appVersion of Jaeger's subchart is Jaeger's.
+# Chart.yaml FILE, with VERSION in the fields that hold the project's version. The appVersion of Jaeger's subchart is
+# Jaeger's.
 with_version() {
     sed -e "s/^\( *version:\) .*/\1 $2/" "$1" |
         if [ "$1" = "$jaeger_chart" ]; then cat; else sed -e "s/^appVersion: .*/appVersion: \"$2\"/"; fi

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Forwards order-service and Jaeger's UI from the cluster to loopback on this machine, until Ctrl-C. When a pod is deleted,
-# the script connects to another ready pod.
+# Forwards order-service and Jaeger's UI from the cluster to loopback on this machine, until Ctrl-C. When a pod is
+# deleted, the script connects to another ready pod.
 #
-# Environment, set by the Makefile: KUBECTL (the program), KUBE_CONTEXT, NAMESPACE (empty: the namespace of the context), RELEASE,
-# ORDER_PORT, JAEGER_PORT (on this machine).
+# Environment, set by the Makefile: KUBECTL (the program), KUBE_CONTEXT, NAMESPACE (empty: the namespace of the
+# context), RELEASE, ORDER_PORT, JAEGER_PORT (on this machine).
 set -eu
 
 # Neither value contains a space.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Creates the kind cluster if it does not exist, and loads the images into its nodes. A second run keeps the existing cluster.
+# Creates the kind cluster if it does not exist, and loads the images into its nodes. A second run keeps the existing
+# cluster.
 #
 # Environment, set by the Makefile: KIND, KUBECTL (programs), KIND_CLUSTER, KIND_IMAGE, KIND_NODES, HELM.
 set -eu

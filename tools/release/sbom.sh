@@ -1,5 +1,6 @@
 #!/bin/sh
-# Writes an SBOM in CycloneDX format of each program to dist/sbom: the Rust programs from Cargo.lock, the Collector from go.mod.
+# Writes an SBOM in CycloneDX format of each program to dist/sbom: the Rust programs from Cargo.lock, the Collector from
+# go.mod.
 set -eu
 cd "$(dirname "$0")/../.."
 

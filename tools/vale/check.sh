@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks the words of every text file that Git tracks with Vale and the style in tools/vale/styles. First it checks the style
-# itself: Vale must find something in each line of testdata/rejected.txt and nothing in testdata/accepted.txt.
+# Checks the words of every text file that Git tracks with Vale and the style in tools/vale/styles. First it checks the
+# style itself: Vale must find something in each line of testdata/rejected.txt and nothing in testdata/accepted.txt.
 #
 # Environment: VALE (the program, bin/vale by default).
 set -eu

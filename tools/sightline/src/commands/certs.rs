@@ -10,8 +10,9 @@ use time::{Duration, OffsetDateTime};
 
 /// Create the certificates for mutual TLS, or renew those that need it
 ///
-/// Creates a CA and one certificate for each process of the local stack. Keeps certificates that are still valid for a
-/// while, and renews the others.
+/// Creates a CA, and one certificate for each process of the local stack and for each --name. Renews a certificate if
+/// less than a third of its lifetime is left, if its CA or its names have changed, or if its files are damaged. Keeps
+/// the others.
 ///
 /// Exits with 0 if all certificates can be used, and 2 otherwise.
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,4 @@
-//! The errors of the stack. Each message says what to do.
+//! The errors of the stack. The messages say what to do if that is known.
 
 use std::fmt::Write as _;
 use std::io;
@@ -37,7 +37,7 @@ pub enum StackError {
         .0.display()
     )]
     MissingConfig(PathBuf),
-    /// A file or directory in the state directory could not be created or used.
+    /// The state directory, or a file or directory in it, could not be created or used.
     #[error("cannot use {}", path.display())]
     Directory {
         /// The file or directory.
