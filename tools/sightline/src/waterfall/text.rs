@@ -118,6 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn counts_terminal_columns() {
+        for (text, columns) in [("ab", 2), ("e\u{301}", 1), ("用户", 4), ("🦀", 2), ("└ … ✗ █ µ", 9)] {
+            assert_eq!(width(text), columns, "{text}");
+        }
+    }
+
+    #[test]
     fn fits_text_into_a_column() {
         assert_eq!(fit("abc", 5), "abc  ");
         assert_eq!(fit("abcdefgh", 5), "ab…gh");
