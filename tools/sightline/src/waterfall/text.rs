@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn counts_terminal_columns() {
-        for (text, columns) in [("ab", 2), ("e\u{301}", 1), ("用户", 4), ("🦀", 2), ("└ … ✗ █ µ", 9)] {
+        for (text, columns) in [("ab", 2), ("e\u{301}", 1), ("用户", 4), ("🦀", 2), ("└ … ✗ █ µ", 9)]
+        {
             assert_eq!(width(text), columns, "{text}");
         }
     }
