@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use sightline::jaeger::TraceId;
 use sightline::stack::Ports;
 use sightline_tests::documents::{self, Block, Content, Runner};
 use sightline_tests::suite::Suite;
@@ -28,21 +29,48 @@ async fn adopt(stack: &TestStack) -> Result<()> {
     // The page starts in the directory that contains the checkout.
     let directory = tempfile::tempdir()?;
     std::os::unix::fs::symlink(root().canonicalize()?, directory.path().join("sightline"))?;
-    run(stack, documents::of("docs/adopt.md", Runner::E2e)?, directory.path()).await
+    let output = run(stack, documents::of("docs/adopt.md", Runner::E2e)?, directory.path()).await?;
+    let traces = trace_ids(&output)?;
+    ensure!(traces.len() == 2, "{} responses have a traceresponse header:\n{output}", traces.len());
+    wait_for_services(stack, &traces[0], &["hello"]).await?;
+    wait_for_services(stack, &traces[1], &["hello", "inventory-service", "order-service", "user-service"])
+        .await
 }
 
 async fn readme(stack: &TestStack) -> Result<()> {
-    run(stack, documents::of("README.md", Runner::E2e)?, &root()).await
+    let output = run(stack, documents::of("README.md", Runner::E2e)?, &root()).await?;
+    let traces = trace_ids(&output)?;
+    ensure!(traces.len() == 1, "{} responses have a traceresponse header:\n{output}", traces.len());
+    wait_for_services(stack, &traces[0], &["inventory-service", "order-service", "user-service"]).await
 }
 
 async fn troubleshoot(stack: &TestStack) -> Result<()> {
     stack.wait_for_pipeline().await?;
-    run(stack, documents::of("docs/troubleshoot.md", Runner::E2e)?, &root()).await
+    run(stack, documents::of("docs/troubleshoot.md", Runner::E2e)?, &root()).await?;
+    Ok(())
 }
 
-/// Runs the blocks in one shell, one after the other, as a reader does. Fails if a command fails, or if the response to
-/// `curl -i` is not 200.
-async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<()> {
+/// Returns the trace ids in the `traceresponse` headers that `curl -i` printed.
+fn trace_ids(output: &str) -> Result<Vec<TraceId>> {
+    let headers = output.lines().filter_map(|line| line.strip_prefix("traceresponse: 00-"));
+    headers.map(|value| Ok(value.split('-').next().unwrap_or_default().parse()?)).collect()
+}
+
+/// Waits until a trace is stored with spans of exactly these services.
+async fn wait_for_services(stack: &TestStack, id: &TraceId, expected: &[&str]) -> Result<()> {
+    let check = async || {
+        let trace = stack.jaeger().trace(id).await?.context("no span of the trace is stored")?;
+        let mut services = trace.services();
+        services.sort_unstable();
+        ensure!(services == expected, "the trace has spans of {services:?}");
+        Ok(())
+    };
+    stack.eventually(format!("trace {id} has spans of {expected:?}"), check).await
+}
+
+/// Runs the blocks in one shell, one after the other, as a reader does, and returns the output. Fails if a command fails,
+/// or if the response to `curl -i` is not 200.
+async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<String> {
     let script = for_stack(stack, &script(&blocks))?;
     let log = tempfile::NamedTempFile::new()?;
     let file = log.reopen()?;
@@ -78,7 +106,7 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
     let (requests, responses) =
         (script.matches("curl -i ").count(), output.matches("HTTP/1.1 200 OK").count());
     ensure!(requests == responses, "{responses} of {requests} responses are 200:\n{output}");
-    Ok(())
+    Ok(output)
 }
 
 /// Returns the blocks as one script, which prints the place of each block before its output.
@@ -93,6 +121,8 @@ fn script(blocks: &[Block]) -> String {
             Content::Commands(_) => writeln!(script, "echo '{block}:'\n{}", block.text),
         };
     }
+    // A service in the background sends its remaining telemetry after `kill`.
+    script.push_str("wait\n");
     script
 }
 
