@@ -11,8 +11,8 @@ use crate::certs::TlsFiles;
 /// All processes listen on loopback, because the services and Jaeger's API do not authenticate their clients.
 pub(super) const HOST: &str = "127.0.0.1";
 
-/// `GOMEMLIMIT` of Jaeger: a soft limit from which Go collects garbage more often, to leave memory for other programs of
-/// the machine. After a thousand requests, Jaeger with Badger uses 310 MiB without it and 250 MiB with it, at the same
+/// `GOMEMLIMIT` of Jaeger: a soft limit from which Go collects garbage more often, to leave memory for other programs.
+/// After a thousand requests, Jaeger with Badger uses 310 MiB without it and 250 MiB with it, at the same
 /// speed.
 const JAEGER_MEMORY: &str = "200MiB";
 

@@ -11,8 +11,8 @@ use crate::jaeger::{Span, Trace, Value};
 /// The number of pods to print. A service with many replicas has many pods, and they differ little.
 const MAX_PODS: usize = 20;
 
-/// The kinds of workload, in the order of preference. A `Deployment` comes before its `ReplicaSet` and a `CronJob` before
-/// its `Job`, because users create the former.
+/// The kinds of workload, in the order of preference. A `Deployment` comes before its `ReplicaSet`, and a `CronJob`
+/// before its `Job`, because users create the former.
 const WORKLOADS: [&str; 6] = ["deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset"];
 
 /// Returns two lines for each service and pod, or nothing if no resource names a pod.

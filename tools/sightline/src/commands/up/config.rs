@@ -33,8 +33,8 @@ pub(crate) struct Args {
     /// Use free ports instead of the standard ones
     #[arg(long)]
     free_ports: bool,
-    /// Environment variable for the three services, such as `RUST_LOG=debug`. Overrides the value that `up` sets. Can be
-    /// repeated
+    /// Environment variable for the three services, such as `RUST_LOG=debug`. Overrides the value that `up` sets. Can
+    /// be repeated
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
     /// Collector program to run instead of bin/otelcol
