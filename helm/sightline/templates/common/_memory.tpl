@@ -38,8 +38,8 @@ The environment variables for the memory of a Go program. Takes resources and va
 GOMEMLIMIT is 80 % of the memory limit, so that the garbage collector runs before the kernel kills the process. The
 other 20 % are for memory that Go does not count. GOGC=50 allows half as much garbage as Go's default. With it, the
 whole installation used 445 to 551 MiB after 10,000 orders at 100 orders a second, in five runs. Gateways hold spans
-that Jaeger has not written yet, so faster orders need more memory: 640 MiB at 260 orders a second, 817 MiB at 270. That
-is why the test (tests/tests/kubernetes/volume.rs) sends orders at a fixed rate.
+that Jaeger has not written yet, so a higher rate needs more memory: 640 MiB at 260 orders a second, 817 MiB at 270.
+That is why the test (tests/tests/kubernetes/volume.rs) sends orders at a fixed rate.
 */}}
 {{- define "sightline.goMemory" -}}
 {{- include "sightline.checkMemory" . -}}

@@ -40,8 +40,8 @@ in different namespaces. Takes context, fullname.
 {{- end -}}
 
 {{/*
-The labels that select pods. They never change, because Kubernetes does not allow it. Takes context, name, component (""
-if the subchart has only one).
+The labels that select pods. They must never change, because Kubernetes does not allow a workload's selector to change.
+Takes context, name, component ("" if the subchart has only one).
 */}}
 {{- define "sightline.selectorLabels" -}}
 app.kubernetes.io/name: {{ .name }}

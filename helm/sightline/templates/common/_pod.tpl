@@ -1,10 +1,10 @@
 {{/*
-Settings that every pod needs: the security context for the Pod Security Standard `restricted`, the image, the spreading
-over nodes, and the PodDisruptionBudget.
+Settings that every pod needs: the security context for the Pod Security Standard `restricted`, the image, the
+constraints that spread pods over nodes, and the PodDisruptionBudget.
 */}}
 
 {{/*
-The security context of a pod. fsGroup lets the user read mounted secrets and write volumes. Takes the user id.
+The security context of a pod. fsGroup lets the user read mounted secrets and write to volumes. Takes the user id.
 */}}
 {{- define "sightline.podSecurityContext" -}}
 runAsNonRoot: true

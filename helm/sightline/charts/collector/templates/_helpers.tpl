@@ -53,7 +53,7 @@ Templates that this subchart uses itself. `component` is always agent or gateway
 {{- end -}}
 
 {{/*
-The seconds that a stop may wait until the data is sent: the grace period minus preStopSeconds, and minus 20 s to exit.
+How many seconds a shutdown may wait until the data is sent: the grace period minus preStopSeconds, minus 20 s to exit.
 Takes the component's values.
 */}}
 {{- define "collector.drainSeconds" -}}
