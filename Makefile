@@ -5,7 +5,7 @@
 #                     programs to use instead of building them
 #   KUBECTL           the kubectl to use
 #   SIGHTLINE_CACHE   the directory that keeps built Go programs for the next checkout
-#   ARGS              further arguments for `sightline up`, for helm, or for a test
+#   ARGS              additional arguments for `sightline up`, helm or a test
 #   CARGO_TARGET_DIR  Cargo's own variable
 # The variables of the cluster are in the group Cluster.
 
@@ -14,7 +14,7 @@
 .NOTPARALLEL:
 
 programs := $(or $(CARGO_TARGET_DIR),target)/release
-# A sub-make inherits the variables as absolute paths. Relative paths again match the build rules below.
+# A sub-make inherits the variables as absolute paths. They are made relative again, to match the build rules below.
 in_tree = $(patsubst $(CURDIR)/%,%,$1)
 collector := $(call in_tree,$(or $(OTELCOL),bin/otelcol))
 jaeger := $(call in_tree,$(or $(JAEGER),bin/jaeger))
@@ -93,7 +93,7 @@ bin/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
 	@tools/build-go.sh actionlint tools/actionlint github.com/rhysd/actionlint/cmd/actionlint 1
 
 .PHONY: clean
-clean: ## remove build results and stored traces; keep the cache of Go programs
+clean: ## remove build results and the state of make up; keep the cache of Go programs
 	rm -rf bin .sightline
 	cargo clean
 
@@ -146,7 +146,7 @@ need-docker need-kubectl need-kind need-helm need-cluster:
 ##@ Check
 
 .PHONY: test
-test: ## run all checks and tests below, with the time of each
+test: ## run the checks and tests below except actionlint, with the time of each
 	@MAKE="$(MAKE)" tools/test.sh fmt-check lint doc unit unit-go validate chart e2e
 
 .PHONY: fmt
@@ -194,7 +194,7 @@ unit: need-cargo ## unit tests
 unit-go: export CGO_ENABLED = 0
 unit-go: need-go ## unit tests of our Collector processor
 	@cd tools/collector && test -z "$$(gofmt -l gateprocessor)" || { gofmt -d gateprocessor; exit 1; }
-	@# The flags of the build, so that Go uses the packages it has compiled already.
+	@# The same flags as in the build, so that Go reuses the packages that it has compiled.
 	cd tools/collector && go vet -trimpath ./gateprocessor && go test -trimpath -timeout 3m ./gateprocessor
 
 .PHONY: validate
@@ -218,7 +218,7 @@ set-version: need-cargo ## write VERSION=1.2.3 to Cargo.toml and each Chart.yaml
 	@tools/version.sh set "$(VERSION)"
 
 .PHONY: changelog
-changelog: ## write the entries of the commits since the last tag to CHANGELOG.md
+changelog: ## write CHANGELOG.md from the commits
 	@tools/release/changelog.sh update
 
 .PHONY: release-notes

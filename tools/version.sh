@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints or changes the versions of this repository. Everything else reads a version through this script.
+# Prints or changes the versions of this repository. Everything else reads these versions through this script.
 #
 #   tools/version.sh               print the project's version, from Cargo.toml
 #   tools/version.sh jaeger        print Jaeger's version, from the appVersion of its subchart
@@ -11,8 +11,8 @@ jaeger_chart=helm/sightline/charts/jaeger/Chart.yaml
 
 project() { sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1; }
 
-# Chart.yaml FILE, with VERSION in the fields that hold the project's version. The appVersion of Jaeger's subchart is
-# Jaeger's.
+# with_version FILE VERSION: prints the Chart.yaml FILE with VERSION in the fields that hold the project's version. The
+# appVersion of Jaeger's subchart is the version of Jaeger, so it stays.
 with_version() {
     sed -e "s/^\( *version:\) .*/\1 $2/" "$1" |
         if [ "$1" = "$jaeger_chart" ]; then cat; else sed -e "s/^appVersion: .*/appVersion: \"$2\"/"; fi
@@ -46,10 +46,10 @@ case ${1-} in
             with_version "$chart" "$version" >"$work" && cat "$work" >"$chart"
         done
         cargo update --workspace --offline --quiet
-        echo "version $version: the renderings and READMEs of the charts are next: UPDATE_RENDERED=1 make chart"
+        echo "version $version is set; now update the charts' renderings and READMEs: UPDATE_RENDERED=1 make chart"
         ;;
     *)
-        echo "tools/version.sh: unknown command '$1'; the head of the file lists the commands" >&2
+        echo "tools/version.sh: unknown command '$1'; the comment at the top of the file lists the commands" >&2
         exit 2
         ;;
 esac

@@ -26,7 +26,7 @@ packages=$(awk '!/^#/ && $2 != "otelcol" { print "--package", $2 }' deploy/image
 RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" \
     cargo build --profile image --target "$target" $packages >&2
 programs=${CARGO_TARGET_DIR:-target}/$target/image
-# The documentation calls it as bin/sightline.
+# The documentation runs this program as bin/sightline.
 if [ "$target" = "$host" ]; then
     mkdir -p bin
     install -m 0755 "$programs/sightline" bin/sightline

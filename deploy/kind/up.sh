@@ -2,7 +2,7 @@
 # Creates the kind cluster if it does not exist, and loads the images into its nodes. A second run keeps the existing
 # cluster.
 #
-# Environment, set by the Makefile: KIND, KUBECTL (programs), KIND_CLUSTER, KIND_IMAGE, KIND_NODES, HELM.
+# Environment, set by the Makefile: KIND, KUBECTL (programs), KIND_CLUSTER, KIND_IMAGE, KIND_NODES.
 set -eu
 cd "$(dirname "$0")/../.."
 context=kind-$KIND_CLUSTER

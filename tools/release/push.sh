@@ -17,7 +17,7 @@ sign() {
     fi
 }
 
-# The official image of Jaeger has its own registry.
+# Jaeger's image is not pushed, because it has its own registry.
 deploy/images/build.sh list | grep '^sightline/' | while read -r image; do
     docker tag "$image" "$registry/$image"
     docker push "$registry/$image"

@@ -1,7 +1,7 @@
 //! An HTTP server with limits.
 //!
 //! `axum::serve` has no timeout for request headers, so a client that never finishes them keeps its connection forever.
-//! This server does the same as `axum::serve`, with a header timeout and a maximum number of connections.
+//! This server replaces it for HTTP/1.1, and adds a header timeout and a maximum number of connections.
 
 use std::future::Future;
 use std::io;
@@ -24,9 +24,10 @@ use tower::ServiceExt as _;
 /// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The time from the start of a connection, or from its last response, to the end of the next request's headers.
+    /// The longest time from the start of a connection, or from its last response, to the end of the headers of the
+    /// next request.
     ///
-    /// A client that keeps idle connections should close them sooner.
+    /// A client should close its idle connections before this time is over.
     pub header_timeout: Duration,
     /// The maximum number of open connections. Further connections wait to be accepted.
     pub max_connections: usize,
@@ -42,7 +43,7 @@ impl Default for Limits {
 ///
 /// Handlers can extract the client's address as `ConnectInfo<SocketAddr>`.
 ///
-/// There is no timeout for the requests in flight. The caller sets one by dropping the future.
+/// There is no timeout for the requests in flight. To end them, drop the future.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stopping: impl Future<Output = ()>) {
     let semaphore = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
@@ -94,7 +95,7 @@ async fn serve_connection(
     watcher: Watcher,
     permit: OwnedSemaphorePermit,
 ) {
-    // A response is written in one piece, so waiting to fill a packet only delays it. A failure does no harm.
+    // A response is written in one piece, so waiting to fill a packet only delays it. Ignoring an error is harmless.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

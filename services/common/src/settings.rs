@@ -25,13 +25,13 @@ pub const INVENTORY_SERVICE_URL: &str = "SIGHTLINE_INVENTORY_SERVICE_URL";
 /// Whether the built-in faults are on.
 pub const FAULTS: &str = "SIGHTLINE_FAULTS";
 
-/// The default of [`HTTP_ADDRESS`] in user-service. The default of [`USER_SERVICE_URL`] is its URL.
+/// The default of [`HTTP_ADDRESS`] in user-service. The default of [`USER_SERVICE_URL`] is the URL of this address.
 pub const USER_SERVICE_ADDRESS: SocketAddr = loopback(8080);
 
 /// The default of [`HTTP_ADDRESS`] in order-service.
 pub const ORDER_SERVICE_ADDRESS: SocketAddr = loopback(8081);
 
-/// The default of [`GRPC_ADDRESS`]. The default of [`INVENTORY_SERVICE_URL`] is its URL.
+/// The default of [`GRPC_ADDRESS`]. The default of [`INVENTORY_SERVICE_URL`] is the URL of this address.
 pub const INVENTORY_SERVICE_ADDRESS: SocketAddr = loopback(8082);
 
 /// The file of the default database of user-service, in the working directory.
@@ -57,7 +57,7 @@ pub(crate) fn sqlite_url(file: &str) -> String {
     format!("sqlite://{file}?mode=rwc")
 }
 
-/// Returns the documentation of all variables of the example services, in the order of the documentation. Those of the
+/// Returns the documentation of all variables of the example services, in the order of `docs/settings.md`. Those of the
 /// library are in [`telemetry::settings::names::VARIABLES`].
 #[must_use]
 pub fn variables() -> Vec<Variable> {

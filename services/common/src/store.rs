@@ -108,7 +108,8 @@ pub struct Migrations {
     pub table: &'static str,
     /// The migrations in their order.
     ///
-    /// Never edit a migration that has run, not even a comment: sqlx compares checksums. Add another one at the end.
+    /// Never edit a migration that has run, not even a comment: sqlx compares checksums. Add a new migration at
+    /// the end instead.
     pub list: &'static [Migration],
 }
 
@@ -198,8 +199,8 @@ impl Store {
         future: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
         // sqlx passes the current `tracing` span to the connection's thread, which releases it only after its cleanup.
-        // Some spans would then end after their request. Without a subscriber, sqlx has no span to pass. It also does
-        // not log.
+        // Some spans would then end after their request. Without a subscriber, sqlx has no span to pass, and logs
+        // nothing.
         self.database.call(query, future.with_subscriber(Dispatch::none())).await
     }
 

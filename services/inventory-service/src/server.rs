@@ -15,7 +15,7 @@ use crate::proto::inventory_server::InventoryServer;
 use crate::service::Service;
 use crate::stock::Stock;
 
-/// The maximum size of a request message, in bytes. A hundred items have about 4000.
+/// The maximum size of a request message, in bytes. A request with a hundred items has about 4000.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
 /// The timeout of a call.
@@ -24,7 +24,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The interval and the timeout of HTTP/2 pings. A connection whose ping times out is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// The time that open streams have after the stop signal. A health watch never ends by itself.
+/// How long open streams can continue after the stop signal. A health watch never ends by itself.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The maximum number of concurrent calls on one connection.

@@ -24,8 +24,8 @@ pub(crate) type Items = BTreeMap<String, u32>;
 
 /// The stock and its reservations, in memory.
 ///
-/// Reservations are never removed. Their number is bounded by the number of pieces, because each one takes at least one
-/// piece.
+/// Reservations are never removed. There cannot be more reservations than pieces in the initial stock, because each
+/// reservation takes at least one piece.
 #[derive(Debug)]
 pub struct Stock {
     state: Mutex<State>,

@@ -21,8 +21,9 @@ const MAX_RESPONSE_SIZE: usize = 16 * 1024;
 /// The interval and the timeout of HTTP/2 pings. A connection whose ping times out is replaced.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The additional time of this client's own timer, so that tonic can report a timeout first. The own timer is necessary
-/// because tonic's covers neither a connection that is never established nor a response that starts and does not end.
+/// The difference between this client's timeout and tonic's. This client's timeout is longer, so that tonic reports a
+/// timeout first. It is necessary because tonic's timeout covers neither a connection that is never established nor a
+/// response that starts and does not end.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A client for inventory-service.

@@ -33,7 +33,7 @@ const REMOVE_FAULTS: [&str; 1] = ["DELETE FROM orders WHERE id IN (998, 999)"];
 /// An order, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// The ID, which the store assigns.
+    /// The ID of the order.
     pub id: i64,
     /// The ID of the order's user in user-service.
     pub user_id: i64,

@@ -66,8 +66,8 @@ impl Settings {
     }
 }
 
-/// Reads the URL of a service. A URL with a user or password is an error that does not show the URL, because the
-/// clients would not send them.
+/// Reads the URL of a service. Rejects a URL with a user or a password, because the clients would not send them. The
+/// error does not show this URL.
 fn url(env: &dyn Env, name: &'static str, default: &str, schemes: &[&str]) -> Result<Url, SettingsError> {
     let value = env.get(name).unwrap_or_else(|| default.to_owned());
     let remedy = format!("use {}://HOST:PORT", schemes.join(":// or "));

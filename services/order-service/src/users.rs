@@ -39,7 +39,7 @@ impl UserServiceClient {
     /// `timeout` is the timeout of a call, including its response body. Fails if the URL is `https` and the system has
     /// no CA certificates.
     pub(crate) fn new(base_url: Url, timeout: Duration) -> anyhow::Result<Self> {
-        // reqwest is built without a TLS provider. Installing one fails if the process already has one.
+        // reqwest is built without a TLS provider. Installing a provider fails if the process already has one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))

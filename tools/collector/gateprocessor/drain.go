@@ -23,9 +23,9 @@ const (
 	maxBody = 16 << 20
 )
 
-// drain waits until no data is left in the queues. The Collector stops the gates that share a drain one after the
-// other. The first gate starts the timeout for all of them. If it has seen the gauges at 0 for long enough, the others
-// do not wait for that time again.
+// drain waits until no data is left in the queues. Several gates can share a drain. The Collector stops them one after
+// the other. The first gate starts the timeout for all of them. If it has seen the gauges at 0 for long enough, the
+// others do not wait for that time again.
 type drain struct {
 	config    DrainConfig
 	logger    *zap.Logger

@@ -196,7 +196,7 @@ func (q *queues) awaitRequests(t *testing.T, times int64) {
 	t.Helper()
 	for until := q.requests.Load() + times; q.requests.Load() < until; time.Sleep(time.Millisecond) {
 		if t.Context().Err() != nil {
-			t.Fatal("nobody reads the metrics")
+			t.Fatal("the gate does not read the metrics")
 		}
 	}
 }

@@ -1,4 +1,4 @@
-//! `sightline` in an image without root certificates, as a container image built from scratch is.
+//! `sightline` without root certificates, as in a container image that is built from scratch.
 #![expect(clippy::unwrap_used, reason = "a test fails when a command cannot be run")]
 
 use std::process::Command;

@@ -90,7 +90,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // pg_ctl lets the server release its shared memory. A kill does not.
+        // With pg_ctl, the server releases its shared memory. With SIGKILL, it does not.
         let status = command(&self.programs, "pg_ctl", self.user.as_ref())
             .args(["stop", "--mode=immediate", "--silent", "--pgdata"])
             .arg(self.directory.path().join("data"))

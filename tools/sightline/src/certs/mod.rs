@@ -44,10 +44,11 @@ pub const IDENTITIES: [&str; 6] =
 /// The default lifetime of an identity's certificate.
 pub const LEAF_LIFETIME: Duration = Duration::days(90);
 
-/// The lifetime of the CA: longer than a working copy is likely to exist.
+/// The lifetime of the CA: longer than a checkout is likely to exist.
 const CA_LIFETIME: Duration = Duration::days(3650);
 
-/// A certificate is valid from this long before it was created, because the clocks of two machines differ.
+/// The time from the start of a certificate's validity to its creation. It is not zero, because the clocks of two
+/// machines can differ.
 const BACKDATE: Duration = Duration::minutes(10);
 
 /// The certificates to create or renew.

@@ -58,7 +58,7 @@ fn describe(entry: &Entry, now: OffsetDateTime) -> String {
     let not_after = entry.validity.not_after;
     let date =
         not_after.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_default();
-    // Rounded to the nearest day: a certificate created for 90 days a second ago is still shown with 90 days.
+    // Rounded to the nearest day, so that a certificate for 90 days is shown with 90 days a second after its creation.
     let days = (not_after - now + Duration::hours(12)).whole_days();
     let reason = match &entry.outcome {
         Outcome::Renewed(reason) => format!(": {reason}"),

@@ -35,7 +35,7 @@ fn ensure_http(option: &str, url: &Url) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The context of all errors of Jaeger; it says what to do.
+/// The context that is added to all errors of Jaeger. It says what to do.
 const JAEGER_FAILED: &str = "cannot query Jaeger (is `make up` running? If Jaeger is elsewhere, set --jaeger URL or \
                              SIGHTLINE_JAEGER_URL)";
 
@@ -60,7 +60,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(invalid()),
     };
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| invalid())?;
-    // At most a hundred years, so that the time that long ago is a valid date.
+    // At most a hundred years, so that subtracting it from the current time gives a valid date.
     let days = i64::from(number) * seconds / 86_400;
     if number == 0 || days > 36_500 {
         Err(invalid())

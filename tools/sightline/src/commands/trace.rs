@@ -74,7 +74,7 @@ fn not_found(id: &TraceId, address: &str) -> String {
         "Jaeger at {address} has no trace {id}. Check these points:\n\
          - Is the trace only seconds old? A service exports spans every 5 s, and the gateway waits before it\n  \
            decides which traces to keep. Try again.\n\
-         - Was it sampled? A caller that sampled it ends its traceparent with 01. The gateway then keeps failed and\n  \
+         - Was it sampled? The traceparent of a sampled trace ends with 01. The gateway then keeps failed and\n  \
            slow traces, and SIGHTLINE_SAMPLING_PERCENTAGE of the others.\n\
          - Does Jaeger receive any traces? Run `sightline traces --service order-service`.\n\
          - docs/troubleshoot.md describes how to check each hop."

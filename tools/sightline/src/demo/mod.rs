@@ -85,7 +85,7 @@ impl Demo {
 /// A request that got the expected response.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Which of the requests it was.
+    /// The kind of request.
     pub demo: Demo,
     /// The method and URL, such as `GET http://…`.
     pub request: String,
@@ -145,7 +145,7 @@ pub enum DemoError {
     },
 }
 
-/// Sends one of the requests to the services of a stack. Fails if there is no response, or not the expected one.
+/// Sends one of the requests to the services of a stack. Fails if there is no response, or an unexpected one.
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
     let caller = Caller::new()?;

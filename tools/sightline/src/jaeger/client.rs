@@ -45,7 +45,7 @@ pub enum JaegerError {
     /// The address is not a URL.
     #[error("the address of Jaeger is not a URL")]
     Address(#[source] url::ParseError),
-    /// There was no response, or not in time.
+    /// The connection failed, or there was no response in time.
     #[error("no response from Jaeger at {url}")]
     Unreachable {
         /// The requested URL.

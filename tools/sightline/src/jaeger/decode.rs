@@ -2,7 +2,7 @@
 //!
 //! This module does not use the types of opentelemetry-proto, because they reject a whole trace for one `"NaN"`, one
 //! enum by name or one value of an unknown type. The protobuf JSON mapping allows all of these, and a tool for viewing
-//! traces should show the rest of the trace. It also needs only a few of the fields.
+//! traces should show the rest of the trace. The tool also needs only a few of the fields.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -33,7 +33,7 @@ impl Binaries {
         }
     }
 
-    /// Returns the directory to which Cargo builds programs in the profile of the running program.
+    /// Returns the directory in which Cargo puts the programs that have the same profile as the running program.
     ///
     /// This is the directory of the running program; for a test, which runs in `deps`, its parent directory. Fails if
     /// the path of the running program is unknown.

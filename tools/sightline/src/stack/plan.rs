@@ -12,11 +12,11 @@ use crate::certs::TlsFiles;
 pub(super) const HOST: &str = "127.0.0.1";
 
 /// `GOMEMLIMIT` of Jaeger: a soft limit from which Go collects garbage more often, to leave memory for other programs.
-/// After a thousand requests, Jaeger with Badger uses 310 MiB without it and 250 MiB with it, at the same
+/// After a thousand requests, Jaeger with Badger uses 310 MiB without this limit and 250 MiB with it, at the same
 /// speed.
 const JAEGER_MEMORY: &str = "200MiB";
 
-/// `GOMEMLIMIT` of the agent and the gateway: four fifths of the limit that their local overlays set for
+/// `GOMEMLIMIT` of the agent and the gateway: about four fifths of the limit that their local overlays set for
 /// `memory_limiter`.
 const COLLECTOR_MEMORY: &str = "400MiB";
 

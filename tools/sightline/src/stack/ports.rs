@@ -166,7 +166,7 @@ pub struct UnusablePort {
 /// The reason why a port cannot be listened on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortProblem {
-    /// A process already listens on it, with its identity if known.
+    /// A process already listens on it. Contains that process if it is known.
     InUse(Option<ListeningProcess>),
     /// Another port of the stack has the same number.
     Duplicate(Port),

@@ -11,9 +11,9 @@ pub enum Process {
     Gateway,
     /// The Collector that receives the telemetry of the services.
     Agent,
-    /// Serves order-service over gRPC.
+    /// Serves stock to order-service over gRPC.
     InventoryService,
-    /// Serves order-service over HTTP.
+    /// Serves users to order-service over HTTP.
     UserService,
     /// Serves orders, and calls the other two services.
     OrderService,
@@ -52,8 +52,8 @@ impl Process {
         Self::SERVICES.contains(&self)
     }
 
-    /// Returns the stage, from 0, in which the process is stopped. A process that sends stops before the process that
-    /// receives, so that nothing is lost.
+    /// Returns the stage, from 0, in which the process is stopped. Senders stop before receivers, so that nothing is
+    /// lost.
     pub(super) fn stage(self) -> u32 {
         match self {
             Self::OrderService => 0,

@@ -7,7 +7,7 @@ use super::style::{Paint, Style};
 use super::text::{duration, escape};
 use crate::jaeger::{Span, Status, Trace, Value};
 
-/// The limits of an attribute value: enough for a stack trace, and not for a value of a megabyte.
+/// The limits of an attribute value: enough for a stack trace, but not for a value of a megabyte.
 const MAX_LINES: usize = 20;
 const MAX_CHARS: usize = 2_000;
 /// The number of resources to print. Each replica of a service has one, and they differ little.

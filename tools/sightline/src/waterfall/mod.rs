@@ -1,7 +1,7 @@
 //! Renders a trace as a waterfall of text: services, spans, start times, durations and errors.
 //!
 //! [`render`] is a pure function from a [`Trace`] and [`Options`] to a string, so that tests compare its whole output.
-//! It accepts any set of spans, also one that is not a tree, and the length of its output is limited.
+//! It accepts any set of spans, even one that is not a tree, and the length of its output is limited.
 
 mod details;
 mod pods;
@@ -30,7 +30,7 @@ pub struct Options<'a> {
     pub colour: bool,
     /// Whether to show attributes, events and links below each span, and all resources.
     pub attributes: bool,
-    /// The maximum number of spans to show. Of the others, the number and the first errors are shown.
+    /// The maximum number of spans to show. For the others, only their number and the first errors are shown.
     pub max_spans: usize,
     /// The id of the caller's span, which is not stored. Its children are shown as roots and not as orphans.
     pub caller: Option<&'a str>,

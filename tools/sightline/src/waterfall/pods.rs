@@ -17,7 +17,7 @@ const WORKLOADS: [&str; 6] = ["deployment", "statefulset", "daemonset", "cronjob
 
 /// Returns two lines for each service and pod, or nothing if no resource names a pod.
 pub(super) fn lines(trace: &Trace, style: Style) -> Vec<String> {
-    // Spans of the same export share a resource, which is looked at once.
+    // Spans of the same export share a resource, so each resource is read only once.
     let mut seen = HashSet::new();
     let spans = trace.spans.iter().filter(|span| seen.insert(Arc::as_ptr(&span.resource)));
     let pods: BTreeSet<_> = spans.filter_map(|span| Some((span.service.as_str(), describe(span)?))).collect();

@@ -57,7 +57,7 @@ impl Args {
         };
         let working_directory = std::env::current_dir().context("cannot find the working directory")?;
         let root = find_checkout(&working_directory)
-            .context("the working directory is not in a checkout of Sightline: change into one")?;
+            .context("the working directory is not in a checkout of Sightline: run this in a checkout")?;
 
         let mut config = StackConfig::for_checkout(root, self.dir, &services);
         config.binaries.sightline = Some(sightline);
