@@ -10,6 +10,9 @@ use sightline_tests::outline::{find, outline};
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{ORDER, TestStack};
 
+/// The `user_agent.original` of the requests that order-service sends.
+const ORDER_SERVICE_AGENT: &str = concat!("order-service/", env!("CARGO_PKG_VERSION"));
+
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("edges::an_order_without_context_starts_a_trace", starts_a_trace);
     suite.add_shared("edges::spans_follow_the_semantic_conventions", attributes);
@@ -137,7 +140,7 @@ fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attrib
         ("order-service client GET /users/{id}", with_baggage(get_user)),
         (
             "user-service server GET /users/{id}",
-            with_baggage(served("/users/{id}", "/users/7", "order-service/0.1.0", ports.user_http)),
+            with_baggage(served("/users/{id}", "/users/7", ORDER_SERVICE_AGENT, ports.user_http)),
         ),
         ("user-service internal read_user", with_baggage(vec![("user.id", Int(7))])),
         (
