@@ -1,7 +1,7 @@
 //! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet's probes.
 //!
-//! It is not the service's port, so clients of the service cannot reach it. Its requests are not traced. `/metrics` is on
-//! by default, next to the export of metrics over OTLP.
+//! It is separate from the service's port, so the service's clients do not need access to it. Its requests are not
+//! traced. By default, `/metrics` serves the metrics that are also exported over OTLP.
 
 use std::io;
 use std::sync::Arc;

@@ -34,15 +34,15 @@ pub trait Call {
 
 /// A call whose response is an HTTP response. That includes gRPC.
 pub trait HttpCall: Call {
-    /// Reads the head of the response, and can add headers to it. Returns whether the response has no body, whatever
-    /// the type of the body says.
+    /// Reads the head of the response, and can add headers to it. Returns `true` if the response cannot have a body,
+    /// such as the response to a HEAD request.
     fn on_head(&mut self, head: &mut response::Parts) -> bool;
 
     /// Reads the trailers of the response.
     fn on_trailers(&mut self, _trailers: &HeaderMap) {}
 }
 
-/// A call that has not ended yet. It ends when this is dropped, at the latest.
+/// A call that has not ended yet. It ends at the latest when this value is dropped.
 #[derive(Debug)]
 pub struct InFlight<C: Call>(Option<C>);
 

@@ -1,8 +1,8 @@
 //! Databases: a span and the metric `db.client.operation.duration` for every call.
 //!
-//! [`Database::call`] goes around the future of a query, so it works with every driver. The span is named after the
-//! operation and the table, such as `SELECT users`. The text of the query is on the span, so it must have placeholders
-//! for all values.
+//! [`Database::call`] wraps the future of a query, so it works with every driver. The span is named after the operation
+//! and the table, such as `SELECT users`. The text of the query is recorded on the span, so it must have placeholders
+//! instead of values.
 //!
 //! Names, attributes and the metric follow version 1.42 of the OpenTelemetry semantic conventions for
 //! [database spans](https://opentelemetry.io/docs/specs/semconv/db/database-spans/) and

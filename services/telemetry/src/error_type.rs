@@ -15,17 +15,17 @@ pub(crate) type ErrorType = Cow<'static, str>;
 pub(crate) const CANCELLED: ErrorType = Cow::Borrowed("cancelled");
 /// The code inside the call panicked.
 pub(crate) const PANIC: ErrorType = Cow::Borrowed("panic");
-/// The value of the semantic conventions for a failure without a more specific value.
+/// The value that the semantic conventions define for a failure without a more specific value.
 pub(crate) const OTHER: ErrorType = Cow::Borrowed("_OTHER");
 
-/// The most bytes of a type with its variant. Without a limit, generic arguments could make it kilobytes long.
+/// The maximum length of a type with its variant, in bytes. Generic arguments could otherwise make it kilobytes long.
 const MAX_LEN: usize = 128;
 
 /// The error type of a failure of a connection: the first known kind among the error and its sources, such as
 /// `timeout`, `connect` or `connection_reset`.
 ///
-/// Without a known kind, it is [`OTHER`] for the types that the function checks for, and the name of the Rust type for
-/// all others.
+/// If no kind is known, the value is [`OTHER`] for the types that the function checks for, and the name of the Rust
+/// type for all others.
 pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
     // The error of a tower service can be of any type. A boxed error does not implement `Error`, so it needs a case
     // here.
@@ -80,7 +80,7 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
 }
 
 fn of_reqwest(error: &reqwest::Error) -> Option<&'static str> {
-    // The timeout comes first, because a connection that takes too long is both.
+    // The timeout comes first, because a timeout while connecting is both.
     if error.is_timeout() {
         Some("timeout")
     } else if error.is_connect() {
@@ -109,8 +109,8 @@ fn of_io(kind: io::ErrorKind) -> Option<&'static str> {
 /// The error type of an error of an application or a driver: its Rust type and its variant, such as
 /// `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// The variant comes from the `Debug` form, if that looks like a derived one. Of a `dyn Error` only the variant is
-/// known.
+/// The variant comes from the `Debug` form, if that looks like a derived one. For a `dyn Error`, only the variant
+/// is known.
 pub(crate) fn of_error<E: Error + ?Sized>(error: &E) -> ErrorType {
     let name = type_name::<E>();
     let name = name.split_once('<').map_or(name, |(name, _)| name);

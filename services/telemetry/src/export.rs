@@ -2,8 +2,7 @@
 //!
 //! The SDK's batch processors have threads but no Tokio runtime. If exporters used the service's runtime, a shutdown
 //! from async code on the only worker thread would wait for itself and lose every span. Exporters therefore do their
-//! input and output on a current-thread runtime that nothing else uses. Its thread suppresses telemetry, so exports
-//! are not traced.
+//! I/O on a current-thread runtime that nothing else uses. Its thread suppresses telemetry, so exports are not traced.
 
 use std::fmt;
 use std::io;
@@ -23,7 +22,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The thread for the input and output of exporters. Dropping this value ends the thread.
+/// The thread for the I/O of exporters. Dropping this value ends the thread.
 #[derive(Debug)]
 pub(crate) struct ExportThread {
     handle: Handle,
@@ -38,7 +37,7 @@ impl ExportThread {
         let (stop, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name("telemetry-export".into()).spawn(move || {
             let _suppressed = Context::enter_telemetry_suppressed_scope();
-            // The result is always an error: the sender is only ever dropped.
+            // The result is always an error: the sender sends nothing and is only dropped.
             let _ = runtime.block_on(stopped);
         })?;
         Ok(Self { handle, _stop: stop })
@@ -107,7 +106,7 @@ pub(crate) struct Exporter<E> {
 }
 
 impl<E> Exporter<E> {
-    /// `batch_timeout` limits how long one batch is exported again after broken connections.
+    /// `batch_timeout` limits how long a batch is retried after broken connections.
     pub(crate) fn new(
         inner: E,
         thread: &ExportThread,
@@ -136,10 +135,11 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3);
 /// Repeats an export when its connection breaks before the response, for example because the agent was killed. It
 /// starts no new export after `batch_timeout`.
 ///
-/// The SDK's exporter repeats other failures, but not this one: tonic reports a broken connection as the status
-/// `Unknown`, or as `Internal` after a GOAWAY, and [OTLP] forbids a retry when a server responds with one of these. In
-/// this case no server has responded. The batch may have arrived, so it can arrive twice; a store identifies a span by
-/// its ID. The SDK's own timeout starts again with each export, so a batch can take up to twice `batch_timeout`.
+/// The SDK's exporter retries after other failures, but not after this one. tonic reports a broken connection as the
+/// status `Unknown`, or as `Internal` after a GOAWAY, and [OTLP] forbids a retry when a server responds with one of
+/// these. In this case no server has responded. The batch may have arrived, so it can arrive twice; a store identifies
+/// a span by its ID. The SDK's own timeout starts again with each export, so a batch can take up to twice
+/// `batch_timeout`.
 ///
 /// [OTLP]: https://opentelemetry.io/docs/specs/otlp/#failures
 async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
@@ -159,7 +159,7 @@ async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
 }
 
 /// Recognizes a broken connection by the error's text, because the SDK passes on nothing else. The text has a cause
-/// after the status only if the failure occurred on this side.
+/// after the status only if the failure occurred in this process.
 fn is_broken_connection(error: &OTelSdkError) -> bool {
     let OTelSdkError::InternalFailure(reason) = error else { return false };
     ["gRPC code: Unknown: ", "gRPC code: Internal: "].iter().any(|status| reason.contains(status))
@@ -202,8 +202,9 @@ impl<E: LogExporter> LogExporter for Exporter<E> {
 }
 
 impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
-    /// Does not count deliveries. Metrics are sums, so the next export makes up for a failed one and only the last
-    /// can be lost. The provider's shutdown reports that one.
+    /// Does not count deliveries. With the default temporality, `cumulative`, the next export makes up for a failed
+    /// one, so only the last export can be lost. The provider's shutdown reports that one. With `delta`, the
+    /// measurements of a failed export are lost.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         self.block_on(|| self.inner.export(metrics))
     }

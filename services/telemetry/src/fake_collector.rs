@@ -31,7 +31,7 @@ impl FakeCollector {
         Self::start_on(0)
     }
 
-    /// Starts on `port`, on a separate thread: a test may block its own, and a real Collector is another process.
+    /// Starts on `port`, on a separate thread: a test may block its thread, and a real Collector is another process.
     pub(crate) fn start_on(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -36,7 +36,7 @@ use crate::{Service, logs, metrics, propagators, resource, traces};
 /// - [`StartError::Thread`] if the export thread cannot be started.
 /// - [`StartError::Subscriber`] if the process already has a global `tracing` subscriber.
 ///
-/// An unreachable Collector is not an error: exports are repeated later.
+/// An unreachable Collector is not an error: exports are retried.
 ///
 /// # Examples
 ///
@@ -74,7 +74,7 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
 
 /// The guard of the process's telemetry, returned by [`start`].
 ///
-/// Dropping it shuts telemetry down with a timeout of five seconds and discards the report of the loss. Use
+/// Dropping it shuts telemetry down with a timeout of five seconds and discards the report of lost telemetry. Use
 /// [`shutdown`](Self::shutdown) to get the report.
 #[derive(Debug)]
 #[must_use = "telemetry ends when its guard is dropped"]
@@ -112,12 +112,13 @@ impl Telemetry {
     /// Flushes everything that is queued and shuts telemetry down within `timeout`.
     ///
     /// The call blocks. It can be made from async code, because exporters do not need the caller's runtime. Log
-    /// records that are created after the call go only to the console.
+    /// records that are created during the call go only to the console, and later ones are dropped.
     ///
     /// # Errors
     ///
     /// [`ShutdownError`] lists what was lost since [`start`], not only during the shutdown: spans and log records that
-    /// were not delivered, metrics whose last export failed, and console lines that standard output was too slow for.
+    /// were not delivered, metrics whose last export failed, and console lines that were dropped because standard
+    /// output was too slow.
     ///
     /// # Examples
     ///
@@ -213,7 +214,7 @@ impl Signals {
             }
         }
         if finished < threads.len() {
-            // An exporter may still run, and would panic without its runtime. The process ends soon anyway.
+            // Keep the thread: an exporter may still run, and would panic without it. The process ends soon anyway.
             std::mem::forget(thread);
         }
         // Spans and log records are counted individually, so the errors of their providers add nothing.
@@ -257,7 +258,7 @@ mod tests {
         (0..count).for_each(|_| tracer.start("work").end());
     }
 
-    /// The case that the export thread exists for: the shutdown blocks the only worker thread.
+    /// This case is the reason for the export thread: the shutdown blocks the only worker thread.
     #[tokio::test(flavor = "current_thread")]
     async fn shutdown_on_the_only_worker_thread_delivers_everything() {
         for protocol in ["grpc", "http/protobuf"] {
@@ -282,8 +283,8 @@ mod tests {
         assert_eq!(collector.spans(), 200);
     }
 
-    /// Starts a server that writes `farewell` to each of `connections` before it responds to a request, and closes the
-    /// connection. A fake Collector then takes over its port.
+    /// Starts a server that accepts as many connections as `connections` says. On each of them it writes `farewell`
+    /// instead of a response and closes the connection. A fake Collector then takes over its port.
     fn start_breaking(
         connections: usize,
         farewell: &'static [u8],

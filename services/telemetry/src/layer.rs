@@ -1,4 +1,4 @@
-//! The tower layer and service that HTTP and gRPC, servers and clients, share.
+//! The tower layer and service that all servers and clients of HTTP and gRPC share.
 
 use std::task::{Context, Poll};
 

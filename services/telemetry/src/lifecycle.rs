@@ -15,14 +15,14 @@ use crate::guard::{self, Telemetry};
 use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
 use crate::{Service, StartError};
 
-/// The time that requests in flight have after the stop signal. It is longer than the five-second timeout of calls to
-/// other services, and short enough to leave time to flush.
+/// The time that requests in flight have after the stop signal. It is longer than the five seconds after which an
+/// example service gives up a call to another service, and short enough to leave time to flush.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The time from the stop signal to the exit: ten seconds less a margin.
+/// The time from the stop signal to the exit: ten seconds minus a margin.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(9_500);
 
-/// The exit code for every failure that is not a setting.
+/// The exit code for every failure except a setting that cannot be used.
 const EXIT_FAILURE: u8 = 1;
 
 /// Runs a service from its start to its exit code.
@@ -41,8 +41,9 @@ const EXIT_FAILURE: u8 = 1;
 /// # Exit codes
 ///
 /// - 0: the service stopped normally and no telemetry was lost.
-/// - 1: telemetry could not be started, `app` returned an error or did not finish in time, or telemetry was lost.
-/// - 64: a setting cannot be used ([`SettingsError::EXIT_CODE`]).
+/// - 1: telemetry or the admin port could not be started, `app` returned an error or did not finish in time, or
+///   telemetry was lost.
+/// - 64: a setting, or a TLS file that a setting names, cannot be used ([`SettingsError::EXIT_CODE`]).
 ///
 /// # Examples
 ///

@@ -24,7 +24,7 @@ use crate::export::ExportThread;
 use crate::settings::{Otlp, Protocol, Signal, TlsFiles};
 use crate::tls::{self, CertificateWatcher};
 
-/// The timeout of connecting. It is short, so that a retry soon tries the next address of the host.
+/// The timeout for opening a connection. It is short, so that a retry soon tries the next address of the host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// TCP closes a connection if sent data stays unacknowledged for this long. This detects a peer that disappeared

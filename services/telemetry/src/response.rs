@@ -1,8 +1,8 @@
-//! The response of a call: the future that resolves to it, then its body. Both run in the context of the call and end
-//! it.
+//! The response of a call: the future that resolves to it, then its body. Both run in the context of the call, and
+//! either of them can end the call.
 //!
 //! A call ends with the body and not with the headers, so a stream that breaks is recorded as an error. A call that is
-//! dropped ends as cancelled: a request that its caller gave up is counted, and no request stays active.
+//! dropped ends as cancelled, so a request that its caller abandons is counted too and does not stay active.
 
 use std::any::Any;
 use std::pin::Pin;

@@ -19,8 +19,8 @@ pub(crate) const DATABASE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.
 
 /// The tracer and meter of one layer.
 ///
-/// They come from the providers that are installed when the layer is made. A layer that is made before that never
-/// records anything.
+/// They come from the providers that are installed when the layer is created. A layer that is created before the
+/// providers are installed never records anything.
 #[derive(Debug)]
 pub(crate) struct Scope {
     pub(crate) tracer: BoxedTracer,

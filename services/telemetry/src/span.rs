@@ -34,8 +34,8 @@ use crate::scope::Scope;
 /// The message of the event and the status is the message of the error, followed by those of its sources, separated by
 /// colons. `error.type` is the type and the variant of the error, such as `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// Call it once for an error, where the code handles it. Pass the concrete type: of a `&dyn Error` only the variant is
-/// known. If the span is not recorded, the function does nothing.
+/// Call it once for an error, where the code handles it. Pass the concrete type: for a `&dyn Error`, only the variant
+/// is known. If the span is not recorded, the function does nothing.
 ///
 /// ```
 /// # #[derive(Debug, thiserror::Error)]

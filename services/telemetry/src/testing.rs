@@ -27,7 +27,7 @@ pub(crate) const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba
 /// Attributes by name, with their values as text.
 pub(crate) type Attributes = BTreeMap<String, String>;
 
-/// Its own tracer and meter provider, which keep spans and metrics in memory.
+/// A tracer provider and a meter provider that keep spans and metrics in memory. Each test has its own.
 pub(crate) struct Recorder {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
@@ -84,7 +84,7 @@ impl Recorder {
         spans.remove(0)
     }
 
-    /// Waits until `count` spans have ended. A server's span ends in another task than the test's.
+    /// Waits until `count` spans have ended. A server's span ends in another task than the one of the test.
     pub(crate) async fn wait_for_spans(&self, count: usize) -> Vec<SpanData> {
         let waiting = async {
             while self.spans().len() < count {

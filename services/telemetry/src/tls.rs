@@ -1,9 +1,9 @@
 //! The TLS client of the exporters, which reloads its certificate files when they change.
 //!
-//! The kubelet replaces a mounted Secret by swapping a symbolic link, and cert-manager renames files. Comparing the
-//! content of the files detects both; a watch on a file would not see a swapped link. An exporter keeps one
-//! `ClientConfig` for its whole life, so each handshake asks [`CertificateWatcher`] for the current client certificate
-//! and the current CAs.
+//! The kubelet replaces a mounted Secret by swapping a symbolic link, and other tools rename a new file over the old
+//! one. Comparing the content of the files detects both; a watch on a file would not see a swapped link. An exporter
+//! keeps one `ClientConfig` for its whole life, so each handshake asks [`CertificateWatcher`] for the current client
+//! certificate and the current CAs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -141,7 +141,7 @@ impl SpanProcessor for BaggageProcessor {
     }
 }
 
-/// Writes a log record for each finished span, to watch a service without a backend.
+/// Writes a log record for each finished span, so that a developer can see spans without a backend.
 #[derive(Debug)]
 struct SpanLogger;
 
@@ -173,7 +173,7 @@ impl SpanProcessor for SpanLogger {
 }
 
 /// Shortens the text of attributes to `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` characters, which the SDK does not
-/// support. It runs on the thread of the exporter, so it does not delay a request.
+/// support. It runs on the thread of the batch processor, so it does not delay a request.
 #[derive(Debug)]
 struct ShorteningExporter<E> {
     inner: E,

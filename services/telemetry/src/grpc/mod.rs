@@ -1,14 +1,14 @@
 //! gRPC servers and clients on tonic: a span and a metric for every call.
 //!
-//! [`server_layer`] goes around the services of a `tonic::transport::Server`, and [`client_layer`] around a
+//! [`server_layer`] wraps the services of a `tonic::transport::Server`, and [`client_layer`] wraps a
 //! `tonic::transport::Channel`. The client writes the current context into the metadata of a call. The server reads
-//! it from there, and its handler runs in it, so the spans of both sides are in one trace. The layers use the
-//! providers and the propagator that are installed when they are made: make them after [`start`](crate::start) has
-//! returned, or inside [`run`](crate::run).
+//! the context, and its handler runs in that context, so the spans of both sides are in one trace. A layer uses the
+//! providers that are installed when the layer is created: create it after [`start`](crate::start) has returned, or
+//! inside [`run`](crate::run).
 //!
 //! A call ends with its status. The status is in the trailers after the last message, or in the headers if there is no
-//! message, so the span of a stream lasts until the end of the stream. A client that drops a call or a stream before
-//! its status cancels it.
+//! message, so the span of a stream lasts until the end of the stream. A client cancels a call by dropping the call or
+//! its stream before the status arrives.
 //!
 //! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for
 //! [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), which extend those for
@@ -35,7 +35,7 @@ pub use server::{ServerLayer, ServerService, server_layer};
 
 pub(crate) use status::code_name;
 
-/// The value of `rpc.system.name`, and the name of a span of an unknown method.
+/// The value of `rpc.system.name`, and the span name for an unknown method.
 const GRPC: &str = "grpc";
 
 /// The value of `rpc.method` for an unknown method.
@@ -75,7 +75,7 @@ impl Instruments {
 
 /// `package.Service/Method` from the path of a request. Returns `None` if the path has another form.
 fn method_of(path: &str) -> Option<&str> {
-    // The span keeps the name, so its length is limited.
+    // The name becomes part of the span, so its length is limited.
     const MAX_LEN: usize = 255;
     let method = path.strip_prefix('/').filter(|method| method.len() <= MAX_LEN)?;
     let (service, name) = method.split_once('/')?;

@@ -25,7 +25,7 @@ use crate::scope::Scope;
 use crate::span::CallSpan;
 use crate::text;
 
-/// A layer with a span and the metric `rpc.server.call.duration` for every call that a server receives.
+/// A layer that records a span and the metric `rpc.server.call.duration` for every call that a server receives.
 ///
 /// The statuses `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are errors
 /// of the server. The layer implements the [server span] of the semantic conventions for gRPC.
@@ -87,7 +87,7 @@ pub struct ServerCall {
     deadline: Option<Duration>,
     method: Method,
     status: Option<Code>,
-    // The status if the response has none.
+    // The status to use if the response has none.
     fallback: Code,
 }
 

@@ -72,7 +72,7 @@ pub(super) fn of_http(status: StatusCode) -> Code {
     }
 }
 
-/// The time that the caller gives the call, from the header `grpc-timeout`.
+/// The timeout that the caller sets for the call, from the header `grpc-timeout`.
 ///
 /// Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
 pub(super) fn deadline(headers: &HeaderMap) -> Option<Duration> {

@@ -10,7 +10,7 @@ use opentelemetry_semantic_conventions::attribute::{
 
 use crate::text;
 
-/// The text that the semantic conventions put in place of a secret.
+/// The text that replaces a secret, as the semantic conventions define it.
 const REDACTED: &str = "REDACTED";
 
 /// The query parameters that carry a credential or a signature, as the [semantic conventions] list them. They are
@@ -20,7 +20,7 @@ const REDACTED: &str = "REDACTED";
 const SECRET_PARAMETERS: [&str; 5] =
     ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "X-Goog-Signature"];
 
-/// `method`, if it is one that the semantic conventions know. A client can invent methods, and each of them would
+/// The name of `method`, if the semantic conventions define it. A client can invent methods, and each of them would
 /// otherwise become a new time series.
 pub(super) fn known_method(method: &Method) -> Option<&'static str> {
     Some(match method.as_str() {
@@ -38,7 +38,7 @@ pub(super) fn known_method(method: &Method) -> Option<&'static str> {
     })
 }
 
-/// The value of `http.request.method` for a method that the semantic conventions do not know.
+/// The value of `http.request.method` for a method that the semantic conventions do not define.
 pub(super) const OTHER_METHOD: &str = "_OTHER";
 
 /// The method in the name of a span.
@@ -135,7 +135,7 @@ fn secret_parameter(pair: &str) -> Option<&str> {
     SECRET_PARAMETERS.contains(&key).then_some(key)
 }
 
-/// The URL of an outgoing request, from the type of either crate: `http` or `url`.
+/// The URL of an outgoing request, made from the URL type of the crate `http` or of the crate `url`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     scheme: &'a str,

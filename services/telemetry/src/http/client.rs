@@ -23,9 +23,9 @@ use crate::layer::{CallLayer, CallService, StartCall};
 use crate::scope::{CALL_BUCKETS, Scope};
 use crate::span::CallSpan;
 
-/// A layer with a span and the metric `http.client.request.duration` for every request to a server.
+/// A layer that records a span and the metric `http.client.request.duration` for every request to a server.
 ///
-/// The span is named after the method, and after the [`UrlTemplate`] among the extensions of the request if there is
+/// The span is named after the method, and after the [`UrlTemplate`] in the extensions of the request if there is
 /// one. A response with a status of 400 or above is an error, as the [status of HTTP spans] defines it. The layer
 /// implements the [HTTP client span] and its [metric].
 ///
@@ -58,7 +58,7 @@ pub type ClientLayer = CallLayer<HttpClient>;
 /// A [`tower::Service`] `S` inside a [`ClientLayer`].
 pub type ClientService<S> = CallService<S, HttpClient>;
 
-/// The path of a request's URL with its variable parts left open, such as `/users/{id}`: the attribute
+/// The path of a request's URL with placeholders for its variable parts, such as `/users/{id}`: the attribute
 /// [`url.template`].
 ///
 /// [`client_layer`] reads it from the extensions of a request.

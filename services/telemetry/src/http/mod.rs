@@ -7,12 +7,12 @@
 //! | another HTTP client that is a tower service | [`client_layer`] |
 //!
 //! A server reads the context of the caller from the headers of a request, and its handler runs in that context. A
-//! client writes the current context into the headers of its request. So the spans of both sides are in one trace. The
-//! layers and [`Client`] use the providers and the propagator that are installed when they are made: make them after
+//! client writes the current context into the headers of its request. So the spans of both sides are in one trace. A
+//! layer or a [`Client`] uses the providers that are installed when it is created: create it after
 //! [`start`](crate::start) has returned, or inside [`run`](crate::run).
 //!
-//! A span lasts until the end of the response's body, so a stream counts until its last byte. A request that is
-//! cancelled, for example by a timeout or because the caller closes the connection, ends with the `error.type`
+//! A span lasts until the end of the response's body, so the span of a stream ends with its last byte. A request that
+//! is cancelled, for example by a timeout or because the caller closes the connection, ends with the `error.type`
 //! `cancelled`.
 //!
 //! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for

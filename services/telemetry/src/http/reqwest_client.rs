@@ -1,4 +1,4 @@
-//! The wrapper around reqwest, whose request types are its own.
+//! The wrapper around reqwest. The client layer does not fit, because reqwest has its own request and response types.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use super::client::{ClientCall, HttpClient};
 use crate::response::ResponseFuture;
 use crate::scope::Scope;
 
-/// A builder of a [`reqwest::Client`] that can be built in any process.
+/// A builder for a [`reqwest::Client`] that works in any process.
 ///
 /// `reqwest::Client::new()` and `reqwest::Client::builder().build()` panic if the process has no default rustls
 /// provider, because reqwest is compiled without one. This function installs `ring` as the default provider of the
 /// process, unless another one is installed already.
 ///
 /// A server's certificate is checked against the CA certificates of the system, which the variables `SSL_CERT_FILE`
-/// and `SSL_CERT_DIR` can replace. A system without CA certificates, such as an image from scratch, does not prevent
-/// the client from being built: plain HTTP works there, and a request to an `https` URL fails with an error because
-/// the certificate of the server is not trusted. To trust other certificates, call
+/// and `SSL_CERT_DIR` can replace. The client can also be built on a system without CA certificates, such as an image
+/// built `FROM scratch`: plain HTTP works there, and a request to an `https` URL fails with an error because the
+/// certificate of the server is not trusted. To trust other certificates, call
 /// [`tls_certs_only`](reqwest::ClientBuilder::tls_certs_only) on the builder.
 ///
 /// ```
@@ -35,16 +35,16 @@ use crate::scope::Scope;
 /// # client().unwrap();
 /// ```
 pub fn client_builder() -> reqwest::ClientBuilder {
-    // An error says that a provider is installed already. It is the one that reqwest then uses.
+    // An error means that a provider is installed already. reqwest then uses that one.
     let _ = ring::default_provider().install_default();
     let builder = reqwest::Client::builder();
     let provider =
         CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     match Verifier::new(provider) {
         Ok(_) => builder,
-        // With the CA certificates of the system, `build` would fail in the same way.
+        // `build` would fail in the same way, because by default it loads the CA certificates of the system too.
         Err(error) => {
-            tracing::debug!(%error, "no CA certificates of the system, so HTTPS servers are not trusted");
+            tracing::debug!(%error, "the system has no CA certificates, so no HTTPS server is trusted");
             builder.tls_certs_only([])
         }
     }
@@ -52,8 +52,8 @@ pub fn client_builder() -> reqwest::ClientBuilder {
 
 /// A [`reqwest::Client`] with a span and the metric `http.client.request.duration` for every request.
 ///
-/// It records the same as [`client_layer`](super::client_layer). A redirect that reqwest follows, or a retry that it
-/// makes, is part of the one call: the [second of the two ways] that the semantic conventions allow.
+/// It records the same as [`client_layer`](super::client_layer). The redirects that reqwest follows and the retries
+/// that it makes belong to one span. This is the [second of the two ways] that the semantic conventions allow.
 ///
 /// ```no_run
 /// use telemetry::http::{Client, client_builder};
@@ -75,7 +75,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Wraps `client`. [`client_builder`] makes one that can be built in any process.
+    /// Wraps `client`. Build it with [`client_builder`], which works in any process.
     #[must_use]
     pub fn new(client: reqwest::Client) -> Self {
         Self::of(client, Scope::global())
@@ -85,14 +85,14 @@ impl Client {
         Self { inner: client, instrumentation: HttpClient::new(scope) }
     }
 
-    /// The wrapped client, to build requests with. A request that it sends itself has no span and no metrics.
+    /// The wrapped client, to build requests with. A request that you send with it directly has no span and no metrics.
     #[must_use]
     pub fn get_ref(&self) -> &reqwest::Client {
         &self.inner
     }
 
-    /// Sends `request`. `template` is the path of its URL with the variable parts left open, such as `/users/{id}`. It
-    /// becomes part of the name of the span.
+    /// Sends `request`. `template` is the path of its URL with placeholders for the variable parts, such as
+    /// `/users/{id}`. It becomes part of the name of the span.
     ///
     /// Fails when [`reqwest::Client::execute`] does. The call ends when the body of the response has been read or
     /// dropped.
@@ -108,7 +108,7 @@ impl Client {
             let response = self.inner.execute(request);
             async move {
                 let response = response.await?;
-                // A response of the `http` crate keeps the URL that it came from in its extensions.
+                // reqwest reads the URL of the response from the extensions when it converts the response back.
                 let mut url = http::response::Builder::new().url(response.url().clone());
                 let mut response = Response::from(response);
                 if let Some(url) = url.extensions_mut() {

@@ -29,8 +29,8 @@ use crate::scope::{CALL_BUCKETS, Scope};
 use crate::span::CallSpan;
 use crate::text;
 
-/// A layer with a span and the metrics `http.server.request.duration` and `http.server.active_requests` for every
-/// request that a server receives.
+/// A layer that records a span and the metrics `http.server.request.duration` and `http.server.active_requests` for
+/// every request that a server receives.
 ///
 /// Add it to an axum router last, with [`axum::Router::layer`]. It then sees the route that matched, and every request,
 /// including those that another layer or a fallback responds to. For the attributes `client.address` and
@@ -86,15 +86,15 @@ impl ServerLayer {
 
     /// Sets whether every response has the header `traceresponse`, which names its server span. Off by default.
     ///
-    /// With it, the caller knows the trace of every request, also of one that succeeded:
+    /// With it, the caller knows the trace of every request, even of one that succeeded:
     ///
     /// ```text
     /// traceresponse: 00-4bf92f3577b34da6a3ce929d0e0e4736-d75597dee50b0cac-01
     /// ```
     ///
     /// The fields are the version `00`, the trace id, the id of the server span, and the flags: `01` if the span is
-    /// sampled, `00` if not. If the handler has set the header, the layer keeps it. If telemetry is off, the layer does not
-    /// add it.
+    /// sampled, `00` if not. If the handler has set the header, the layer keeps it. If telemetry is off, the layer does
+    /// not add it.
     ///
     /// ```
     /// let layer = telemetry::http::server_layer().trace_response(true);

@@ -1,8 +1,8 @@
 //! The response header `traceresponse`, which names the server span of a request.
 //!
-//! Its value has the form `00-{trace id}-{span id}-{flags}`, in lower-case hexadecimal digits. It is version `00` of the
-//! format in drafts of W3C Trace Context. No W3C recommendation has the header: it was [removed from Level 2], stayed in
-//! the [draft of Level 3], and was replaced there by a [metric of `Server-Timing`] with the same value.
+//! Its value has the form `00-{trace id}-{span id}-{flags}`, in lower-case hexadecimal digits. It is version `00` of
+//! the format in drafts of W3C Trace Context. No W3C recommendation has the header: it was [removed from Level 2],
+//! stayed in the [draft of Level 3], and was replaced there by a [metric of `Server-Timing`] with the same value.
 //!
 //! [removed from Level 2]: https://github.com/w3c/trace-context/pull/484
 //! [draft of Level 3]: https://github.com/w3c/trace-context/blob/0b83a231593a67ec024063280d77bc1842afaa37/spec/21-http_response_header_format.md
@@ -19,7 +19,7 @@ const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 /// Two digits for the version, 32 for the trace id, 16 for the span id, two for the flags, and three dashes.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
-/// Adds the header for `span`. Does nothing if the handler has set the header, or if `span` is not of this process.
+/// Adds the header for `span`. Does nothing if the handler has set the header, or if `span` is from another process.
 pub(super) fn add(headers: &mut HeaderMap, span: &SpanContext) {
     if let Entry::Vacant(entry) = headers.entry(TRACERESPONSE)
         && let Some(value) = value(span)
@@ -29,7 +29,7 @@ pub(super) fn add(headers: &mut HeaderMap, span: &SpanContext) {
 }
 
 fn value(span: &SpanContext) -> Option<HeaderValue> {
-    // Without a tracer provider, the span context is that of the caller. It is remote, and not a span of this process.
+    // Without a tracer provider, the span context is that of the caller: it is remote.
     if !span.is_valid() || span.is_remote() {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Log records from `tracing` events, on the console and over OTLP.
 //!
 //! One subscriber has three layers, each with its own filter: the console, the bridge to the [logs SDK], and the layer
-//! that creates spans for `#[instrument]`. `RUST_LOG` does not filter spans, so that fewer log lines leave no gaps in
+//! that creates spans for `#[instrument]`. `RUST_LOG` does not filter spans, so a stricter log filter leaves no gaps in
 //! traces.
 //!
 //! [logs SDK]: https://opentelemetry.io/docs/specs/otel/logs/sdk/
@@ -29,7 +29,8 @@ use crate::otlp::Exporters;
 use crate::settings::{Batch, LogFormat, Logs};
 use limits::Limited;
 
-/// Creates the logger provider for OTLP and the counters of its exporter. Returns `None` if OTLP is not set for logs.
+/// Creates the logger provider for OTLP and the counters of its exporter. Returns `None` if the settings do not send
+/// logs over OTLP.
 pub(crate) fn provider(
     settings: &Logs,
     resource: &Resource,
@@ -103,7 +104,8 @@ fn filter(settings: &Logs) -> EnvFilter {
     EnvFilter::new(&settings.filter)
 }
 
-/// Creates the layer that makes spans of `#[instrument]`, as children of the current OpenTelemetry context.
+/// Creates the layer that makes OpenTelemetry spans from the spans of `#[instrument]`, as children of the current
+/// OpenTelemetry context. It ignores spans below the level `info`.
 ///
 /// It records no location, thread or timing, because they would double the cost of a span. It records no events,
 /// because they already become log records.

@@ -10,13 +10,13 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// The most bytes of `baggage` and of `tracestate` that are read. An implementation must pass on at least this much
-/// baggage ([W3C Baggage, limits]). For `tracestate` there is only a minimum, of 512 characters.
+/// The maximum length of `baggage` and of `tracestate`, in bytes. An implementation must pass on at least this much
+/// baggage ([W3C Baggage, limits]), and a `tracestate` of at least 512 characters.
 ///
 /// [W3C Baggage, limits]: https://www.w3.org/TR/baggage/#limits
 const MAX_LENGTH: usize = 8192;
 
-/// The most list members of a `tracestate` ([W3C Trace Context, list]).
+/// The maximum number of list members of a `tracestate` ([W3C Trace Context, list]).
 ///
 /// [W3C Trace Context, list]: https://www.w3.org/TR/trace-context/#list
 const MAX_STATES: usize = 32;
@@ -144,8 +144,8 @@ fn decodes(text: &str) -> bool {
 
 /// Writes a context into the headers of a request, for a propagator.
 ///
-/// It never fails: a value that is not valid in a header is left out. An empty value removes the header, because the
-/// W3C propagator writes an empty `tracestate` if there is none, which has no meaning and only costs bytes.
+/// It never fails: a value that is not valid in a header is left out. An empty value removes the header: the W3C
+/// propagator writes an empty `tracestate` if the context has none, and an empty header has no meaning.
 ///
 /// ```
 /// use opentelemetry::{Context, global};

@@ -30,7 +30,7 @@ pub(super) enum B3 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Debug;
 
-/// The span context in the headers. Headers with a sampling decision but without ids have none, so they are ignored.
+/// The span context in the headers. Headers with a sampling decision but without ids are ignored.
 struct Extracted {
     span: SpanContext,
     debug: bool,

@@ -10,8 +10,8 @@ use std::fs;
 /// Returns the ID of the container that this process runs in, if it can be found.
 ///
 /// With cgroup v1, the path of the cgroup contains the ID. With cgroup v2, the path is `/` inside the container. Then
-/// the ID comes from the mount of a file such as `/etc/hostname`, which the runtime keeps in a directory with that
-/// name.
+/// the ID comes from the mount of a file such as `/etc/hostname`, which the runtime keeps in a directory that has the
+/// ID as its name.
 pub(super) fn id() -> Option<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     from_cgroup(&read("/proc/self/cgroup")).or_else(|| from_mounts(&read("/proc/self/mountinfo")))
@@ -20,8 +20,8 @@ pub(super) fn id() -> Option<String> {
 /// Finds the ID in the last segment of a cgroup path of a container runtime: `…/docker/ID`, `…/docker-ID.scope`,
 /// `…/kubepods/…/podUID/ID` or `…/cri-containerd-ID.scope`. Outside a container, no path has such a segment.
 ///
-/// The node of a pod can itself be a container. A cgroup controller that the node's runtime does not manage then has
-/// the path of the node. So if one of the paths is of a pod, only the paths of pods count.
+/// The node of a pod can itself be a container. If the node's runtime does not manage a cgroup controller, the path for
+/// that controller is the path of the node. So if one of the paths is of a pod, only the paths of pods count.
 fn from_cgroup(cgroup: &str) -> Option<String> {
     let ids = |pods_only: bool| {
         let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
@@ -49,7 +49,7 @@ fn from_mounts(mounts: &str) -> Option<String> {
     })
 }
 
-/// Returns `text` if it is a container ID: 64 hexadecimal digits, in every runtime that has IDs.
+/// Returns `text` if it is a container ID, which has 64 lower-case hexadecimal digits in every runtime.
 fn container_id(text: &str) -> Option<String> {
     (text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)))
         .then(|| text.to_owned())

@@ -55,7 +55,7 @@ fn read_trimmed(path: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The name in the semantic conventions for a processor architecture of Rust.
+/// Converts the name of a processor architecture in Rust to its name in the semantic conventions.
 fn arch(rust: &'static str) -> &'static str {
     match rust {
         "x86_64" => "amd64",
@@ -67,7 +67,7 @@ fn arch(rust: &'static str) -> &'static str {
     }
 }
 
-/// The name in the semantic conventions for an operating system of Rust.
+/// Converts the name of an operating system in Rust to its name in the semantic conventions.
 fn os_type(rust: &'static str) -> &'static str {
     match rust {
         "macos" => "darwin",

@@ -3,9 +3,9 @@
 //! Configured attributes override detected ones. Attributes that cannot be detected are left out and never guessed: a
 //! wrong host in a dashboard is worse than a missing one.
 //!
-//! These detectors replace those of the crate opentelemetry-resource-detectors, most of whose values need a correction:
-//! `x86_64` instead of `amd64`, a child process for the host name, a command line with its passwords, and a container
-//! ID on a machine without containers.
+//! These detectors replace those of the crate opentelemetry-resource-detectors. That crate reports `x86_64` instead of
+//! `amd64`, a command line with its passwords, and a container ID on a machine without containers. It also starts a
+//! child process to read the host name.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/>.
 
@@ -60,7 +60,7 @@ fn service_attributes(service: &Service) -> [KeyValue; 3] {
         KeyValue::new(attribute::SERVICE_NAME, service.name),
         KeyValue::new(attribute::SERVICE_VERSION, service.version),
         // Random, as the convention recommends. The UID of the pod would be the same for two containers of a pod, and
-        // for a container and its successor.
+        // for a container before and after a restart.
         KeyValue::new(attribute::SERVICE_INSTANCE_ID, uuid::Uuid::new_v4().to_string()),
     ]
 }

@@ -47,7 +47,7 @@ fn creation_time() -> Option<String> {
     started.replace_millisecond(started.millisecond()).ok()?.format(&Rfc3339).ok()
 }
 
-/// Returns when `process`, a PID or `self`, started, with a precision of a hundredth of a second.
+/// Returns the start time of `process`, a PID or `self`, with a precision of a hundredth of a second.
 ///
 /// The age of the process comes from the boot-time clock, which the kernel also uses for start times. So the result
 /// stays correct when someone sets the system clock.

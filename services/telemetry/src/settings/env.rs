@@ -23,7 +23,8 @@ pub struct ProcessEnv;
 
 impl Env for ProcessEnv {
     fn get(&self, name: &str) -> Option<String> {
-        // A value that is not UTF-8 must not count as unset: it becomes an error that names the variable.
+        // A value that is not UTF-8 must not count as unset. Its invalid bytes are replaced, and most parsers then
+        // reject it.
         let value = std::env::var_os(name)?;
         non_empty(&value.to_string_lossy())
     }
@@ -133,8 +134,8 @@ pub fn parse<T: FromStr>(env: &dyn Env, name: &str, default: T, remedy: &str) ->
 
 /// Reads `name` as a boolean, or returns `default` if it is unset.
 ///
-/// `true` and `false` are accepted in upper and lower case, and so are `1` and `0`. Any other value is an error. The
-/// specification instead reads any other value as false and logs a warning: [Boolean].
+/// It accepts `true` and `false` in upper or lower case, `1` and `0`. Any other value is an error. The specification
+/// instead reads any other value as false and logs a warning: [Boolean].
 ///
 /// [Boolean]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#boolean
 pub fn flag(env: &dyn Env, name: &str, default: bool) -> Result<bool, SettingsError> {
@@ -158,7 +159,7 @@ pub(super) fn list(env: &dyn Env, name: &str, default: &str) -> Vec<String> {
 /// Parses a comma-separated list of `key=value`, both percent-encoded. `OTEL_RESOURCE_ATTRIBUTES` and
 /// `OTEL_EXPORTER_OTLP_HEADERS` have this format, which is that of W3C baggage without properties.
 ///
-/// An error says the position of the entry and never its text, which can be a secret.
+/// An error gives the position of the entry and never its text, which can be a secret.
 pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for (index, entry) in value.split(',').enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {

@@ -1,7 +1,7 @@
 //! The settings of the library, read once at the start.
 //!
 //! All settings come from environment variables. [`names`] lists them with their defaults and meanings. The library
-//! reads the variables of the OpenTelemetry specification, also those that the Rust SDK ignores. Variables that begin
+//! reads the variables of the OpenTelemetry specification, even those that the Rust SDK ignores. Variables that begin
 //! with `SIGHTLINE_` are the library's own; they exist only if the specification has no variable for a setting.
 //!
 //! [`Settings::read`] takes any [`Env`]: [`ProcessEnv`] is the environment of the process, [`MapEnv`] a map for tests.
@@ -29,10 +29,10 @@
 //! # Differences from the specification
 //!
 //! - A value that cannot be used is a [`SettingsError`], and the service does not start. The specification instead
-//!   ignores the value with a warning, but then a typing error leaves a service without telemetry.
-//! - A timeout of `0` is an error. In the specification it means no timeout.
+//!   ignores the value with a warning, and a typing error can then leave a service without telemetry.
+//! - A timeout, delay or interval of `0` is an error. In the specification, a timeout of `0` means no timeout.
 //! - `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER`,
-//!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have other defaults. [`names`] lists them.
+//!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have different defaults. [`names`] lists them.
 //! - `OTEL_TRACES_SAMPLER_ARG` also applies if `OTEL_TRACES_SAMPLER` is unset.
 //! - `OTEL_LOG_LEVEL` is the level of all log records, not only of the SDK's own.
 //!

@@ -54,7 +54,7 @@ use std::borrow::Cow;
 pub struct Variable {
     /// The name of the variable.
     pub name: &'static str,
-    /// What applies if the variable is unset, in Markdown: a value in backticks, or a description.
+    /// The value that applies if the variable is unset, in Markdown: a literal in backticks, or a description.
     pub default: Cow<'static, str>,
     /// The purpose of the variable, its unit and its accepted values, in Markdown.
     pub meaning: &'static str,
@@ -91,7 +91,7 @@ macro_rules! variables {
     };
 }
 
-/// The default of a declaration in Markdown. A value stands in backticks, a description is Markdown already.
+/// The default of a declaration in Markdown. A value gets backticks, and a description is Markdown already.
 macro_rules! markdown {
     (: $type:ty = $default:literal) => {
         concat!("`", $default, "`")
@@ -134,7 +134,7 @@ variables! {
     OTLP_CLIENT_CERTIFICATE = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none";
     /// The PEM file with the client's private key, for mutual TLS. It is reloaded when it changes.
     OTLP_CLIENT_KEY = "OTEL_EXPORTER_OTLP_CLIENT_KEY", "none";
-    /// The headers of each export, `key=value,key=value`, percent-encoded. They are never shown.
+    /// The headers of each export, `key=value,key=value`, percent-encoded. Their values are never shown.
     OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS", "none";
     /// The compression of exports: `gzip` or `none`.
     OTLP_COMPRESSION: &str = "OTEL_EXPORTER_OTLP_COMPRESSION", "none";
@@ -164,7 +164,8 @@ variables! {
     METRIC_EXPORT_TIMEOUT: u64 = "OTEL_METRIC_EXPORT_TIMEOUT", 30_000;
     /// The longest text of an attribute of a span or log record, in characters. Longer texts are truncated.
     ATTRIBUTE_VALUE_LENGTH_LIMIT = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "no limit";
-    /// The largest number of attributes of a span or log record. Attributes beyond it are dropped and counted.
+    /// The largest number of attributes of a span or log record. Attributes beyond it are dropped, and a span has the
+    /// number of dropped attributes.
     ATTRIBUTE_COUNT_LIMIT: usize = "OTEL_ATTRIBUTE_COUNT_LIMIT", 128;
     /// Like `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, for spans, their events and their links.
     SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT =

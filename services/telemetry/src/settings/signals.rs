@@ -20,8 +20,8 @@ pub struct Traces {
     pub sampling: Sampling,
     /// The batches of spans. From `OTEL_BSP_…`.
     pub batch: Batch,
-    /// The limits of one span, all counts. From `OTEL_SPAN_…_COUNT_LIMIT`, `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`,
-    /// `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
+    /// The limits of one span. All of them are counts. From `OTEL_SPAN_…_COUNT_LIMIT`,
+    /// `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
     pub limits: SpanLimits,
     /// The longest text of an attribute, in characters; `None` for no limit. From
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`.

@@ -64,7 +64,7 @@ async fn handshake_succeeds(client: ClientConfig, ca: &Ca) -> bool {
         let name = ServerName::try_from("localhost").unwrap();
         let mut stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await?;
         let mut text = String::new();
-        // A server of TLS 1.3 can reject the client after the handshake is complete for the client.
+        // In TLS 1.3, a server can reject the client after the client has completed its side of the handshake.
         stream.read_to_string(&mut text).await.map(|_| text == "welcome")
     };
     let is_received = response.await.unwrap_or(false);

@@ -28,7 +28,7 @@ use crate::tls::CertificateWatcher;
 /// The time for all requests together: name resolution, connections, handshakes and responses.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The part of the timeout that is kept for a thread that the system does not schedule at once.
+/// The requests end this long before the timeout, because the system can schedule a thread late.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// All attributes that come from the API server.
@@ -203,7 +203,8 @@ impl Api {
         send_gap(&self.findings, gap);
     }
 
-    /// Waits for the response to a request for the object `name`. Reports a gap and returns `None` if there is none.
+    /// Waits for the response to a request for the object `name`. Reports a gap and returns `None` if the request
+    /// fails.
     pub(super) async fn fetch<T>(
         &self,
         lookup: &Lookup,

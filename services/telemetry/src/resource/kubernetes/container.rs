@@ -17,7 +17,7 @@ use super::known::Known;
 pub(super) enum Found<'a> {
     /// The status of this run.
     ThisRun(&'a ContainerStatus),
-    /// The status is missing or of a previous run. The container's name may still be known.
+    /// The status is missing or belongs to a previous run. The container's name may still be known.
     NotYet(Option<&'a str>),
     /// It is not known which container this is.
     Unknown,
@@ -71,7 +71,7 @@ fn id_of(status: &ContainerStatus) -> Option<&str> {
     status.container_id.as_deref()?.split_once("://").map(|(_, id)| id)
 }
 
-/// Whether `status` is of the current run, by its start time. It is for containers whose ID is not known.
+/// Compares start times to find whether `status` belongs to the current run. Used for containers without a known ID.
 ///
 /// A previous run started before the first process of the current run. The start time in the status is in whole
 /// seconds, rounded down.

@@ -62,7 +62,7 @@ fn from_mounts(mounts: &str) -> PodFacts {
             _ => {}
         }
     }
-    // The directory of a static pod has the name of a hash instead, and the API server has another UID for the pod.
+    // For a static pod, the name of the directory is a hash, and the API server has another UID for the pod.
     let pod_uid = single_value(&uids).filter(|uid| uid.len() == 36 && Uuid::parse_str(uid).is_ok());
     PodFacts { namespace: None, container: single_value(&containers).filter(|_| pod_uid.is_some()), pod_uid }
 }

@@ -12,7 +12,8 @@ use crate::settings::ResourceSettings;
 
 /// The facts about this pod that need no request.
 ///
-/// If the environment and a file disagree, the file wins here, because a person can mistype the environment.
+/// If the environment and a file disagree, the lookups use the value of the file, because a person can mistype the
+/// environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) namespace: Option<String>,

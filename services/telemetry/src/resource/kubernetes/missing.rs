@@ -20,7 +20,8 @@ pub(crate) struct Missing(pub(super) Vec<Gap>);
 impl Missing {
     /// Logs one line, or none if nothing is missing.
     ///
-    /// The level is `WARN` if the operator can do something, and `INFO` if the attributes only came too late.
+    /// The level is `WARN` if the operator can do something. Otherwise it is `INFO`, for example if the attributes only
+    /// came too late.
     pub(crate) fn log(&self) {
         if self.0.is_empty() {
             return;

@@ -3,8 +3,8 @@
 //! It has three sources. Each adds attributes that the previous ones do not have:
 //!
 //! 1. `OTEL_RESOURCE_ATTRIBUTES`, which a pod can set from the downward API. It overrides the other sources.
-//! 2. Files that the kubelet mounts: the namespace of the service account, and the list of mounts, whose paths contain
-//!    the UID of the pod and the name of the container.
+//! 2. Local files: the namespace of the service account, and the list of mounts, whose paths contain the UID of the pod
+//!    and the name of the container.
 //! 3. The API server, at the start and with a timeout of two seconds: the workload, the UIDs of the node and the
 //!    cluster, the image and the restart count.
 //!
@@ -22,7 +22,7 @@
 //! | `get` | `nodes` | the cluster | `k8s.node.uid` |
 //! | `get` | `namespaces`, only `kube-system` | the cluster | `k8s.cluster.uid` |
 //!
-//! The detector requests the whole object only for the pod, and the metadata of all other objects.
+//! The detector requests the whole object of the pod, and only the metadata of all other objects.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/k8s/>.
 

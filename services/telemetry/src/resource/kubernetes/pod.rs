@@ -62,7 +62,7 @@ async fn report_node(api: &Api, name: Option<String>) {
     }
 }
 
-/// Fetches the object of this pod. Returns `None` if it is not certain that the object is of this pod.
+/// Fetches the object of this pod. Returns `None` if it is not certain that the object belongs to this pod.
 async fn find_pod(api: &Api, known: &Known) -> Option<Pod> {
     let Known { namespace: Some(namespace), pod_name: Some(name), .. } = known else {
         let reason = "the name or the namespace of the pod is not known".to_owned();
@@ -81,7 +81,7 @@ async fn find_pod(api: &Api, known: &Known) -> Option<Pod> {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
             Identity::NotYetKnown | Identity::OtherPod => {
-                let reason = format!("the pod {namespace}/{name} is not known to be this one");
+                let reason = format!("it is not certain that the pod {namespace}/{name} is this pod");
                 api.report_gap(Gap { attributes: POD_ATTRIBUTES, reason, remedy: Some(POD_REMEDY.into()) });
                 return None;
             }
@@ -94,7 +94,7 @@ async fn find_pod(api: &Api, known: &Known) -> Option<Pod> {
 enum Identity {
     ThisPod,
     OtherPod,
-    /// The object has no IP address yet that could be compared.
+    /// The object has no IP address yet, so it cannot be compared.
     NotYetKnown,
 }
 
@@ -142,7 +142,7 @@ async fn report_pod(api: &Api, known: &Known, mut pod: Pod) {
                     container.map(|name| KeyValue::new(attribute::K8S_CONTAINER_NAME, name.to_owned())),
                 );
                 format!(
-                    "pod {name} did not report this run of its container within {} s",
+                    "the status of pod {name} did not include this run of its container within {} s",
                     api.timeout().as_secs()
                 )
             }

@@ -10,7 +10,7 @@ const ENVIRONMENTS: [&[(&str, &str)]; 3] = [
     &[(names::OTLP_PROTOCOL, "grpc"), (names::OTLP_ENDPOINT, "collector:4317")],
 ];
 
-/// Values of which each variable accepts at least one that is not its default.
+/// Values for a test of each variable. Each variable accepts at least one of them that is not its default.
 const OTHER_VALUES: [&str; 9] = ["1", "true", "false", "none", "gzip", "grpc", "delta", "always_on", "warn"];
 
 /// Reads `environment` with one more variable and returns all settings as text.
@@ -19,7 +19,7 @@ fn read_with(environment: &[(&str, &str)], variable: Option<(&str, &str)>) -> Re
     Settings::read(&env).map(|settings| format!("{settings:?}"))
 }
 
-/// The value of a default that is only a value; `None` for a description.
+/// The value, if the default is a literal; `None` for a description.
 fn literal(default: &str) -> Option<&str> {
     default.strip_prefix('`')?.strip_suffix('`').filter(|value| !value.contains('`'))
 }
