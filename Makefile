@@ -218,8 +218,8 @@ set-version: need-cargo ## write VERSION=1.2.3 to Cargo.toml and each Chart.yaml
 	@tools/version.sh set "$(VERSION)"
 
 .PHONY: changelog
-changelog: ## write CHANGELOG.md from the commits
-	@tools/release/changelog.sh update
+changelog: ## write CHANGELOG.md from the commits; VERSION=1.2.3 names the new version
+	@tools/release/changelog.sh update $(VERSION)
 
 .PHONY: release-notes
 release-notes:

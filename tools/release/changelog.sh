@@ -1,7 +1,8 @@
 #!/bin/sh
 # Writes CHANGELOG.md from the history, or prints the entries of the newest tag.
 #
-#   tools/release/changelog.sh update | notes
+#   tools/release/changelog.sh update [VERSION]   new entries are under VERSION, or under "Unreleased"
+#   tools/release/changelog.sh notes
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -10,10 +11,10 @@ command -v git-cliff >/dev/null || {
     exit 1
 }
 case ${1-} in
-    update) git-cliff --config cliff.toml --output CHANGELOG.md ;;
+    update) git-cliff --config cliff.toml ${2:+--tag "v$2"} --output CHANGELOG.md ;;
     notes) git-cliff --config cliff.toml --latest --strip all ;;
     *)
-        echo "usage: tools/release/changelog.sh update | notes" >&2
+        echo "usage: tools/release/changelog.sh update [VERSION] | notes" >&2
         exit 2
         ;;
 esac
