@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// The longest time from a request until a test can read its telemetry. It is usually three seconds: the batch of the
-/// service, the gateway's wait for the rest of the trace, and Jaeger. A busy machine is slower.
+/// The longest time from a request until a test can read its telemetry. It usually takes three seconds: the service
+/// waits to fill a batch, the gateway waits for the rest of the trace, and Jaeger stores it. A busy machine is slower.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The first pause between two checks. Each pause is twice as long as the previous one.

@@ -13,7 +13,8 @@ use tokio::sync::OnceCell;
 
 use crate::test_stack::TestStack;
 
-/// The number of tests that run at a time. It is higher than the number of processors, because tests mostly wait.
+/// The number of tests that run at the same time. It does not depend on the number of processors, because tests mostly
+/// wait.
 const TEST_THREADS: usize = 6;
 
 /// A list of tests to run.

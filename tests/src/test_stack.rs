@@ -51,10 +51,10 @@ const TAIL_LINES: usize = 5;
 /// The number of characters of each log line that a failure shows.
 const TAIL_LINE_LENGTH: usize = 250;
 
-/// A running stack on free ports. Its state is in a temporary directory, which is removed when it is dropped.
+/// A running stack on free ports. Its state is in a temporary directory, which is removed when the stack is dropped.
 #[derive(Debug)]
 pub struct TestStack {
-    // Declared before `dir`, so that it is dropped before its working directory is removed.
+    // Declared before `dir`, so the processes stop before their directory is removed.
     inner: Stack,
     jaeger: Jaeger,
     http: reqwest::Client,
@@ -189,8 +189,8 @@ impl TestStack {
         self.eventually(format!("trace {id} is stored with the expected shape"), check).await
     }
 
-    /// Waits until the trace of a new order has passed through the pipeline. Spans of earlier requests are then stored,
-    /// or they are lost or dropped.
+    /// Waits until the trace of a new order has passed through the pipeline. After that, spans of earlier requests are
+    /// no longer in the pipeline: they are stored, dropped by sampling, or lost.
     pub async fn wait_for_pipeline(&self) -> Result<()> {
         let caller = Caller::new();
         let response = self.get_order(&caller, "1").await?;
@@ -307,7 +307,7 @@ impl SingleService {
         self.stack.pid(self.process).context("the service is not running")
     }
 
-    /// Returns all of its log.
+    /// Returns its complete log.
     pub fn log(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.stack.log_path(self.process))?)
     }

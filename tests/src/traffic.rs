@@ -54,7 +54,7 @@ impl Traffic {
             (Arc::clone(&stop), Arc::clone(&served), Arc::clone(&requested));
         let task = tokio::spawn(async move {
             let mut ticks = interval(period);
-            // After a slow response the task continues at the same rate, without a burst.
+            // After a slow response, the task continues at the same rate and does not send the missed orders at once.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut orders = Vec::new();
             while !task_stop.load(Ordering::Relaxed) {

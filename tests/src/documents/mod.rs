@@ -63,7 +63,7 @@ pub enum Mark {
     NoRun(String),
 }
 
-/// What a block is for.
+/// What a block contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Commands, with the mark that says how they are tested.
@@ -79,7 +79,7 @@ pub struct Block {
     pub page: String,
     /// The number of the line with the opening fence.
     pub line: usize,
-    /// What the block is for.
+    /// What the block contains.
     pub content: Content,
     /// The lines between the fences.
     pub text: String,
@@ -109,7 +109,7 @@ impl fmt::Display for Block {
     }
 }
 
-/// Returns the blocks of all documents. Fails with every block of commands that has no valid mark.
+/// Returns the blocks of all documents. Fails if a block of commands has no valid mark, and reports each of them.
 pub fn all() -> Result<Vec<Block>> {
     let root = root();
     let mut files = Vec::new();
@@ -143,7 +143,7 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        // This is false for a symbolic link, whose target is found at its own place.
+        // This is false for a symbolic link. Its target is found at its own path.
         if entry.file_type()?.is_dir() {
             let hidden = name.starts_with('.') && name != GITHUB;
             if !hidden && !SKIPPED.contains(&&*name) {

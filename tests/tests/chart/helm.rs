@@ -23,8 +23,8 @@ pub(crate) fn chart() -> PathBuf {
     env::var_os("CHART").map_or_else(|| repository().join("helm/sightline"), PathBuf::from)
 }
 
-/// Returns the path of a program: the value of `variable`, or the one in `bin/` that `make tools` builds. The value is
-/// a path relative to the repository's root, or a name to look up on the `PATH`. Fails if there is no file at the path.
+/// Returns the path of a program: the value of `variable`, or the program that `make tools` builds in `bin/`. The value
+/// is a path relative to the repository's root, or a name to look up on the `PATH`. Fails if no file has this path.
 pub(crate) fn program(variable: &str, name: &str) -> Result<PathBuf> {
     let path = env::var_os(variable).filter(|value| !value.is_empty());
     let path = path.map_or_else(|| Path::new("bin").join(name), PathBuf::from);
@@ -126,7 +126,7 @@ pub(crate) fn template(chart: &Path, install: Install<'_>) -> Result<Vec<Manifes
     parse(&run(arguments)?)
 }
 
-/// Turns service monitors off for the commands that have no `--api-versions`.
+/// Disables service monitors for the Helm commands that do not support `--api-versions`.
 const NO_SERVICE_MONITOR: &str = "--set=global.serviceMonitor.enabled=false";
 
 /// Returns the notes that Helm prints after an installation.

@@ -1,7 +1,7 @@
-//! Kubernetes knows every field: each manifest is decoded as its Kubernetes type and encoded again, and no field gets
+//! Kubernetes knows every field: each manifest is decoded as its Kubernetes type and encoded again, and no field is
 //! lost.
 //!
-//! This needs no schemas from the network. The API server checks more (`server.rs`), but only with a cluster.
+//! This needs no schemas from the network. `server.rs` checks more, but it needs the API server of a cluster.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::Resource;

@@ -1,8 +1,9 @@
 //! Tests of the Helm chart without a cluster: its renderings, the values that it rejects, and its network policies.
 //!
-//! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check below runs once for each value set. `make
-//! chart ARGS=tls::mode_applies_to_every_hop::tls-disabled` runs a single test. `CHART_CONTEXT` is a kubectl context:
-//! the API server of that cluster then checks the renderings too. `CHART` is the path of another chart to test.
+//! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check below runs once for each value set. This
+//! command runs a single test: `make chart ARGS=tls::mode_applies_to_every_hop::tls-disabled`. If `CHART_CONTEXT` is a
+//! kubectl context, the API server of that cluster also checks the renderings. `CHART` is the path of another chart to
+//! test.
 
 mod certificates;
 mod docs;
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    // All tests need Helm, so a missing Helm is reported once. If another program is missing, the tests that run it fail.
+    // All tests need Helm, so a missing Helm is reported once. If another program is missing, only its tests fail.
     helm::program("HELM", "helm")?;
     let sets = value_set::all()?;
     let mut trials = Vec::new();

@@ -32,7 +32,7 @@ pub(crate) fn are_unique_dns_labels(rendering: &Rendering) -> Result<()> {
         if !seen.insert((kind, name)) {
             problems.push(format!("there are two {kind} {name}"));
         }
-        // A label of a StatefulSet's pods contains its name and a hash, which takes 11 characters.
+        // The pods of a StatefulSet have a label with its name, a hyphen and a hash, which adds 11 characters.
         let longest = if kind == "StatefulSet" { 52 } else { 63 };
         let valid_inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let valid_at_ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
@@ -65,7 +65,8 @@ pub(crate) fn cluster_scoped_names_differ_by_namespace(set: &ValueSet) -> Result
     Ok(())
 }
 
-/// All objects have the labels that Kubernetes and Helm recommend, and pods have the labels of selectors and versions.
+/// All objects have the labels that Kubernetes and Helm recommend. Pods have the labels that selectors use, and the
+/// labels `version` and `part-of`.
 pub(crate) fn recommended_labels_are_set(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for manifest in &rendering.manifests {
@@ -144,7 +145,8 @@ pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()
     ensure_none(&problems)
 }
 
-/// A pod that reads a `ConfigMap` at its start has an annotation with a checksum of it, so a change replaces the pod.
+/// A pod that reads a `ConfigMap` at startup has an annotation with its checksum, so a change of the `ConfigMap`
+/// replaces the pod.
 pub(crate) fn configuration_changes_restart_pods(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for workload in rendering.workloads()? {

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Service;
 use crate::helm;
 use crate::value_set::ValueSet;
 
-/// Each `port-forward` in the notes names a Service of the release and one of its ports. Each `kubectl` command names
-/// the namespace of the release unless it is `default`.
+/// Each `port-forward` in the notes names a Service of the release and one of its ports. Unless the namespace of the
+/// release is `default`, each `kubectl` command names it.
 pub(crate) fn name_existing_services(set: &ValueSet) -> Result<()> {
     let rendering = set.rendering()?;
     let notes = helm::notes(&set.chart(), set.install())?;

@@ -20,7 +20,7 @@ pub(crate) struct Stage {
     pub(crate) workload: Workload,
     pub(crate) container: Container,
     /// The files of the `--config` arguments, in order: path in the container and text. The first is the base file, and
-    /// each other is an overlay.
+    /// the others are overlays.
     pub(crate) files: Vec<(String, String)>,
 }
 
@@ -112,8 +112,9 @@ fn mounted_files(
     Ok(files)
 }
 
-/// Each stage uses unchanged files of `collector-config/`, all for its role. Only the last overlay can have another
-/// text, which comes from the values. The first overlay of an agent or a gateway is the one for Kubernetes.
+/// Each stage uses unchanged files of `collector-config/`, and only files for its role. Only the last overlay can be
+/// different, because it can come from the values. The first overlay of an agent or a gateway is the overlay for
+/// Kubernetes.
 pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()> {
     let known = CollectorConfig::read()?;
     for stage in stages(rendering)? {
@@ -131,7 +132,7 @@ pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()
                 None => {
                     ensure!(
                         is_last_overlay,
-                        "{}: {path} is not, or not exactly, a file of collector-config/",
+                        "{}: {path} is not the same as any file in collector-config/",
                         stage.workload
                     );
                 }
@@ -156,13 +157,13 @@ pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()
 }
 
 /// A pod sets each variable that its files use, and no `SIGHTLINE_` variable that they do not use. The programs report
-/// neither mistake: an unset address is an empty address, and a misspelt variable has no effect.
+/// neither mistake: an unset variable becomes an empty string, and a misspelt variable has no effect.
 pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for stage in stages(rendering)? {
         let set: Vec<&str> =
             stage.container.env.iter().flatten().map(|variable| variable.name.as_str()).collect();
-        // The merged configuration: without TLS, an overlay removes the variables for certificates.
+        // Taken from the merged configuration, because without TLS an overlay removes the variables for certificates.
         let configuration = stage.configuration()?.to_string();
         let used: BTreeSet<&str> =
             configuration.split("${env:").skip(1).filter_map(|rest| rest.split('}').next()).collect();
@@ -181,8 +182,8 @@ pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()>
 
 /// The memory limiter is the first processor, and it refuses data before the kernel kills the pod, which would lose
 /// all data in memory. The limiter counts the memory that Go has in use. For the Collector, the kernel counts more,
-/// by up to a quarter of the pod's limit: `tests/kubernetes/outage.rs` fills the memory of gateways. For Jaeger, the
-/// kernel counts less.
+/// by up to a quarter of the pod's limit. For Jaeger, the kernel counts less. `tests/kubernetes/outage.rs` tests the
+/// limit of gateways: it fills their memory.
 pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for stage in stages(rendering)? {
@@ -211,8 +212,8 @@ pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> R
     ensure_none(&problems)
 }
 
-/// The `validate` command of each program accepts the configuration without a warning. A deprecated name is only a
-/// warning, and two versions later it is an error.
+/// The `validate` command of each program accepts the configuration without a warning. A deprecated name first causes a
+/// warning, and two versions later an error.
 pub(crate) fn configuration_is_valid(rendering: &Rendering) -> Result<()> {
     let root = tempfile::tempdir()?;
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! Checks of every pod, for all values.
+//! Checks of every pod in a rendering.
 
 use std::collections::BTreeSet;
 
@@ -152,7 +152,7 @@ fn bytes(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// Checks that each mount is of an existing volume at a unique path. No mount has a `subPath`: when a Secret or a
+/// Checks that each mount uses an existing volume and a unique path. No mount has a `subPath`: when a Secret or a
 /// `ConfigMap` changes, the kubelet replaces a symbolic link, and a mount of a single file does not follow it.
 /// Secrets and `ConfigMap`s are mounted read-only.
 pub(crate) fn mounts(workload: &Workload) -> Vec<String> {
@@ -221,7 +221,7 @@ pub(crate) fn ports(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// Checks that a pod that runs until it is deleted has probes and enough time to stop, and that a pod that ends does
+/// Checks that a pod that runs until it is deleted has probes and enough time to stop. A pod that ends by itself must
 /// not have the restart policy `Always`.
 pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
@@ -252,7 +252,8 @@ pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
             ));
         }
         if stop.is_some_and(|stop| stop.exec.is_some()) {
-            problems.push(format!("{}: preStop runs a command, but the images contain none", container.name));
+            problems
+                .push(format!("{}: preStop runs a command, but the images have no commands", container.name));
         }
     }
     problems
@@ -292,7 +293,7 @@ pub(crate) fn environment(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// A pod mounts a token for the API server if its account has rights there or if it is an agent, and only then.
+/// Agents, and pods whose account has rights in the API server, mount a token for it. Other pods do not.
 pub(crate) fn mount_tokens_only_if_needed(rendering: &Rendering) -> Result<()> {
     let bound: BTreeSet<String> = ["RoleBinding", "ClusterRoleBinding"]
         .into_iter()

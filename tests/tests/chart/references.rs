@@ -1,4 +1,4 @@
-//! The objects that manifests refer to exist.
+//! Every object that a manifest refers to exists.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::ensure_none;
 use crate::helm::Manifest;
 use crate::rendering::{Rendering, Workload, selects};
 
-/// An object that a pod uses: kind, name, and the key in it, if the pod uses a single key.
+/// An object that a pod uses: its kind, its name, and a key if the pod uses only that key of the object.
 type Reference = (&'static str, String, Option<String>);
 
 /// Every `ConfigMap`, Secret, claim and account that a pod uses is rendered, or existed before (`# existing:`).
@@ -236,8 +236,8 @@ pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Resu
     ensure_none(&problems)
 }
 
-/// Each binding gives an existing role to existing accounts of the release's namespace, and roles only allow
-/// reading, without wildcards.
+/// Each binding gives an existing role to existing accounts in the release's namespace. Roles allow only reading, and
+/// have no wildcards.
 pub(crate) fn bindings_have_roles_and_accounts(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for binding in rendering.of_kind("RoleBinding").chain(rendering.of_kind("ClusterRoleBinding")) {

@@ -5,13 +5,13 @@ use anyhow::{Result, ensure};
 
 use crate::helm;
 
-/// Values that the chart has to reject.
+/// Values that the chart must reject.
 pub(crate) struct Rejection {
     /// The name of the test, after `rejects::`.
     pub(crate) name: &'static str,
     /// A values file.
     values: &'static str,
-    /// What the message has to contain: the setting, the value, the advice. Case is ignored.
+    /// Texts that the message must contain: the setting, the value, the advice. Case is ignored.
     words: &'static [&'static str],
 }
 

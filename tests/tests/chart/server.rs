@@ -46,7 +46,7 @@ impl Drop for Namespace {
 }
 
 /// The API server accepts each manifest without a warning. For a pod that it would not admit, or for a deprecated
-/// field, it returns no error but a warning. The test is ignored without [`CONTEXT`].
+/// field, it returns a warning instead of an error. The test is ignored without [`CONTEXT`].
 pub(crate) fn accepts(set: &ValueSet) -> Result<Completion, Failed> {
     let Some(context) = env::var(CONTEXT).ok().filter(|context| !context.is_empty()) else {
         return Ok(Completion::ignored_with(format!("{CONTEXT} is not set")));
@@ -73,7 +73,7 @@ fn dry_run(set: &ValueSet, context: String) -> Result<Completion> {
     let output = kubectl(&namespace.context, &arguments, &documents?.join("---\n"))?;
     ensure!(!output.contains("Warning:"), "{output}");
     if unknown.len() == manifests.len() {
-        return Ok(Completion::ignored_with("the cluster knows none of the kinds"));
+        return Ok(Completion::ignored_with("the cluster does not know any of these kinds"));
     }
     if !unknown.is_empty() {
         // A test that passes cannot report more than its name, so this goes to stderr.

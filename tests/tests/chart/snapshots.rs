@@ -25,7 +25,7 @@ const DEFAULT: &str = "default";
 /// Prefixes of the annotations that differ at each rendering, or with each change of a pipeline file.
 const CHANGING_ANNOTATIONS: [&str; 3] = ["checksum/", "sightline/issued", "sightline/authority"];
 
-/// The environment variable that, set to 1, makes the tests write the current renderings and READMEs.
+/// If this environment variable is 1, the tests write the current renderings and READMEs.
 pub(crate) const UPDATE: &str = "UPDATE_RENDERED";
 
 pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
@@ -48,7 +48,7 @@ pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
     )
 }
 
-/// Each committed rendering belongs to a value set. One that does not is left over from a deleted value set.
+/// Each committed rendering belongs to a value set. A rendering without one is left over from a deleted value set.
 pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     let directory = value_set::directory().join("rendered");
     for entry in

@@ -149,7 +149,7 @@ fn certificate_mount(workload: &Workload, container: &Container) -> Option<Certi
 /// The DNS names in the certificate of each workload.
 type Names = BTreeMap<String, Vec<String>>;
 
-/// Checks mode `generated`: the chart makes each certificate with the same CA, and each is valid for client and server.
+/// Checks mode `generated`: the chart signs all certificates with one CA, and each is valid for clients and servers.
 fn check_generated(rendering: &Rendering, mounts: &[CertificateMount]) -> Result<Names> {
     let secrets = rendering.all::<Secret>()?;
     let mut names = Names::new();

@@ -1,6 +1,6 @@
 //! The value sets in `helm/sightline/ci/`, and how each is installed.
 //!
-//! Comments at the top of a value set say what a values file cannot, each on its own line:
+//! Comments at the top of a value set contain settings that a values file cannot contain, each on its own line:
 //!
 //! ```yaml
 //! # release: shop                      the name of the release; default: `sightline`
@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use crate::helm::{self, Install};
 use crate::rendering::Rendering;
 
-/// A value set that the chart has to accept.
+/// A value set that the chart must accept.
 #[derive(Debug)]
 pub(crate) struct ValueSet {
     /// The file name without `-values.yaml`.

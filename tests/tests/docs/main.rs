@@ -1,4 +1,4 @@
-//! Every command in a document is run by a test, or is marked with the reason why none runs it.
+//! Every command in the documents is run by a test, or is marked with the reason why no test runs it.
 
 mod make;
 

@@ -68,7 +68,7 @@ fn without_comment(line: &str) -> &str {
     if line.starts_with('#') { "" } else { line.split(" #").next().unwrap_or_default().trim() }
 }
 
-/// Returns all targets that `started` leads to.
+/// Returns the targets in `started` and all targets that their rules lead to, directly or indirectly.
 fn closure(started: BTreeSet<String>, rules: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut pending: Vec<String> = started.into_iter().collect();
@@ -130,7 +130,7 @@ fn rules(makefile: &str) -> BTreeMap<String, BTreeSet<String>> {
     rules
 }
 
-/// Splits a rule into its targets and prerequisites. Assignments, also those for one target, are not rules.
+/// Splits a rule into its targets and prerequisites. Assignments, including those for a single target, are not rules.
 fn rule(line: &str) -> Option<(&str, &str)> {
     let line = line.split("##").next()?;
     let (targets, prerequisites) = line.split_once(':')?;
@@ -139,7 +139,7 @@ fn rule(line: &str) -> Option<(&str, &str)> {
 
 /// Whether the rules of two targets are the same, except that the recipe of the second has an additional `argument`.
 ///
-/// `make up` runs until Ctrl-C, so continuous integration runs `make demo` in its place.
+/// `make up` runs until Ctrl-C, so continuous integration runs `make demo` instead.
 fn differs_only_in(makefile: &str, (first, second): (&str, &str), argument: &str) -> bool {
     let text = |target: &str| {
         let mut lines = makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}:")));

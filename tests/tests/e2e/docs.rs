@@ -13,7 +13,7 @@ use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{TestStack, root, services};
 use tokio::process::Command;
 
-/// The timeout of the commands of a page. Building a new service from nothing takes about two minutes on two cores.
+/// The timeout for the commands of a page. The first build of a new service takes about two minutes on two cores.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Shell functions for the commands. A trace is not stored at once, so `poll` repeats a command that fails.
@@ -50,7 +50,7 @@ async fn troubleshoot(stack: &TestStack) -> Result<()> {
     Ok(())
 }
 
-/// Returns the trace ids in the `traceresponse` headers that `curl -i` printed.
+/// Returns the trace IDs in the `traceresponse` headers that `curl -i` printed.
 fn trace_ids(output: &str) -> Result<Vec<TraceId>> {
     let headers = output.lines().filter_map(|line| line.strip_prefix("traceresponse: 00-"));
     headers.map(|value| Ok(value.split('-').next().unwrap_or_default().parse()?)).collect()
@@ -68,8 +68,8 @@ async fn wait_for_services(stack: &TestStack, id: &TraceId, expected: &[&str]) -
     stack.eventually(format!("trace {id} has spans of {expected:?}"), check).await
 }
 
-/// Runs the blocks in one shell, one after the other, as a reader does, and returns the output. Fails if a command fails,
-/// or if the response to `curl -i` is not 200.
+/// Runs the blocks in one shell, one after the other, as a reader does, and returns the output. Fails if a command
+/// fails, or if the response to `curl -i` is not 200.
 async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<String> {
     let script = for_stack(stack, &script(&blocks))?;
     let log = tempfile::NamedTempFile::new()?;
@@ -79,7 +79,7 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
         .args(["-euc", &script])
         .current_dir(directory)
         .env("SIGHTLINE_JAEGER_URL", stack.jaeger().address())
-        // This keeps what Cargo has built for the next run.
+        // This directory is kept, so the next run does not build everything again.
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs"))
         .stdin(Stdio::null())
         // A process in the background can keep a pipe open, so the output goes to a file.
@@ -87,7 +87,7 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
         .stderr(file)
         // In a separate process group, so that one signal stops all processes that the commands started.
         .process_group(0);
-    // Cargo builds a package again if these variables of another package change.
+    // Cargo sets these variables for this test. If they change, a build compiles packages again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -148,7 +148,7 @@ fn for_stack(stack: &TestStack, script: &str) -> Result<String> {
     Ok(replace(script, &replacements))
 }
 
-/// Replaces each occurrence of a text once. At each place, the first of the replacements that fits is used.
+/// Applies all replacements in one pass. If several match at the same place, the first of them is used.
 fn replace(text: &str, replacements: &[(String, String)]) -> String {
     let (mut result, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {

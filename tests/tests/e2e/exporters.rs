@@ -1,4 +1,5 @@
-//! Exporters do not export telemetry about themselves. The exporter settings of the tutorial work.
+//! Exporters do not export telemetry about themselves. Several exporters work together, and a service with a disabled
+//! SDK still propagates the context.
 
 use anyhow::{Result, ensure};
 use sightline::stack::Process;

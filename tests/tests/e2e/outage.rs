@@ -90,7 +90,7 @@ async fn restarted() -> Result<()> {
             stack.stop_process(process).await?;
             stack.start_processes(&[process]).await?;
         }
-        // Wait until the queues of the services are empty, because they only have room for some seconds.
+        // Wait until the queues of the services are empty, because they have room for only a few seconds.
         stack.wait_for_pipeline().await?;
     }
     traffic.finish(stack).await

@@ -1,4 +1,4 @@
-//! A service that stops finishes its requests, delivers its telemetry and reports what it lost.
+//! When a service stops, it finishes its requests, delivers its telemetry and reports the telemetry that it lost.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

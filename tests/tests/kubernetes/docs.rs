@@ -30,7 +30,7 @@ const README_COMMANDS: [&str; 4] = [
 ];
 
 /// Runs the README's commands after the installation: `make port-forward`, an order over HTTP and `sightline trace`.
-/// Fails if the README has other commands than those that these tests run.
+/// Fails if the README's commands are not the commands that these tests run.
 pub(crate) async fn readme(install: &Install) -> Result<()> {
     let blocks = documents::of("README.md", Runner::KindE2e)?;
     let lines = blocks.iter().flat_map(|block| block.text.lines());
@@ -124,7 +124,7 @@ async fn terminate(child: &mut Child) -> Result<()> {
 
 pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     let blocks = documents::of("docs/troubleshoot.md", Runner::KindE2e)?;
-    // The page uses kubectl's current namespace. Only these tests use this kubeconfig.
+    // The page uses kubectl's current namespace. It can be changed, because only these tests use this kubeconfig.
     install.cluster.kubectl(["config", "set-context", "--current", "--namespace", install.namespace]).await?;
     // The commands expect the programs on the PATH.
     let programs = tempfile::tempdir()?;

@@ -100,8 +100,8 @@ impl<'a> ExtraRelease<'a> {
     }
 }
 
-/// Installs the chart without TLS and with Jaeger's storage in memory, as a first try on a laptop. Then runs the test
-/// of a Jaeger outage.
+/// Installs the chart without TLS and with Jaeger's storage in memory, as for a first test on a laptop. Then runs the
+/// test of a Jaeger outage.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
     let release = ExtraRelease::create(&install.cluster, "sightline-e2e-plaintext").await?;
     let values =

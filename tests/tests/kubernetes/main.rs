@@ -9,7 +9,7 @@
 //!
 //! - `KIND_E2E_CLUSTER`: the name of the cluster. An existing cluster is used.
 //! - `KEEP=1`: do not delete the cluster.
-//! - `KUBECTL`, `HELM`, `MAKE`: the programs.
+//! - `KUBECTL`, `HELM`, `MAKE`: the programs to run.
 //! - The variables of the Makefile.
 
 mod attributes;

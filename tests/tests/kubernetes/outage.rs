@@ -24,8 +24,8 @@ const SERIES: usize = 6;
 /// The time between two orders of a series.
 const PERIOD: Duration = Duration::from_millis(5);
 
-/// The number of series whose traces are checked, because checking one takes half a minute. A gateway that is killed
-/// loses spans of every series.
+/// The number of series whose traces are checked. Two are enough, because a gateway that is killed loses spans of every
+/// series. Checking the traces of one series takes half a minute.
 const CHECKED_SERIES: usize = 2;
 
 /// The longest time until the memory of every gateway is full, on a slow machine.

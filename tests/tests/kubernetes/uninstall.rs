@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::install::{Install, RELEASE};
 use crate::snapshot::Snapshot;
 
-/// The longest time until all objects are gone. Pods have a grace period of thirty seconds, and volumes are deleted
+/// The longest time until all objects are gone. The grace period of pods is at most a minute, and volumes are deleted
 /// after them.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(90);
 

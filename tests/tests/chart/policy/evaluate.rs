@@ -51,7 +51,8 @@ impl Port {
     }
 }
 
-/// Whether an `ipBlock` also matches pods. The API leaves this to the network plugin: Calico does it, Cilium does not.
+/// Whether an `ipBlock` also matches pods. This depends on the network plugin: with Calico it does, with Cilium it does
+/// not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IpBlocks {
     MatchPods,
@@ -71,7 +72,7 @@ enum Direction {
     Egress,
 }
 
-/// An ingress or egress rule: the peers at the other side, and the ports of the destination.
+/// An ingress or egress rule: the peers on the other side, and the ports of the destination.
 struct Rule<'a> {
     peers: Option<&'a Vec<NetworkPolicyPeer>>,
     ports: Option<&'a Vec<NetworkPolicyPort>>,
@@ -146,7 +147,7 @@ impl Policies<'_> {
     }
 }
 
-/// Returns the namespace of a policy. `Network::of` sets that of the release in manifests without a namespace.
+/// Returns the namespace of a policy. If a manifest has none, `Network::of` sets the namespace of the release.
 fn namespace(policy: &NetworkPolicy) -> &str {
     policy.metadata.namespace.as_deref().unwrap_or("default")
 }
@@ -211,7 +212,7 @@ fn matches_port(rule: &NetworkPolicyPort, destination: &Peer, port: Port) -> boo
     }
 }
 
-/// Whether a block contains an address. The API server rejects an invalid CIDR, so here it contains nothing.
+/// Whether a block contains an address. An invalid CIDR, which the API server would reject, contains no address.
 fn in_block(block: &IPBlock, address: IpAddr) -> bool {
     let contains = |range: &String| range.parse::<IpNet>().is_ok_and(|range| range.contains(&address));
     contains(&block.cidr) && !block.except.iter().flatten().any(contains)

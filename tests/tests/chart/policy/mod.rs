@@ -1,7 +1,7 @@
 //! The network policies allow the connections of the design and no others. The tests evaluate the rendered policies
 //! with the labels and ports of the rendered pods, for each source and destination.
 //!
-//! A cluster enforces policies only if its network does, so tests on a cluster would not find every mistake.
+//! A cluster enforces policies only if its network plugin does, so tests on a cluster would not find every mistake.
 
 pub(crate) mod evaluate;
 mod expected;
@@ -171,7 +171,9 @@ pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
 }
 
 /// Between two pods of the release, both sides allow a connection or both deny it. If only one side denied it, a
-/// mistake there would open it. The exception is a port that is open to everyone: not every pod has egress to it.
+/// mistake on that side would be enough to allow it.
+///
+/// The exception is a port that is open to everyone, because not every pod has egress to it.
 pub(crate) fn egress_and_ingress_agree(rendering: &Rendering) -> Result<()> {
     let network = Network::of(rendering)?;
     let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::MatchPods };
