@@ -135,12 +135,12 @@ impl Report {
         // Writing to a String cannot fail.
         let mut table = format!("\n{:<20}", "resident MiB");
         for (when, _) in &self.memory {
-            let _ = write!(table, "{when:>26}");
+            let _ = write!(table, "{when:>28}");
         }
         for (index, process) in Process::ALL.into_iter().enumerate() {
             let _ = write!(table, "\n{process:<20}");
             for (_, resident) in &self.memory {
-                let _ = write!(table, "{:>26.1}", resident[index]);
+                let _ = write!(table, "{:>28.1}", resident[index]);
             }
         }
         println!("{table}");
