@@ -26,8 +26,8 @@ async fn services_reload() -> Result<()> {
     request_order(&stack).await?;
     let pids = pids(&stack);
 
-    // New certificates of the same CA. The agent restarts, so that every service repeats the TLS handshake with its new
-    // certificate.
+    // First rotation: new certificates from the same CA. The agent is restarted so that every service repeats the TLS
+    // handshake with its new certificate.
     let directory = stack.inner().dir().join("certs");
     let next = tempfile::tempdir()?;
     copy_ca(&directory.join("ca"), &next.path().join("ca"))?;
@@ -37,8 +37,8 @@ async fn services_reload() -> Result<()> {
     stack.start_processes(&[Process::Agent]).await?;
     request_order(&stack).await?;
 
-    // New certificates of a new CA. The pipeline restarts, because the Collector never reloads the CA that it verifies
-    // clients with. The services keep running.
+    // Second rotation: new certificates from a new CA. The pipeline is restarted, because the Collector never reloads
+    // the CA with which it verifies clients. The services keep running.
     let next = tempfile::tempdir()?;
     replace(&directory, next.path())?;
     wait_for_reloads(&stack, 2).await?;
@@ -63,7 +63,7 @@ fn pids(stack: &TestStack) -> Vec<Option<u32>> {
     Process::SERVICES.map(|service| stack.inner().pid(service)).to_vec()
 }
 
-/// Waits until each service has logged at least `times` times that it uses new certificates.
+/// Waits until each service has logged at least `times` certificate changes.
 async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
     let check = async || {
         for service in Process::SERVICES {
@@ -72,7 +72,7 @@ async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
                 .iter()
                 .filter(|record| record.message.starts_with("telemetry's certificates changed"))
                 .count();
-            // A service that checks while the files are being replaced sees more than one change.
+            // A service that checks while the files are being replaced logs more than one change.
             ensure!(reloads >= times, "{service} has reloaded {reloads} times");
         }
         Ok(())
@@ -80,8 +80,8 @@ async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
     stack.eventually(format!("each service has reloaded its certificates {times} times"), check).await
 }
 
-/// Creates certificates for all identities in `next`, signed by the CA there or by a new one. Then replaces the files
-/// in `directory` one by one, as an operator would: CA, key, certificate.
+/// Creates certificates for all identities in `next`, and also a CA if `next` has none. Then replaces the files in
+/// `directory` one by one, as an operator would: first the CA, then the key, then the certificate.
 fn replace(directory: &Path, next: &Path) -> Result<()> {
     certs::ensure(&certs::Request::local(next))?;
     for identity in certs::IDENTITIES {

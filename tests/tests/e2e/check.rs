@@ -44,7 +44,8 @@ async fn complete(stack: &TestStack) -> Result<()> {
 }
 
 async fn missing(stack: &TestStack) -> Result<()> {
-    // The gateway waits for two seconds before it makes a sampling decision.
+    // The gateway waits for two seconds before it makes a sampling decision, so the trace is not complete after one
+    // second.
     let output = check(&stack.inner().order_url(), stack.jaeger().address(), "1s").await?;
     let expected = ["not complete", "server span of inventory-service", stack.jaeger().address()];
     ensure_output(&output, 1, &output.stderr, &expected)

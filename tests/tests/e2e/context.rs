@@ -19,7 +19,7 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 async fn baggage(stack: &TestStack) -> Result<()> {
-    // The service's own values replace those of the caller. Unknown keys do not become attributes.
+    // order-service replaces the caller's values with its own values. Unknown keys do not become attributes.
     let caller = Caller::new().with_header("baggage", "environment=forged,version=9.9,tenant=blue");
     let response = stack.get_order(&caller, "5").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
@@ -72,7 +72,7 @@ async fn unsampled(stack: &TestStack) -> Result<()> {
     ensure!(response.status == 200, "{response:?}");
     stack.wait_for_pipeline().await?;
     stack.ensure_not_stored(&response.trace).await?;
-    // Its log records still have the trace ID.
+    // The request's log records still have the trace ID.
     let records = stack.console_logs(Process::UserService)?;
     ensure!(
         records.iter().any(|record| record.trace_id == caller.trace_id()),

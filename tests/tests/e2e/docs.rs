@@ -1,4 +1,4 @@
-//! Runs the commands of the documents that are marked `test=e2e`.
+//! Runs the blocks of commands that the documents mark with `test=e2e`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use tokio::process::Command;
 /// The timeout for the commands of a page. The first build of a new service takes about two minutes on two cores.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Shell functions for the commands. A trace is not stored at once, so `poll` repeats a command that fails.
+/// Shell functions that the commands use. A trace is not stored immediately, so `poll` repeats a command that fails.
 const FUNCTIONS: &str = "poll() { for _ in $(seq 60); do \"$@\" && return; sleep 1; done; return 1; }\n";
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -68,7 +68,7 @@ async fn wait_for_services(stack: &TestStack, id: &TraceId, expected: &[&str]) -
     stack.eventually(format!("trace {id} has spans of {expected:?}"), check).await
 }
 
-/// Runs the blocks in one shell, one after the other, as a reader does, and returns the output. Fails if a command
+/// Runs the blocks in one shell, one after another, as a reader would, and returns their output. Fails if a command
 /// fails, or if the response to `curl -i` is not 200.
 async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<String> {
     let script = for_stack(stack, &script(&blocks))?;
@@ -85,9 +85,10 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
         // A process in the background can keep a pipe open, so the output goes to a file.
         .stdout(file.try_clone()?)
         .stderr(file)
-        // In a separate process group, so that one signal stops all processes that the commands started.
+        // The shell gets a separate process group, so that one signal stops all processes that the commands started.
         .process_group(0);
-    // Cargo sets these variables for this test. If they change, a build compiles packages again.
+    // Cargo sets these variables for this test. A build that inherited them would compile packages again whenever a
+    // value changes.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -109,7 +110,7 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
     Ok(output)
 }
 
-/// Returns the blocks as one script, which prints the place of each block before its output.
+/// Returns the blocks as one script, which prints each block's location before the block's output.
 fn script(blocks: &[Block]) -> String {
     let mut script = FUNCTIONS.to_owned();
     for block in blocks {
@@ -121,12 +122,13 @@ fn script(blocks: &[Block]) -> String {
             Content::Commands(_) => writeln!(script, "echo '{block}:'\n{}", block.text),
         };
     }
-    // A service in the background sends its remaining telemetry after `kill`.
+    // After `kill`, a background service sends its remaining telemetry. `wait` lets it finish.
     script.push_str("wait\n");
     script
 }
 
-/// Replaces the ports and directories of `make up`, and the ports of the new service, with those of this stack.
+/// Replaces the ports and directories of `make up` with the ports and directories of this stack, and the ports of the
+/// new service with free ports.
 fn for_stack(stack: &TestStack, script: &str) -> Result<String> {
     let state = stack.inner().dir().to_str().context("the state directory's path is not UTF-8")?;
     let program = services()?.join("sightline");
@@ -148,7 +150,8 @@ fn for_stack(stack: &TestStack, script: &str) -> Result<String> {
     Ok(replace(script, &replacements))
 }
 
-/// Applies all replacements in one pass. If several match at the same place, the first of them is used.
+/// Applies all replacements in one pass. If several replacements match at the same place, the first one in the list is
+/// used.
 fn replace(text: &str, replacements: &[(String, String)]) -> String {
     let (mut result, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {

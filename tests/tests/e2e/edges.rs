@@ -1,4 +1,4 @@
-//! An order is one trace with exactly the expected spans, attributes and resources.
+//! An order produces one trace with exactly the expected spans, attributes and resources.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ async fn starts_a_trace(stack: &TestStack) -> Result<()> {
         ensure!(stored == shape, "stored:\n{stored}expected:\n{shape}");
         Ok(())
     };
-    stack.eventually("an order without a caller's context is one trace", check).await
+    stack.eventually("an order without a caller's context produces one trace", check).await
 }
 
 /// The expected value of an attribute.
@@ -68,8 +68,8 @@ impl Expected {
 
 type Attributes = Vec<(&'static str, Expected)>;
 
-/// Returns every attribute of every span of order 7. The test fails for attributes that are missing and for attributes
-/// that are not listed here.
+/// Returns every attribute of every span of order 7. The test fails if one of these attributes is missing, or if a span
+/// has another attribute.
 fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attributes)> {
     use Expected::{Int, OwnedText, PositiveInt, Text};
     let ports = stack.inner().ports();
@@ -207,7 +207,7 @@ async fn resources(stack: &TestStack) -> Result<()> {
     }
     instances.sort();
     instances.dedup();
-    ensure!(instances.len() == 3, "instances have the same ID: {instances:?}");
+    ensure!(instances.len() == 3, "several services have the same instance ID: {instances:?}");
     Ok(())
 }
 
@@ -242,7 +242,7 @@ fn resource(trace: &Trace, name: &str, pid: u32) -> Result<()> {
         number("process.parent_pid")? == Some(std::process::id().into()),
         "process.parent_pid is not the ID of this test process"
     );
-    // Not recorded, because command lines can contain passwords.
+    // The library does not record these attributes, because command lines can contain passwords.
     for key in ["process.command_line", "process.command_args"] {
         ensure!(value(trace, name, key).is_err(), "{key} is recorded");
     }

@@ -1,4 +1,5 @@
-//! Server errors mark spans as failed and record the cause. Client errors do not.
+//! If a request fails with a server error, its spans are marked as failed and one span records the cause. A client
+//! error does not mark spans as failed.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
@@ -11,8 +12,8 @@ use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::TestStack;
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.add_shared("errors::a_server_error_fails_the_spans_of_every_caller", server_error);
-    suite.add_shared("errors::client_errors_do_not_fail_spans", client_errors);
+    suite.add_shared("errors::a_server_error_marks_the_spans_of_every_caller_as_failed", server_error);
+    suite.add_shared("errors::a_client_error_does_not_mark_spans_as_failed", client_errors);
 }
 
 const FAILED: &str = "\
@@ -31,7 +32,7 @@ async fn server_error(stack: &TestStack) -> Result<()> {
     ensure!(response.status == 502, "{response:?}");
     let trace = stack.wait_for_trace(&response.trace, FAILED).await?;
 
-    // The exception is recorded once, in the span where it occurred, and not in the spans above.
+    // The exception is recorded once, in the span where it occurred, and not in its parent spans.
     let exceptions: Vec<_> = trace
         .spans_of("user-service")
         .flat_map(|span| span.events.iter().map(move |event| (span.name.as_str(), event)))

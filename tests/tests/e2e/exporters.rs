@@ -37,7 +37,7 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
         stack.wait_for_trace(&response.trace, USER).await?;
     }
     let pids = [over_http.pid()?, over_grpc.pid()?];
-    // Both services export again when they stop.
+    // Both services export telemetry again when they stop.
     for service in [&mut over_http, &mut over_grpc] {
         let exit = service.stop().await?;
         ensure!(exit.is_clean(), "{}, {}", exit.describe(), service.log_tail());
@@ -94,7 +94,7 @@ async fn console_and_otlp(stack: &TestStack) -> Result<()> {
 
     let log = both.log()?;
     for span in &trace.spans {
-        // The console exporter prints the span, and SIGHTLINE_LOG_SPANS adds one log line.
+        // The console exporter prints the span, and SIGHTLINE_LOG_SPANS adds one log line for the span.
         let printed =
             log.lines().filter(|line| line.contains(&span.span_id) && !line.starts_with('{')).count();
         ensure!(printed >= 1, "span {} is not on the console ({})", span.name, both.log_tail());
@@ -119,8 +119,8 @@ async fn disabled(stack: &TestStack) -> Result<()> {
     let caller = Caller::new().with_header("baggage", "tenant=blue");
     let response = caller.get(stack.http(), &disabled.url()?, "orders/3").await?;
     ensure!(response.status == 200, "{response:?}");
-    // The spans of the other services are children of the caller's span, and they have the baggage that the disabled
-    // service added.
+    // The spans of the other services are children of the caller's span. Their attributes include the baggage that the
+    // service with the disabled SDK added.
     let shape = "\
 ^ user-service server GET /users/{id}
   user-service internal read_user

@@ -12,7 +12,8 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("logs::records_have_the_ids_of_their_span", ids);
 }
 
-/// Each service, its log message for an order, and the title of the span in which it logs it.
+/// Each service, the message that it logs for an order, and the title of the span in which the service logs the
+/// message.
 const RECORDS: [(Process, &str, &str); 3] = [
     (Process::OrderService, "order read, stock reserved", "order-service server GET /orders/{id}"),
     (Process::UserService, "user read", "user-service server GET /users/{id}"),
@@ -56,10 +57,10 @@ async fn ids(stack: &TestStack) -> Result<()> {
     };
     stack.eventually(format!("the log records of trace {} are {expected:#?}", trace.id), check).await?;
 
-    // Outside a request the IDs are empty.
+    // The IDs of a log record are empty if it was written outside a request.
     let records = stack.console_logs(Process::OrderService)?;
     let started = records.iter().find(|record| record.message == "serving orders over HTTP");
-    let started = started.context("the record of the start is missing")?;
+    let started = started.context("order-service has not logged its startup message")?;
     ensure!(started.trace_id.is_empty() && started.span_id.is_empty(), "{started:?}");
     Ok(())
 }

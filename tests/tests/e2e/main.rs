@@ -21,7 +21,7 @@ use sightline_tests::suite::Suite;
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut suite = Suite::new()?;
-    // The slowest tests start first. The others run at the same time.
+    // The slowest tests start first. The other tests run in parallel with them.
     outage::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);

@@ -12,7 +12,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("matrix::every_signal_of_every_service_arrives", every_signal_arrives);
 }
 
-/// Each service, and its metric that counts requests.
+/// Each service, and the metric that counts the service's requests.
 const SERVICES: [(Process, &str); 3] = [
     (Process::OrderService, "http_server_request_duration_seconds_count"),
     (Process::UserService, "http_server_request_duration_seconds_count"),
@@ -43,7 +43,7 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
         Ok(())
     };
     stack.eventually("every signal of every service arrives", check).await?;
-    // The trace is also complete.
+    // Also wait until the trace is complete.
     stack.wait_for_trace(&response.trace, ORDER).await?;
     Ok(())
 }

@@ -19,10 +19,10 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add_standalone("outage::loses_no_spans_in_repeated_restarts", restarted);
 }
 
-/// The number of orders that are served in each phase before the next one starts.
+/// The number of orders that are served in each phase before the next phase starts.
 const ORDERS_PER_PHASE: usize = 40;
 
-/// The time between two orders. A service's queue of 2048 spans must be large enough for the time without the agent.
+/// The time between two orders. A service's queue holds 2048 spans. It must not fill up while the agent is stopped.
 const PERIOD: Duration = Duration::from_millis(25);
 
 async fn stopped() -> Result<()> {
@@ -39,7 +39,8 @@ async fn stopped() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// The agent is killed, as on a node that runs out of memory. Its queue on disk has the only copy of some spans.
+/// The agent is killed, as on a node that runs out of memory. The agent's queue on disk has the only copy of some
+/// spans.
 async fn killed() -> Result<()> {
     let mut stack = TestStack::start(|config| config).await?;
     let mut traffic = Traffic::start(&stack)?;
@@ -77,7 +78,8 @@ async fn drained() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// The number of restarts. A Collector that accepts data before it is ready crashes only in some of its starts.
+/// The number of restarts. One restart is not enough, because a Collector that accepts data before it is ready does not
+/// crash at every start.
 const RESTARTS: usize = 5;
 
 async fn restarted() -> Result<()> {
@@ -90,7 +92,7 @@ async fn restarted() -> Result<()> {
             stack.stop_process(process).await?;
             stack.start_processes(&[process]).await?;
         }
-        // Wait until the queues of the services are empty, because they have room for only a few seconds.
+        // Wait until the services' queues are empty, because a queue has room for the spans of only a few seconds.
         stack.wait_for_pipeline().await?;
     }
     traffic.finish(stack).await
@@ -107,7 +109,7 @@ async fn wait_for_queued_spans(stack: &TestStack) -> Result<()> {
     stack.eventually("the agent queues spans that it cannot send", check).await
 }
 
-/// A task that requests one order after the other until it is stopped.
+/// A task that requests one order after another until it is stopped.
 struct Traffic {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
@@ -178,7 +180,7 @@ impl Traffic {
             Ok(())
         };
         let complete = stack.eventually("the trace of every order is complete", check).await;
-        // The services count the spans that they deliver, and stop with an error if they lost some.
+        // The services count the spans that they deliver, and exit with an error if they lost some.
         match (complete, stack.stop().await) {
             (Ok(()), stopped) => stopped,
             (Err(missing), Ok(())) => Err(missing.context("the pipeline lost spans, the services lost none")),

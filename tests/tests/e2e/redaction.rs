@@ -27,19 +27,20 @@ async fn new_user(stack: &TestStack) -> Result<()> {
     let path = format!("users?access_token={token}&lang=en");
     let response = caller.post(stack.http(), &stack.users_url()?, &path, &body).await?;
     ensure!(response.status == 201, "{response:?}");
-    // The second request fails because the email address exists. The error must not contain it either.
+    // The second request fails because a user with this email address exists. The error must not contain the address
+    // either.
     let again = caller.post(stack.http(), &stack.users_url()?, &path, &body).await?;
     ensure!(again.status == 409, "{again:?}");
 
     let title = "user-service server POST /users";
     let check = async || {
         let trace = stack.jaeger().trace(&response.trace).await?.context("no span of the trace is stored")?;
-        // Two requests with three spans each, both in the trace of the caller.
+        // Both requests are in the caller's trace and have three spans each.
         ensure!(trace.spans.len() == 6, "{} spans are stored", trace.spans.len());
         Ok(trace)
     };
     let trace = stack.eventually("the trace of a new user is stored", check).await?;
-    // The attributes are recorded, and only the sensitive parts of them are replaced.
+    // The attributes are stored, and only their sensitive parts are replaced.
     let span = find(&trace, title).context(title)?;
     let text = |key| span.attribute(key).and_then(Value::as_str);
     ensure!(text("url.query") == Some("access_token=****&lang=****"), "{:?}", text("url.query"));
@@ -63,7 +64,7 @@ async fn path(stack: &TestStack) -> Result<()> {
 
 /// Fails if `secret` is in a stored trace, in the stored log records, in the metrics or in the log of a process.
 async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secret: &str) -> Result<()> {
-    // When the logs of a later request are stored, those of this request are stored too.
+    // When the log records of a later request are stored, the log records of this request are stored too.
     let marker = stack.get_order(&Caller::new(), "1").await?;
     stack.wait_for_trace(&marker.trace, ORDER).await?;
     let check = async || {
@@ -71,7 +72,7 @@ async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secre
         let services = Process::SERVICES.map(|process| {
             logs.iter().any(|log| log.service == process.name() && log.trace_id == marker.trace.as_str())
         });
-        ensure!(services == [true; 3], "the services whose records are stored: {services:?}");
+        ensure!(services == [true; 3], "whether each service's log records are stored: {services:?}");
         Ok(())
     };
     stack.eventually("the log records of a later order are stored", check).await?;

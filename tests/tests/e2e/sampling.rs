@@ -1,4 +1,4 @@
-//! The gateway keeps failed and slow traces and drops the others. It counts all of them first.
+//! The gateway keeps failed and slow traces and drops the others. Before that, it counts the spans of all traces.
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
@@ -36,7 +36,8 @@ async fn keeps_failed_and_slow() -> Result<()> {
     let failed = stack.get_user(&Caller::new(), "999").await?;
     ensure!(failed.status == 500, "{failed:?}");
     stack.wait_for_trace(&slow.trace, USER).await?;
-    // This is the last request. The traces of earlier requests are now stored, or the gateway has dropped them.
+    // The failed request was the last one. When its trace is stored, the gateway has stored or dropped all earlier
+    // traces.
     stack.wait_for_trace(&failed.trace, FAILED).await?;
 
     // A slow trace is complete even if it passes through all three services.
@@ -50,7 +51,8 @@ async fn keeps_failed_and_slow() -> Result<()> {
         }
     }
 
-    // Every request is counted once: the plain ones, the slow one, the one for the order, and the failed one.
+    // Every request to user-service is counted once: the plain requests, the slow request, the request for the order,
+    // and the failed request.
     let count = async |status: &str| {
         let labels = [
             ("service_name", "user-service"),

@@ -16,7 +16,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("shutdown::reports_lost_telemetry", reports_lost);
 }
 
-/// The longest time from SIGTERM until the service has delivered its telemetry and exited.
+/// The maximum time from SIGTERM until the service has delivered its telemetry and exited.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const REQUESTS: usize = 200;
@@ -26,9 +26,10 @@ async fn one_processor(stack: &TestStack) -> Result<()> {
     let service = stack.start_single_service(Process::UserService, |mut config| {
         let program = config.binaries.path(Process::UserService);
         dir.path().clone_into(&mut config.binaries.services);
-        // If this fails, the program is missing and the start of the service reports it.
+        // If this fails, the script does not exist, and starting the service reports the error.
         let _ = pin(&dir.path().join(Process::UserService.name()), &program);
-        // Batches are only exported when they are full or at shutdown, so that the shutdown has to export most spans.
+        // With this delay, batches are exported only when they are full or at shutdown, so the shutdown has to export
+        // most spans.
         config.span_delay = Duration::from_hours(1);
         config.with(Process::UserService, "TOKIO_WORKER_THREADS", "1")
     });
@@ -36,7 +37,7 @@ async fn one_processor(stack: &TestStack) -> Result<()> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid()?))?;
     let allowed =
         status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default().trim();
-    ensure!(allowed == "0", "the service can use the processors {allowed}, expected only 0");
+    ensure!(allowed == "0", "the service can use processors {allowed}, expected only processor 0");
 
     let mut sent = Vec::new();
     for request in 0..REQUESTS {
@@ -117,7 +118,7 @@ async fn reports_lost(stack: &TestStack) -> Result<()> {
         service.log_tail()
     );
     ensure!(exit.took < SHUTDOWN_TIMEOUT, "the shutdown took {:?}", exit.took);
-    // Five requests with three spans each, and the spans of the database setup at startup.
+    // The five requests have three spans each. The database setup at startup has more spans.
     let line = log.lines().find(|line| line.contains("spans to otlp"));
     let line = line.context("the log does not report lost spans")?;
     let (lost, all) = line
