@@ -1,7 +1,7 @@
 //! The detector of `container.id`.
 //!
-//! In a pod with cgroup v2, a process cannot see the ID of its container. There, [`super::kubernetes`] gets it from the
-//! API server.
+//! In a pod with cgroup v2, a process cannot see the ID of its container. In that case,
+//! [`super::kubernetes`] gets the ID from the API server.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/container/>.
 
@@ -9,19 +9,20 @@ use std::fs;
 
 /// Returns the ID of the container that this process runs in, if it can be found.
 ///
-/// With cgroup v1, the path of the cgroup contains the ID. With cgroup v2, the path is `/` inside the container. Then
-/// the ID comes from the mount of a file such as `/etc/hostname`, which the runtime keeps in a directory that has the
-/// ID as its name.
+/// With cgroup v1, the path of the cgroup contains the ID. With cgroup v2, the path is `/` inside the container. The ID
+/// then comes from the mount of a file such as `/etc/hostname`. The runtime keeps this file in a directory whose name is
+/// the ID.
 pub(super) fn id() -> Option<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     from_cgroup(&read("/proc/self/cgroup")).or_else(|| from_mounts(&read("/proc/self/mountinfo")))
 }
 
-/// Finds the ID in the last segment of a cgroup path of a container runtime: `…/docker/ID`, `…/docker-ID.scope`,
+/// Finds the ID in the last segment of a container runtime's cgroup path: `…/docker/ID`, `…/docker-ID.scope`,
 /// `…/kubepods/…/podUID/ID` or `…/cri-containerd-ID.scope`. Outside a container, no path has such a segment.
 ///
 /// The node of a pod can itself be a container. If the node's runtime does not manage a cgroup controller, the path for
-/// that controller is the path of the node. So if one of the paths is of a pod, only the paths of pods count.
+/// that controller is the path of the node. So if at least one path belongs to a pod, only the paths of pods
+/// count.
 fn from_cgroup(cgroup: &str) -> Option<String> {
     let ids = |pods_only: bool| {
         let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
@@ -37,7 +38,8 @@ fn from_cgroup(cgroup: &str) -> Option<String> {
 
 /// Finds the ID in the source path of a mount, such as `/var/lib/docker/containers/ID/hostname`.
 ///
-/// The path `…/io.containerd.grpc.v1.cri/sandboxes/ID/hostname` does not count: its ID is that of the pod's sandbox.
+/// The path `…/io.containerd.grpc.v1.cri/sandboxes/ID/hostname` does not count, because its ID belongs to the pod's
+/// sandbox.
 fn from_mounts(mounts: &str) -> Option<String> {
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ');

@@ -31,10 +31,10 @@ fn host_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
 }
 
-/// The host name that the kernel reports. In a pod it is the pod's name, and the node's name is `k8s.node.name`. The
-/// convention permits both. Other SDKs use the pod's name, too.
+/// The host name that the kernel reports. In a pod, it is the pod's name. The convention permits either the pod's or the
+/// node's name, and other SDKs also use the pod's name. The node's name is in `k8s.node.name`.
 ///
-/// All `host.*` attributes are what this process sees, so that they belong to the same host.
+/// All `host.*` attributes describe the host as this process sees it, so they belong to the same host.
 pub(super) fn host_name() -> Option<String> {
     let name = rustix::system::uname();
     name.nodename().to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
@@ -44,18 +44,18 @@ pub(super) fn host_name() -> Option<String> {
 fn host_type() -> Option<String> {
     let vendor = read_trimmed("/sys/class/dmi/id/sys_vendor")?;
     let product = read_trimmed("/sys/class/dmi/id/product_name")?;
-    // Only these providers report the machine type here. Others report the name of a model.
+    // Only these providers report the machine type here. Others report the name of a hardware model.
     ["Amazon EC2", "Alibaba Cloud", "OpenStack Foundation"].contains(&vendor.as_str()).then_some(product)
 }
 
-/// Reads a file without surrounding white space; `None` if it is missing or empty.
+/// Reads a file and trims its text. Returns `None` if the file is missing or empty.
 fn read_trimmed(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Converts the name of a processor architecture in Rust to its name in the semantic conventions.
+/// Converts Rust's name of a processor architecture to the name in the semantic conventions.
 fn arch(rust: &'static str) -> &'static str {
     match rust {
         "x86_64" => "amd64",
@@ -67,7 +67,7 @@ fn arch(rust: &'static str) -> &'static str {
     }
 }
 
-/// Converts the name of an operating system in Rust to its name in the semantic conventions.
+/// Converts Rust's name of an operating system to the name in the semantic conventions.
 fn os_type(rust: &'static str) -> &'static str {
     match rust {
         "macos" => "darwin",
@@ -76,12 +76,12 @@ fn os_type(rust: &'static str) -> &'static str {
     }
 }
 
-/// The name, version and description of the distribution. If they are not known, the description is the release of the
-/// kernel.
+/// Returns the name, version and description of the distribution. If the distribution is not known, returns only a
+/// description with the kernel's release.
 fn operating_system() -> Vec<KeyValue> {
     let info = os_info::get();
     if info.os_type() == os_info::Type::Unknown || info.os_type() == os_info::Type::Linux {
-        // An image without /etc/os-release.
+        // The image has no /etc/os-release.
         let kernel = rustix::system::uname();
         let release = kernel.release().to_str().unwrap_or_default();
         return vec![KeyValue::new(attribute::OS_DESCRIPTION, format!("Linux {release}"))];
@@ -102,7 +102,7 @@ fn usable_interfaces() -> impl Iterator<Item = if_addrs::Interface> {
     interfaces.into_iter().filter(|interface| !interface.is_loopback() && !is_link_local(interface.ip()))
 }
 
-/// The IP addresses under which other hosts can reach this host or pod.
+/// The IP addresses at which other hosts can reach this host or pod.
 pub(super) fn ip_addresses() -> Vec<IpAddr> {
     usable_interfaces().map(|interface| interface.ip()).collect()
 }

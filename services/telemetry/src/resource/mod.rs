@@ -3,9 +3,9 @@
 //! Configured attributes override detected ones. Attributes that cannot be detected are left out and never guessed: a
 //! wrong host in a dashboard is worse than a missing one.
 //!
-//! These detectors replace those of the crate opentelemetry-resource-detectors. That crate reports `x86_64` instead of
-//! `amd64`, a command line with its passwords, and a container ID on a machine without containers. It also starts a
-//! child process to read the host name.
+//! These detectors replace the opentelemetry-resource-detectors crate. That crate reports `x86_64` instead of `amd64`,
+//! does not remove passwords from the command line, and reports a container ID on a machine without containers. It also
+//! starts a child process to read the host name.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/>.
 
@@ -24,10 +24,10 @@ use crate::settings::ResourceSettings;
 
 pub(crate) use kubernetes::Missing;
 
-/// Detects the resource of this process, and the Kubernetes attributes that could not be looked up.
+/// Returns the resource of this process, and the Kubernetes attributes that could not be looked up.
 ///
-/// It reads local files, which takes a few milliseconds at most. In a cluster it also waits for the API server, for two
-/// seconds at most.
+/// Reading local files takes a few milliseconds at most. In a cluster, the function also waits up to two seconds for the
+/// API server.
 pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> (Resource, Missing) {
     let sdk = TelemetryResourceDetector.detect();
     let container_id = container::id();
@@ -41,7 +41,7 @@ pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> (Resourc
         .chain(container_id.map(|id| KeyValue::new(attribute::CONTAINER_ID, id)))
         .chain(kubernetes)
         .chain(service_attributes(service));
-    // A later attribute replaces an earlier one of the same key.
+    // A later attribute replaces an earlier one with the same key.
     let resource = Resource::builder_empty()
         .with_schema_url(detected.chain(configured_attributes(settings)), SCHEMA_URL)
         .build();
@@ -59,8 +59,8 @@ fn service_attributes(service: &Service) -> [KeyValue; 3] {
     [
         KeyValue::new(attribute::SERVICE_NAME, service.name),
         KeyValue::new(attribute::SERVICE_VERSION, service.version),
-        // Random, as the convention recommends. The UID of the pod would be the same for two containers of a pod, and
-        // for a container before and after a restart.
+        // The ID is random, as the convention recommends. The pod's UID would be the same for all containers of the
+        // pod, and would not change when a container restarts.
         KeyValue::new(attribute::SERVICE_INSTANCE_ID, uuid::Uuid::new_v4().to_string()),
     ]
 }

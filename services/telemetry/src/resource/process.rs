@@ -1,5 +1,5 @@
-//! The detector of `process.*` attributes. It leaves out the command line, which can contain passwords, although the
-//! convention recommends it.
+//! The detector of `process.*` attributes. The convention recommends the command line, but this detector leaves it out
+//! because it can contain passwords.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/process/>.
 
@@ -30,7 +30,8 @@ pub(super) fn detect() -> Vec<KeyValue> {
     .collect()
 }
 
-/// The name of the user that the process runs as. Without `/etc/passwd`, as in a scratch image, there is none.
+/// The name of the user that the process runs as. Without `/etc/passwd`, as in a scratch image, the name is not
+/// known.
 fn owner() -> Option<String> {
     let id = rustix::process::geteuid().as_raw().to_string();
     let users = fs::read_to_string("/etc/passwd").ok()?;
@@ -59,7 +60,7 @@ pub(super) fn started(process: &str) -> Option<SystemTime> {
     SystemTime::now().checked_sub(now.checked_sub(since_boot)?)
 }
 
-/// `USER_HZ`, which is 100 on every architecture of Linux that Rust supports.
+/// `USER_HZ`, which is 100 on every Linux architecture that Rust supports.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// Returns field 22 of `/proc/PID/stat`, the start time in ticks since boot.

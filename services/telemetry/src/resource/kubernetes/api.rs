@@ -1,7 +1,7 @@
-//! The requests to the API server, at the start and with a timeout.
+//! Sends requests to the API server. All requests together have one timeout.
 //!
-//! They run on a separate thread with its own runtime, because the caller can run inside a runtime, which must not be
-//! blocked. They are neither traced nor logged. A failed request is reported as a [`Gap`].
+//! The requests run on a separate thread with its own runtime. The caller may be running inside a runtime, which must
+//! not be blocked. The requests are neither traced nor logged. A failed request is reported as a [`Gap`].
 
 use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -25,10 +25,11 @@ use crate::error::chain;
 use crate::settings::{Kubernetes, TlsFiles, names};
 use crate::tls::CertificateWatcher;
 
-/// The time for all requests together: name resolution, connections, handshakes and responses.
+/// The maximum time for all requests together: name resolution, connections, handshakes and responses.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The requests end this long before the timeout, because the system can schedule a thread late.
+/// The time between the deadline of the requests and the timeout. It is necessary because the system can schedule a
+/// thread late.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// All attributes that come from the API server.
@@ -39,13 +40,13 @@ pub(super) const ALL_ATTRIBUTES: &str = "k8s.cluster.uid, k8s.node.*, k8s.pod.*,
 pub(super) struct Lookup {
     /// The resource with its group, as in an RBAC role.
     pub(super) resource: &'static str,
-    /// The attributes that are missing without a response.
+    /// The attributes that are missing if the request fails.
     pub(super) attributes: &'static str,
     /// What the operator can do if the object does not exist.
     pub(super) remedy_if_absent: Option<&'static str>,
 }
 
-/// The client of one detection, and the sender of its results.
+/// The client that one detection uses for its requests. It also passes the results to the thread that waits for them.
 pub(super) struct Api {
     client: kube::Client,
     address: String,
@@ -90,7 +91,7 @@ where
                 Err(gap) => send_gap(&findings, gap),
             }
         });
-        // A name resolution that is still running keeps its own thread, which ends by itself.
+        // A name resolution may still be running on a thread of its own. That thread exits when the resolution ends.
         runtime.shutdown_background();
     });
 
@@ -127,16 +128,16 @@ fn thread_gap(error: &std::io::Error) -> Gap {
 
 /// Builds a client that authenticates with the pod's service account.
 ///
-/// It does not use the default layers of kube, which install a TLS provider for the whole process and trace requests. A
-/// service that installs its own provider afterwards would fail.
+/// The client does not use kube's default layers, because they trace requests and install a TLS provider for the whole
+/// process. A service that later installs its own provider would fail.
 fn build_client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, Gap> {
     let gap = |reason, remedy: &str| Gap { attributes: ALL_ATTRIBUTES, reason, remedy: Some(remedy.into()) };
 
     let path = files.service_account.join("token");
     let no_token = |reason: &dyn std::fmt::Display| {
         gap(
-            format!("{} contains no service account token: {reason}", path.display()),
-            &format!("set automountServiceAccountToken: true, or set {}=false", names::KUBERNETES_API),
+            format!("{} cannot be used as a service account token: {reason}", path.display()),
+            &format!("set automountServiceAccountToken to true, or set {}=false", names::KUBERNETES_API),
         )
     };
     let token = fs::read_to_string(&path).map_err(|error| no_token(&error))?;
@@ -146,7 +147,7 @@ fn build_client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, 
 
     let ca_bundle = files.service_account.join("ca.crt");
     let ca_gap = |error: &dyn std::error::Error| {
-        gap(chain(error), "mount the files of the service account as Kubernetes does")
+        gap(chain(error), "mount the service account's files as Kubernetes does")
     };
     let tls = CertificateWatcher::open(TlsFiles { ca_bundle: Some(ca_bundle), identity: None })
         .map_err(|error| ca_gap(&error))?
@@ -160,7 +161,7 @@ fn build_client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, 
         let (host_name, port_name) = (names::KUBERNETES_HOST, names::KUBERNETES_PORT);
         gap(
             format!("{host_name}={host} and {port_name}={port} are not an address: {error}"),
-            "rename the Service whose environment variables replace them",
+            "rename the Service that overrides these environment variables",
         )
     })?;
 
@@ -180,7 +181,7 @@ impl Api {
         self.client.clone()
     }
 
-    /// The time for all requests together.
+    /// The maximum time for all requests together.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -215,7 +216,9 @@ impl Api {
             Ok(Ok(object)) => return Some(object),
             Ok(Err(kube::Error::Api(status))) => {
                 let remedy = match status.code {
-                    403 => Some(format!("let the pod's service account get {}", lookup.resource)),
+                    403 => {
+                        Some(format!("grant the pod's service account the verb get on {}", lookup.resource))
+                    }
                     404 => lookup.remedy_if_absent.map(str::to_owned),
                     _ => None,
                 };
@@ -233,7 +236,7 @@ impl Api {
 
     fn connection_remedy(&self) -> String {
         format!(
-            "let the pod reach the API server at {}, or set {}=false",
+            "allow the pod to connect to the API server at {}, or set {}=false",
             self.address,
             names::KUBERNETES_API
         )

@@ -1,4 +1,4 @@
-//! Finds this container among the containers of a pod, and the status of its current run.
+//! Finds this container in a pod's object, and the status of the container's current run.
 //!
 //! A run of a container is the time between two restarts. After a restart, the API server can still report the status
 //! of the previous run.
@@ -66,7 +66,7 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     })
 }
 
-/// The ID of a container without the name of its runtime, such as `containerd://`.
+/// Returns the ID of a container without the prefix that names the runtime, such as `containerd://`.
 fn id_of(status: &ContainerStatus) -> Option<&str> {
     status.container_id.as_deref()?.split_once("://").map(|(_, id)| id)
 }
@@ -81,7 +81,8 @@ fn is_of_this_run(status: &ContainerStatus, pod: &Pod, known: &Known) -> bool {
         .spec
         .as_ref()
         .is_some_and(|spec| spec.share_process_namespace == Some(true) || spec.host_pid == Some(true));
-    // Process 1 is the container's first process, unless containers share a PID namespace. This process can be younger.
+    // Process 1 is the container's first process, unless containers share a PID namespace. This process may have started
+    // later.
     let first = if shares_processes { known.started } else { known.init_started.or(known.started) };
     match (reported(), first) {
         (Some(reported), Some(first)) => SystemTime::from(reported.0) + Duration::from_secs(1) > first,

@@ -43,9 +43,9 @@ impl Files {
 
 /// Finds the UID of the pod and the name of the container in a list of mounts.
 ///
-/// The kubelet keeps the files of a pod in a directory whose name is the pod's UID. It mounts two of them into each
-/// container: `…/pods/UID/etc-hosts` as `/etc/hosts`, and `…/pods/UID/containers/NAME/RANDOM` as the termination log.
-/// If two mounts contradict each other, one is mounted from another pod, and neither counts.
+/// The kubelet keeps the files of a pod in a directory whose name is the pod's UID. It mounts two of these files into
+/// each container: `…/pods/UID/etc-hosts` as `/etc/hosts`, and `…/pods/UID/containers/NAME/RANDOM` as the termination log.
+/// If two mounts contradict each other, one of them comes from another pod, and neither counts.
 fn from_mounts(mounts: &str) -> PodFacts {
     let mut uids = Vec::new();
     let mut containers = Vec::new();
@@ -62,7 +62,7 @@ fn from_mounts(mounts: &str) -> PodFacts {
             _ => {}
         }
     }
-    // For a static pod, the name of the directory is a hash, and the API server has another UID for the pod.
+    // For a static pod, the name of the directory is a hash, and the API server reports a different UID.
     let pod_uid = single_value(&uids).filter(|uid| uid.len() == 36 && Uuid::parse_str(uid).is_ok());
     PodFacts { namespace: None, container: single_value(&containers).filter(|_| pod_uid.is_some()), pod_uid }
 }
@@ -72,7 +72,7 @@ fn is_random_name(text: &str) -> bool {
     text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The value of `items`, if all of them are equal.
+/// Returns the value that all `items` share, or `None` if they differ.
 fn single_value(items: &[&str]) -> Option<String> {
     let (first, others) = items.split_first()?;
     others.iter().all(|other| other == first).then(|| (*first).to_owned())
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn finds_the_uid_and_the_container_in_mounts() {
-        // The directory of the kubelet can be a separate file system.
+        // The kubelet's directory can be a separate file system.
         for root in ["/var/lib/kubelet", "", "/kubelet", "/data/kubelet\\040root"] {
             let mounts = hosts(root, UID) + &termination_log(UID, "shop", "/dev/termination-log");
             assert_eq!(read(&mounts), (Some(UID.to_owned()), Some("shop".to_owned())), "{root}");
@@ -131,7 +131,7 @@ mod tests {
             "30 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw".to_owned(),
             // A static pod.
             hosts("/var/lib/kubelet", "8c1d2b9c7f6e5d4c3b2a190817263544"),
-            // A volume, and a file of the kubelet that is mounted to another path.
+            // A volume, and a file of the kubelet that is mounted at another path.
             format!(
                 "9 8 254:0 /var/lib/kubelet/pods/{UID}/volumes/kubernetes.io~empty-dir/data /data rw - ext4 x rw"
             ),

@@ -14,8 +14,8 @@ struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// Parses an image reference. Returns `None` for anything else, such as a digest without a name, which some
-    /// runtimes report for an image that was pulled by digest.
+    /// Parses an image reference. Returns `None` for anything else, such as a digest without a name. Some runtimes
+    /// report such a digest for an image that was pulled by digest.
     fn parse(text: &'a str) -> Option<Self> {
         if is_digest(text) {
             return None;
@@ -46,7 +46,7 @@ fn is_tag(text: &str) -> bool {
         && bytes.all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
 }
 
-/// Whether `text` is a digest of an algorithm that images use. A looser check would accept `shop:COMMIT` as a digest.
+/// Whether `text` is a digest with an algorithm that images use. A looser check would accept `shop:COMMIT` as a digest.
 fn is_digest(text: &str) -> bool {
     [("sha256:", 64), ("sha512:", 128)].into_iter().any(|(algorithm, length)| {
         text.strip_prefix(algorithm)
@@ -54,7 +54,7 @@ fn is_digest(text: &str) -> bool {
     })
 }
 
-/// Returns the attributes of the image of a container status with the fields `image` and `imageID`. If `image` is a
+/// Returns the image attributes of a container whose status has these `image` and `imageID` fields. If `image` is a
 /// digest without a name, the name comes from `image_id`.
 pub(super) fn attributes(image: &str, image_id: &str) -> Vec<KeyValue> {
     // dockershim adds a prefix such as `docker-pullable://`.
@@ -146,13 +146,13 @@ mod tests {
             all
         );
 
-        // Pulled by digest: the name comes from the ID, and there is no tag.
+        // The image was pulled by digest: the name comes from the ID, and there is no tag.
         let mut untagged = all;
         untagged.remove("container.image.tags");
         assert_eq!(as_text(attributes(DIGEST, &id)), untagged);
         assert_eq!(as_text(attributes(&id, &id)), untagged);
 
-        // Loaded from a file: the runtime has an ID and no repository.
+        // The image was loaded from a file: the runtime has an ID and no repository.
         let loaded = expected([
             ("container.image.name", "shop"),
             ("container.image.tags", "[\"1.0\"]"),

@@ -1,4 +1,4 @@
-//! The facts about this pod that need no request: from the environment, from files and from the kernel.
+//! The facts about this pod that need no request. They come from the environment, from files and from the kernel.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::settings::ResourceSettings;
 /// The facts about this pod that need no request.
 ///
 /// If the environment and a file disagree, the lookups use the value of the file, because a person can mistype the
-/// environment.
+/// value in the environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     pub(super) namespace: Option<String>,

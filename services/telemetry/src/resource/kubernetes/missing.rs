@@ -1,4 +1,4 @@
-//! The attributes that could not be looked up, and their log line.
+//! The attributes that could not be looked up, and the log line about them.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,8 @@ pub(crate) struct Missing(pub(super) Vec<Gap>);
 impl Missing {
     /// Logs one line, or none if nothing is missing.
     ///
-    /// The level is `WARN` if the operator can do something. Otherwise it is `INFO`, for example if the attributes only
-    /// came too late.
+    /// The level is `WARN` if the operator can do something. Otherwise it is `INFO`, for example if the attributes
+    /// arrived too late.
     pub(crate) fn log(&self) {
         if self.0.is_empty() {
             return;
@@ -46,7 +46,7 @@ impl Missing {
     }
 }
 
-/// Joins `parts` without duplicates: when the API server does not respond, all lookups have the same reason.
+/// Joins `parts` without duplicates. When the API server does not respond, all lookups fail for the same reason.
 fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     let mut seen = BTreeSet::new();
     parts.filter(|part| seen.insert(*part)).collect::<Vec<_>>().join("; ")

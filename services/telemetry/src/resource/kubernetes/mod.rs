@@ -1,12 +1,12 @@
 //! The detector of `k8s.*` attributes: pod, container, workload, node and cluster.
 //!
-//! It has three sources. Each adds attributes that the previous ones do not have:
+//! It has three sources. Each source adds attributes that the previous sources do not have:
 //!
 //! 1. `OTEL_RESOURCE_ATTRIBUTES`, which a pod can set from the downward API. It overrides the other sources.
 //! 2. Local files: the namespace of the service account, and the list of mounts, whose paths contain the UID of the pod
 //!    and the name of the container.
-//! 3. The API server, at the start and with a timeout of two seconds: the workload, the UIDs of the node and the
-//!    cluster, the image and the restart count.
+//! 3. The API server: the workload, the UIDs of the node and the cluster, the image and the restart count. The requests
+//!    are sent at the start, with a timeout of two seconds for all of them.
 //!
 //! Outside a cluster, `KUBERNETES_SERVICE_HOST` is unset and the detector does nothing. With
 //! `SIGHTLINE_KUBERNETES_API=false` it sends no requests to the API server. Attributes that cannot be looked up are
@@ -22,7 +22,7 @@
 //! | `get` | `nodes` | the cluster | `k8s.node.uid` |
 //! | `get` | `namespaces`, only `kube-system` | the cluster | `k8s.cluster.uid` |
 //!
-//! The detector requests the whole object of the pod, and only the metadata of all other objects.
+//! The detector requests the pod's whole object, but only the metadata of other objects.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/k8s/>.
 
@@ -44,8 +44,8 @@ use files::Files;
 use known::Known;
 pub(crate) use missing::Missing;
 
-/// Detects the attributes of this pod, and those that could not be looked up. `container_id` is the container ID that
-/// the kernel reports, if any.
+/// Returns the attributes of this pod, and the attributes that could not be looked up. `container_id` is the container
+/// ID that the kernel reports, if any.
 pub(super) fn detect(settings: &ResourceSettings, container_id: Option<&str>) -> (Vec<KeyValue>, Missing) {
     let Some(kubernetes) = &settings.kubernetes else {
         return (Vec::new(), Missing::default());

@@ -51,8 +51,8 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
-/// Reports `owner` and its owners. The chain ends at an owner of a kind without attributes, or one that no longer
-/// exists.
+/// Reports `owner` and its owners. The chain ends at an owner whose kind has no attributes, or at an owner that no
+/// longer exists.
 pub(super) async fn report(api: &Api, namespace: &str, owner: Option<OwnerReference>) {
     let mut next = owner;
     while let Some(owner) = next {
@@ -72,7 +72,7 @@ const REPLICA_SET: Lookup =
     Lookup { resource: "replicasets.apps", attributes: "k8s.deployment.*", remedy_if_absent: None };
 const JOB: Lookup = Lookup { resource: "jobs.batch", attributes: "k8s.cronjob.*", remedy_if_absent: None };
 
-/// Fetches `owner` and returns its controller. Returns `None` if another object has taken its name.
+/// Fetches `owner` and returns its controller. Returns `None` if another object now has the owner's name.
 async fn owner_of<K>(
     api: &Api,
     namespace: &str,

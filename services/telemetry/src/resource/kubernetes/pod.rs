@@ -1,4 +1,4 @@
-//! The lookups that start at the object of this pod.
+//! Looks up the attributes of this pod, starting with the pod's object.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const NODE: Lookup = Lookup { resource: "nodes", attributes: "k8s.node.uid", rem
 const NAMESPACE: Lookup =
     Lookup { resource: "namespaces", attributes: "k8s.cluster.uid", remedy_if_absent: None };
 
-/// The time between two requests for a status that is not complete. A kubelet reports about once a second.
+/// The time between two requests for a status that is not yet complete. A kubelet reports a status about once a second.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Looks up and reports all attributes of this pod.
@@ -89,7 +89,7 @@ async fn find_pod(api: &Api, known: &Known) -> Option<Pod> {
     }
 }
 
-/// Whether an object is the object of this pod.
+/// Whether an object belongs to this pod.
 #[derive(Debug, PartialEq, Eq)]
 enum Identity {
     ThisPod,
@@ -102,7 +102,8 @@ fn identity(pod: &Pod, known: &Known) -> Identity {
     if let Some(uid) = &known.pod_uid {
         return if pod.metadata.uid.as_ref() == Some(uid) { Identity::ThisPod } else { Identity::OtherPod };
     }
-    // With `hostNetwork`, a pod has the host name and the address of its node, and so do other pods on the node.
+    // With `hostNetwork`, a pod has the host name and the address of its node, and so do the
+    // node's other pods with `hostNetwork`.
     let on_host = pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true));
     if on_host && matches!(known.pod_name, Some(PodName::Guessed(_))) {
         return Identity::OtherPod;
@@ -118,15 +119,15 @@ fn identity(pod: &Pod, known: &Known) -> Identity {
     }
 }
 
-/// The IP addresses of a pod. In a dual-stack cluster there is one of each family.
+/// The IP addresses of a pod. In a dual-stack cluster, a pod has one address of each family.
 fn addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> {
     let status = pod.status.as_ref();
     let several = status.and_then(|status| status.pod_ips.as_ref()).into_iter().flatten().map(|ip| &ip.ip);
     several.chain(status.and_then(|status| status.pod_ip.as_ref())).filter_map(|ip| ip.parse().ok())
 }
 
-/// Reports the attributes of the pod and of this container. Polls until the status of the container is complete or the
-/// time ends.
+/// Reports the attributes of the pod and of this container. Polls until the container's status is complete or the
+/// time for requests is over.
 async fn report_pod(api: &Api, known: &Known, mut pod: Pod) {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     let pods = kube::Api::<Pod>::namespaced(api.client(), &namespace);
@@ -175,7 +176,8 @@ fn attributes(pod: &Pod) -> Vec<KeyValue> {
         (attribute::K8S_NAMESPACE_NAME, pod.metadata.namespace.clone()),
         (attribute::K8S_POD_IP, status.and_then(|status| status.pod_ip.clone())),
         (attribute::K8S_POD_START_TIME, start),
-        // Only if the pod's specification sets it. Otherwise the host name is the pod's name.
+        // This attribute is set only if the pod's specification sets a host name. Otherwise the host name is the pod's
+        // name.
         (attribute::K8S_POD_HOSTNAME, spec.and_then(|spec| spec.hostname.clone())),
         (attribute::K8S_NODE_NAME, spec.and_then(|spec| spec.node_name.clone())),
     ]

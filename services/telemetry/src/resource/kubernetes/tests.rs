@@ -29,10 +29,10 @@ const JOB: &str = "/apis/batch/v1/namespaces/shop/jobs/till-29000";
 const NODE: &str = "/api/v1/nodes/node-1";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 
-/// The start of the first process of this container.
+/// The start time of this container's first process.
 static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
-/// Formats a time like the API server: in whole seconds, rounded down.
+/// Formats a time as the API server does: in whole seconds, rounded down.
 fn time(time: SystemTime) -> String {
     Timestamp::try_from(time).unwrap().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -49,7 +49,7 @@ fn status(started: SystemTime) -> Value {
     })
 }
 
-/// A pod with one container that has just started, and without an owner.
+/// A pod that has no owner. Its only container has just started.
 fn pod() -> Value {
     json!({
         "apiVersion": "v1",
@@ -96,7 +96,7 @@ fn known() -> Known {
     }
 }
 
-/// A cluster with a pod of a Deployment.
+/// A cluster with a pod that belongs to a Deployment.
 fn cluster() -> FakeApi {
     let api = FakeApi::start();
     api.set_objects([
@@ -139,7 +139,8 @@ fn detect_all(api: &FakeApi, known: Known) -> (Attributes, Vec<Gap>) {
     detect_within(Duration::from_mins(1), api, known)
 }
 
-/// Detects attributes with the usual timeout, for tests in which a response never comes. Fails if it takes longer.
+/// Detects attributes with the usual timeout, for tests in which a response never comes. Fails if the
+/// detection takes longer.
 #[track_caller]
 fn detect_in_time(api: &FakeApi, known: Known) -> (Attributes, Vec<Gap>) {
     let started_at = Instant::now();
@@ -212,16 +213,16 @@ fn follows_each_chain_of_owners() {
     let replica_set_pod = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     check(replica_set_pod.clone(), &[("deployment", "till"), ("replicaset", "till-7d9")]);
 
-    // Owners that have no owner, or an owner of an unknown kind.
+    // These owners have no owner, or an owner of an unknown kind.
     api.set_objects([(JOB, job), (REPLICA_SET, replica_set.clone())]);
     check(owned(pod(), "batch/v1", "Job", "till-29000"), &[("job", "till-29000")]);
     check(replica_set_pod.clone(), &[("replicaset", "till-7d9")]);
     api.set_objects([(REPLICA_SET, owned(replica_set, "argoproj.io/v1alpha1", "Rollout", "till"))]);
     check(replica_set_pod.clone(), &[("replicaset", "till-7d9")]);
     check(owned(pod(), "acme.example/v1", "Till", "till"), &[]);
-    // A kind with the same name in another group.
+    // This kind has the same name but belongs to another group.
     check(owned(pod(), "acme.example/v1", "StatefulSet", "till"), &[]);
-    // A new object has the name of the owner.
+    // A new object has taken the owner's name.
     api.set_objects([(
         REPLICA_SET,
         owned(object("till-7d9", "uid-of-another"), "apps/v1", "Deployment", "other"),
@@ -230,7 +231,7 @@ fn follows_each_chain_of_owners() {
 }
 
 #[test]
-fn leaves_out_only_the_attributes_of_a_missing_permission() {
+fn leaves_out_only_the_attributes_that_need_a_missing_permission() {
     let pod_attributes = [
         "k8s.pod.name",
         "k8s.pod.ip",
@@ -253,14 +254,14 @@ fn leaves_out_only_the_attributes_of_a_missing_permission() {
         assert_eq!(found, without(all_attributes(), missing), "{path}");
         let [gap] = &gaps[..] else { panic!("{gaps:?}") };
         assert!(gap.reason.contains("403") && gap.reason.contains(path), "{gap:?}");
-        assert_eq!(gap.remedy, Some(format!("let the pod's service account get {resource}")));
+        assert_eq!(gap.remedy, Some(format!("grant the pod's service account the verb get on {resource}")));
     }
     let api = cluster();
     api.set_objects([(POD, owned(pod(), "batch/v1", "Job", "till-29000"))]);
     api.set_responses(JOB, [FakeResponse::Status(StatusCode::FORBIDDEN)]);
     let (found, gaps) = detect_all(&api, known());
     assert_eq!((found["k8s.job.name"].as_str(), found.get("k8s.cronjob.name")), ("till-29000", None));
-    assert_eq!(gaps[0].remedy.as_deref(), Some("let the pod's service account get jobs.batch"));
+    assert_eq!(gaps[0].remedy.as_deref(), Some("grant the pod's service account the verb get on jobs.batch"));
 }
 
 #[test]
@@ -283,7 +284,7 @@ fn reports_the_status_of_other_errors() {
 }
 
 #[test]
-fn reports_a_response_that_cannot_be_parsed_without_its_text() {
+fn hides_the_text_of_a_response_that_cannot_be_parsed() {
     let api = cluster();
     api.set_objects([(POD, json!({ "metadata": { "name": ["hunter2"] } }))]);
     let (found, gaps) = detect_all(&api, known());
@@ -318,7 +319,7 @@ fn waits_two_seconds_for_a_server_that_never_responds() {
 }
 
 #[test]
-fn rejects_a_server_of_another_ca() {
+fn rejects_a_server_certificate_of_another_ca() {
     let api = cluster();
     write_service_account(api.folder.path(), &other_ca_pem());
     let (found, gaps) = detect_all(&api, known());

@@ -1,5 +1,5 @@
-//! A fake API server. It has a certificate of its own CA, requires a bearer token, and responds with JSON: with the
-//! whole object, or only its metadata if the request asks for that.
+//! A fake API server. Its certificate is signed by its own CA, and it requires a bearer token. It responds with an object
+//! as JSON, or with only the object's metadata if the request asks for that.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ pub(super) const TOKEN: &str = "a.service.account";
 pub(super) enum FakeResponse {
     Object(Value),
     Status(StatusCode),
-    /// Headers and the first half of an object; the rest never comes.
+    /// Headers and the first half of an object; the rest never follows.
     Incomplete,
     /// No response.
     Never,
@@ -59,14 +59,14 @@ fn new_ca() -> Ca {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Writes the files of the service account of a pod in namespace `shop`.
+/// Writes the service account files of a pod in the namespace `shop`.
 pub(super) fn write_service_account(folder: &Path, ca_pem: &str) {
     for (name, content) in [("ca.crt", ca_pem), ("token", TOKEN), ("namespace", "shop")] {
         fs::write(folder.join(name), content).unwrap();
     }
 }
 
-/// The PEM of a CA that did not sign the certificate of any server.
+/// Returns the PEM of a CA that has not signed any server certificate.
 pub(super) fn other_ca_pem() -> String {
     new_ca().pem()
 }
@@ -77,7 +77,7 @@ impl FakeApi {
         Self::listen("127.0.0.1")
     }
 
-    /// Like [`FakeApi::start`], on a free port of the IP address `host`.
+    /// Like [`FakeApi::start`], but on a free port of the IP address `host`.
     pub(super) fn listen(host: &str) -> Self {
         let ca = new_ca();
         let folder = TempDir::new().unwrap();
@@ -115,7 +115,7 @@ impl FakeApi {
         }
     }
 
-    /// The paths of all requests, in order.
+    /// The paths of all requests, in the order in which they arrived.
     pub(super) fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
     }
@@ -191,7 +191,7 @@ async fn respond(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     }
 }
 
-/// Returns the object, or its metadata if the request accepts only that.
+/// Returns the object, or only its metadata if the request asks for that.
 fn requested_form(object: Value, headers: &HeaderMap) -> Value {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepted.contains("as=PartialObjectMetadata") {

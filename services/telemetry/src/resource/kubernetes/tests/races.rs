@@ -1,4 +1,4 @@
-//! Tests with objects of other pods, and with a status of a previous run of the container.
+//! Tests with the objects of other pods, and with the status of a container's previous run.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn known_by_address(addresses: &[&str]) -> Known {
 }
 
 #[test]
-fn ignores_another_pod_of_the_same_name() {
+fn ignores_another_pod_with_the_same_name() {
     let api = cluster();
     let local = expected([("k8s.namespace.name", "shop"), ("k8s.container.name", "till")]);
     let mut on_host = pod();
@@ -91,10 +91,10 @@ fn ignores_the_status_of_a_previous_run() {
     api.set_objects([(POD, previous.clone())]);
     let (found, gaps) = detect_in_time(&api, known());
     assert_eq!(found, without(all_attributes(), &RUN_ATTRIBUTES));
-    // There is no remedy.
+    // The operator cannot do anything about a late status.
     assert!(gaps.len() == 1 && gaps[0].remedy.is_none(), "{gaps:?}");
 
-    // Later the API server reports the current run.
+    // Later, the API server reports the current run.
     let current = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     api.set_responses(POD, [FakeResponse::Object(previous), FakeResponse::Object(current)]);
     assert_eq!(detect_all(&api, known()), (all_attributes(), vec![]));
@@ -124,14 +124,15 @@ fn finds_the_container_and_its_run_by_id() {
     let mut mesh = status(*STARTED);
     mesh["name"] = json!("mesh");
     mesh["containerID"] = json!("containerd://another");
-    // With an ID, the start time does not matter. It can be wrong if someone set the clock.
+    // With an ID, the start time does not matter. The start time can be wrong if someone has set the
+    // clock.
     let till = status(*STARTED - Duration::from_hours(1));
     several["status"]["containerStatuses"] = json!([mesh, till]);
     api.set_objects([(POD, several)]);
     let by_id = Known { container: None, container_id: Some(CONTAINER_ID.into()), ..known() };
     assert_eq!(detect_all(&api, by_id), (all_attributes(), vec![]));
 
-    // The name matches, but the ID is that of another run.
+    // The name matches, but the ID belongs to another run.
     let other_run = Known { container_id: Some("of-the-next-run".into()), ..known() };
     assert_eq!(detect_in_time(&api, other_run).0, without(all_attributes(), &RUN_ATTRIBUTES));
 }
