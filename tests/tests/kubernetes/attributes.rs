@@ -1,4 +1,4 @@
-//! The Kubernetes attributes of each span are the same as the data of the API server.
+//! The Kubernetes attributes of each span match the data in the API server.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use sightline_tests::test_stack::USER;
 use crate::forward::Forward;
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 
-/// A `CronJob` that runs the image of user-service every minute.
+/// The name of a `CronJob` that runs user-service's image every minute.
 const CRONJOB: &str = "user-report";
 
-/// A pod whose service does not detect that it runs in a cluster.
+/// The name of a pod whose service does not detect that it runs in a cluster.
 const UNDETECTED: &str = "undetected";
 
 pub(crate) async fn services(install: &Install) -> Result<()> {
@@ -37,10 +37,10 @@ pub(crate) async fn services(install: &Install) -> Result<()> {
     Ok(())
 }
 
-/// Returns the expected attributes from the container status, which the kubelet reports when the container runs.
+/// Returns the expected attributes from the container status, which the kubelet reports when the container is running.
 ///
-/// On a busy node the kubelet reports them after the two seconds that a service waits for the API server at startup,
-/// and the agent does not add them.
+/// At startup, a service waits at most two seconds for the API server. On a busy node, the kubelet can report these
+/// values later, and the agent does not add them.
 fn container_status_attributes(pod: &Json) -> Vec<(String, Json)> {
     let status = &pod["status"]["containerStatuses"][0];
     vec![
@@ -49,8 +49,8 @@ fn container_status_attributes(pod: &Json) -> Vec<(String, Json)> {
     ]
 }
 
-/// Returns the expected attributes of a pod with one container, of its node and of its cluster, from the API server.
-/// The [`container_status_attributes`] are not included, because the kubelet can report them late.
+/// Reads the expected attributes of a pod with one container, its node and its cluster from the API server. The
+/// [`container_status_attributes`] are not included, because the kubelet can report them late.
 async fn pod_attributes(install: &Install, pod: &Json) -> Result<Vec<(String, Json)>> {
     let node = install.cluster.get(["node", text(pod, "/spec/nodeName")?]).await?;
     let system = install.cluster.get(["namespace", "kube-system"]).await?;
@@ -75,8 +75,8 @@ async fn pod_attributes(install: &Install, pod: &Json) -> Result<Vec<(String, Js
     Ok(attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// Returns the expected attributes of the controllers above a pod: the name and UID of each. Fails if the controllers
-/// are not of these kinds.
+/// Returns the expected attributes for the controllers of a pod, from the pod upwards: the name and UID of each
+/// controller. Fails if the kinds of these controllers differ from `kinds`.
 async fn owner_attributes(install: &Install, pod: &Json, kinds: &[&str]) -> Result<Vec<(String, Json)>> {
     let mut attributes = Vec::new();
     let mut object = pod.clone();
@@ -111,15 +111,15 @@ fn differences(trace: &Trace, service: &str, expected: &[(String, Json)]) -> Res
     Ok(wrong)
 }
 
-/// Whether a stored attribute has the value of the API server.
+/// Returns whether a stored attribute has the value that the API server reports.
 fn equals(key: &str, found: &Value, expected: &Json) -> bool {
     match (found, expected) {
         // Jaeger's Badger storage keeps a list as JSON text.
         (Value::String(found), Json::Array(_)) => {
             serde_json::from_str::<Json>(found).is_ok_and(|found| found == *expected)
         }
-        // A service reads the image name from the container status, where the runtime adds the registry. The agent adds
-        // the attribute when the kubelet is late, and reads it from the pod spec.
+        // A service reads the image name from the container status, to which the runtime adds the registry. If the
+        // kubelet is late, the agent adds the attribute, with the image name from the pod spec.
         (Value::String(found), Json::String(expected)) if key == "container.image.name" => {
             found.trim_start_matches("docker.io/") == expected.trim_start_matches("docker.io/")
         }
@@ -128,8 +128,8 @@ fn equals(key: &str, found: &Value, expected: &Json) -> bool {
     }
 }
 
-/// Returns the pod template of user-service with the instance and `app` labels changed, so that no Service selects the
-/// pod. It keeps the other labels, because network policies use them.
+/// Returns user-service's pod template with the instance and `app` labels changed, so that no Service selects the pod.
+/// The other labels are unchanged, because network policies use them.
 async fn template(install: &Install, name: &str) -> Result<Json> {
     let deployment = "deployment/sightline-user-service";
     let deployment = install.cluster.get([deployment, "--namespace", install.namespace]).await?;
@@ -138,7 +138,7 @@ async fn template(install: &Install, name: &str) -> Result<Json> {
     labels.insert("app.kubernetes.io/instance".to_owned(), json!(format!("{RELEASE}-extra")));
     labels.insert("app".to_owned(), json!(name));
     if let Some(spec) = template["spec"].as_object_mut() {
-        // Short, so that the test does not wait when it deletes the pod.
+        // A short grace period, so that the test does not have to wait long when it deletes the pod.
         spec.insert("terminationGracePeriodSeconds".to_owned(), json!(10));
     }
     Ok(template)
@@ -184,7 +184,8 @@ pub(crate) async fn cronjob(install: &Install) -> Result<()> {
     let target_info = target_info(install, &pod).await?;
     let mut expected = pod_attributes(install, &pod).await?;
     expected.extend(owners.iter().cloned());
-    // Required here, because no other pods start at the same time and the nodes are not busy.
+    // These attributes are required here: no other pods start at the same time, so the kubelet reports the values in
+    // time.
     expected.extend(container_status_attributes(&pod));
     let mut wrong = differences(&trace, CRONJOB, &expected)?;
     // The agent could have added these attributes to the spans. The process itself must have them too.
@@ -214,8 +215,8 @@ async fn target_info(install: &Install, pod: &Json) -> Result<BTreeMap<String, S
 pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
     let mut template = template(install, UNDETECTED).await?;
     // Without KUBERNETES_SERVICE_HOST the resource detector assumes that it runs outside a cluster. The second variable
-    // replaces the attributes that the chart sets. Its namespace is wrong on purpose: the agent must not replace
-    // attributes that a service sets.
+    // replaces the attributes that the chart sets. The namespace in this variable is wrong on purpose: the agent must
+    // not replace attributes that a service sets.
     set_env(&mut template, "KUBERNETES_SERVICE_HOST", "")?;
     set_env(&mut template, "OTEL_RESOURCE_ATTRIBUTES", "k8s.namespace.name=wrong-namespace")?;
     set_env(&mut template, "OTEL_SERVICE_NAME", UNDETECTED)?;

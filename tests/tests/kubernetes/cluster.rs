@@ -14,13 +14,13 @@ use tokio::process::Command;
 use crate::install::text;
 use crate::progress;
 
-/// The environment variable with the cluster's name. An existing cluster with this name is used.
+/// The environment variable with the cluster's name. If a cluster with this name exists, the tests use that cluster.
 const CLUSTER: &str = "KIND_E2E_CLUSTER";
 
 /// If this environment variable is set, the cluster is not deleted.
 const KEEP: &str = "KEEP";
 
-/// The timeout for a command. It does not apply to make, because creating the cluster and building its images takes
+/// The timeout for a command. It does not apply to make, because creating the cluster and building the images takes
 /// longer.
 const COMMAND_TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -36,7 +36,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Cluster {
-    /// Returns the cluster that the environment names, whether or not it exists.
+    /// Returns the cluster that the environment variable names. The cluster does not have to exist.
     pub(crate) fn from_environment() -> Self {
         let name = variable(CLUSTER).unwrap_or_else(|| "sightline-e2e".to_owned());
         let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.kubeconfig"));
@@ -76,22 +76,23 @@ impl Cluster {
     /// Returns the command that [`make`](Self::make) runs.
     pub(crate) fn make_command(&self, target: &str, variables: &[String]) -> Command {
         let mut command = self.command(&program("MAKE"));
-        // Cargo sets these variables for tests. In the Cargo that builds the images they would cause a complete
-        // rebuild.
+        // Cargo sets these variables for tests. If make inherited them, building the images would compile everything
+        // again.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
                 command.env_remove(name);
             }
         }
-        // On the command line, because a make that runs these tests can have set other values in the environment.
+        // These variables are set on the command line, because a make that runs these tests may have set other values
+        // in the environment.
         let cluster = [format!("KIND_CLUSTER={}", self.name), format!("KUBE_CONTEXT={}", self.context())];
         command.current_dir(root()).args(["--no-print-directory", target]).args(cluster).args(variables);
         command.stdin(Stdio::null());
         command
     }
 
-    /// Runs kubectl and returns its standard output. An error contains its output.
+    /// Runs kubectl and returns its standard output. If kubectl fails, the error contains its output.
     pub(crate) async fn kubectl<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String> {
         self.run(&program("KUBECTL"), args, None).await
     }
@@ -140,17 +141,17 @@ impl Cluster {
         self.run(&program("KUBECTL"), args, Some(text)).await
     }
 
-    /// Runs helm and returns its standard output. An error contains its output.
+    /// Runs helm and returns its standard output. If helm fails, the error contains its output.
     pub(crate) async fn helm<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String> {
         self.run(&program("HELM"), args, None).await
     }
 
-    /// Runs docker and returns its standard output. An error contains its output.
+    /// Runs docker and returns its standard output. If docker fails, the error contains its output.
     pub(crate) async fn docker<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String> {
         self.run("docker", args, None).await
     }
 
-    /// The context of the cluster in the kubeconfig.
+    /// Returns the name of the cluster's kubeconfig context.
     pub(crate) fn context(&self) -> String {
         format!("kind-{}", self.name)
     }

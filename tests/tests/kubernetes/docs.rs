@@ -1,4 +1,4 @@
-//! Runs the commands of the documents that are marked `test=kind-e2e`.
+//! Runs the blocks of commands that the documents mark with `test=kind-e2e`.
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -16,12 +16,12 @@ use crate::cluster::program;
 use crate::forward::free_port;
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 
-/// The longest time from SIGTERM until a process exits.
+/// The maximum time from SIGTERM until a process exits.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The README's commands for a cluster. [`Cluster::up`](crate::cluster::Cluster::up) runs `make kind-up`,
-/// [`Install::start`] runs `helm install` with the values of these tests, and [`readme`] runs `make port-forward`. The
-/// prerequisites of `make kind-e2e` build what `make tools` builds for them.
+/// [`Install::start`] runs `helm install` with the values of these tests, and [`readme`] runs `make port-forward`.
+/// These tests do not run `make tools`: the prerequisites of `make kind-e2e` build the programs that they need.
 const README_COMMANDS: [&str; 4] = [
     "export PATH=\"$PWD/bin:$PATH\"",
     "make tools kind-up",
@@ -46,7 +46,8 @@ pub(crate) async fn readme(install: &Install) -> Result<()> {
         format!("JAEGER_PORT={jaeger_port}"),
     ];
     let mut command = install.cluster.make_command("port-forward", &variables);
-    // In a separate process group, so that one signal stops all its processes, like Ctrl-C in a terminal.
+    // The command gets a separate process group, so that one signal stops all its processes, as Ctrl-C does in a
+    // terminal.
     let mut forward = command.process_group(0).stdout(Stdio::piped()).spawn()?;
     let shown = show_order(install, &mut forward, order_port, jaeger_port).await;
     let terminated = terminate(&mut forward).await;
@@ -94,13 +95,13 @@ async fn show_order(install: &Install, forward: &mut Child, order_port: u16, jae
     eventually("sightline trace shows where each service ran", DEFAULT_TIMEOUT, check).await
 }
 
-/// Returns the two lines of `sightline trace` with the location of a service.
+/// Returns the two lines in which `sightline trace` shows where a service ran.
 async fn location_lines(install: &Install, service: &str) -> Result<String> {
     let pods = install.pods(service).await?;
     ensure!(pods.len() == 1, "{service} has {} pods", pods.len());
     let system = install.cluster.get(["namespace", "kube-system"]).await?;
     let (pod, node) = (text(&pods[0], "/metadata/name")?, text(&pods[0], "/spec/nodeName")?);
-    // The column is as wide as the longest name.
+    // The first column is as wide as the longest service name.
     let width = SERVICES.map(str::len).into_iter().max().unwrap_or_default();
     Ok(format!(
         "{service:width$} pod {pod} on node {node}\n{:width$} deployment {RELEASE}-{service}, namespace {}, cluster {}\n",
@@ -111,7 +112,7 @@ async fn location_lines(install: &Install, service: &str) -> Result<String> {
 }
 
 /// Stops a process group. SIGTERM is used instead of the SIGINT of Ctrl-C, because processes that a shell starts in the
-/// background ignore SIGINT. The script handles both in the same way.
+/// background ignore SIGINT. The script handles both signals in the same way.
 async fn terminate(child: &mut Child) -> Result<()> {
     let group = child.id().context("the process has already exited")?;
     let status = Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status().await?;
@@ -124,7 +125,8 @@ async fn terminate(child: &mut Child) -> Result<()> {
 
 pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     let blocks = documents::of("docs/troubleshoot.md", Runner::KindE2e)?;
-    // The page uses kubectl's current namespace. It can be changed, because only these tests use this kubeconfig.
+    // The page uses kubectl's current namespace. The test can change the namespace, because only these tests use this
+    // kubeconfig.
     install.cluster.kubectl(["config", "set-context", "--current", "--namespace", install.namespace]).await?;
     // The commands expect the programs on the PATH.
     let programs = tempfile::tempdir()?;

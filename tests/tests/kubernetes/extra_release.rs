@@ -1,4 +1,5 @@
-//! Releases of the chart next to the shared installation, each with the same name in a separate namespace.
+//! Releases of the chart in addition to the shared installation. They all have the same name, and each one has its own
+//! namespace.
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::Jaeger;
@@ -43,8 +44,9 @@ impl<'a> ExtraRelease<'a> {
 
     /// Deletes every pod and waits for the new ones.
     ///
-    /// Without TLS, a client that connected before its node had a route for the Service can be connected to another
-    /// server (see [`routes`]), and keeps that connection. New pods connect when the routes exist.
+    /// Without TLS, a client that connected before its node had a route for the Service can be connected to the wrong
+    /// server (see [`routes`]), and it keeps that connection. The new pods start when the routes exist, so they connect
+    /// to the Service.
     async fn replace_pods(&self) -> Result<()> {
         progress(format!("replacing the pods in {}", self.namespace));
         let selection = ["--namespace", self.namespace, "--selector", "app.kubernetes.io/instance=sightline"];
@@ -100,8 +102,8 @@ impl<'a> ExtraRelease<'a> {
     }
 }
 
-/// Installs the chart without TLS and with Jaeger's storage in memory, as for a first test on a laptop. Then runs the
-/// test of a Jaeger outage.
+/// Installs the chart without TLS and with Jaeger's storage in memory, as one would for a first trial on a laptop. Then
+/// runs the Jaeger outage test.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
     let release = ExtraRelease::create(&install.cluster, "sightline-e2e-plaintext").await?;
     let values =
@@ -110,7 +112,9 @@ pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
         release.make_helm_install(&values).await?;
         release.replace_pods().await?;
         release.request_order().await?;
-        outage::survives_jaeger_outage(release.cluster, release.namespace).await.context("the Jaeger outage")
+        outage::survives_jaeger_outage(release.cluster, release.namespace)
+            .await
+            .context("the Jaeger outage test failed")
     };
     let outcome = outcome.await;
     release.remove(outcome).await

@@ -14,14 +14,14 @@ use url::Url;
 
 use crate::cluster::{Cluster, program};
 
-/// The longest time until a connection succeeds.
+/// The maximum time until a connection succeeds.
 const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The pause before `kubectl port-forward` restarts. It exits when its pod ends.
+/// The pause before `kubectl port-forward` is started again. kubectl exits when the pod terminates.
 const RESTART_PAUSE: Duration = Duration::from_millis(250);
 
-/// A loopback port that is forwarded to a pod behind `target`. When the pod ends, the port is forwarded to another pod.
-/// Forwarding stops when this value is dropped.
+/// A loopback port that is forwarded to a pod behind `target`. When the pod terminates, the port is forwarded to
+/// another pod. Forwarding stops when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Forward {
     port: u16,
@@ -75,7 +75,7 @@ impl Drop for Forward {
     }
 }
 
-/// Returns a loopback port that is free now. If another process takes it, kubectl reports an error.
+/// Returns a loopback port that is free now. If another process takes the port first, kubectl reports an error.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

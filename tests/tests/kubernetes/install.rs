@@ -25,11 +25,11 @@ pub(crate) const RELEASE: &str = "sightline";
 /// The namespace of the shared installation.
 pub(crate) const NAMESPACE: &str = "sightline-e2e";
 
-/// The longest time until telemetry is stored: the batch of the service and the gateway's wait, on a machine with two
-/// processors for two nodes.
+/// The maximum time until telemetry is stored, on a machine with two processors for two nodes. It includes the
+/// service's export delay and the gateway's wait.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The timeout for Helm, in Helm's format. Each pod starts within seconds, but they start one after the other.
+/// The timeout for Helm, in Helm's format. Each pod starts within seconds, but the pods start one after another.
 pub(crate) const HELM_TIMEOUT: &str = "4m";
 
 /// The names of the services, in telemetry and in the chart.
@@ -44,7 +44,7 @@ pub(crate) struct Install {
     pub(crate) orders: Forward,
     pub(crate) jaeger: Jaeger,
     _jaeger: Forward,
-    /// The objects before the installation.
+    /// The objects that existed before the installation.
     pub(crate) before: Snapshot,
     measurements: Mutex<Vec<String>>,
 }
@@ -72,8 +72,8 @@ impl Install {
         let jaeger = Forward::start(&cluster, NAMESPACE, "svc/sightline-jaeger", 16686).await?;
         let install = Self {
             namespace: NAMESPACE,
-            // Without a connection pool, because a pooled connection is dead after its port is forwarded to another
-            // pod.
+            // The client has no connection pool, because a pooled connection breaks when the port is forwarded to
+            // another pod.
             http: reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?,
             jaeger: Jaeger::local(jaeger.port())?,
             orders,
@@ -176,8 +176,8 @@ pub(crate) async fn helm(
     wait_until_reachable(outcome, cluster, namespace).await
 }
 
-/// Waits until the Services of a successful installation are reachable. If `outcome` is an error, adds the pods and
-/// warning events of the namespace to it.
+/// Waits until the Services of a successful installation are reachable. If `outcome` is an error, adds the namespace's
+/// pods and warning events to the error.
 pub(crate) async fn wait_until_reachable(
     outcome: Result<()>,
     cluster: &Cluster,
@@ -192,7 +192,8 @@ pub(crate) async fn wait_until_reachable(
     Err(error.context(format!("installing the chart failed\n{pods}\n{events}")))
 }
 
-/// Creates an empty namespace that enforces the `restricted` Pod Security Standard. An existing one is deleted first.
+/// Creates an empty namespace that enforces the `restricted` Pod Security Standard. An existing namespace with this
+/// name is deleted first.
 pub(crate) async fn create_namespace(cluster: &Cluster, name: &str) -> Result<()> {
     cluster.kubectl(["delete", "namespace", name, "--ignore-not-found", "--wait", "--timeout", "3m"]).await?;
     cluster.kubectl(["create", "namespace", name]).await?;

@@ -1,9 +1,9 @@
-//! The chart on a real cluster of two nodes: `make kind-e2e`.
+//! Tests of the chart on a real cluster with two nodes: `make kind-e2e`.
 //!
-//! The tests share one installation. They run one after the other in the order below, and each one restores what it
+//! The tests share one installation. They run one after another in the order below, and each test restores what it
 //! changes. The last test uninstalls the chart. After a failure the other tests still run, unless the installation
-//! failed. Names on the command line select tests. `cargo test` ignores them unless it gets `-- --ignored`, because
-//! they take minutes and need Docker.
+//! failed. Names on the command line select tests. `cargo test` skips all of these tests unless it gets `-- --ignored`,
+//! because the tests take minutes and need Docker.
 //!
 //! Environment variables:
 //!
@@ -47,7 +47,7 @@ pub(crate) fn progress(step: impl std::fmt::Display) {
     eprintln!("    … {step}");
 }
 
-/// The shared installation. It is attempted only once, and every test reports the same error if it fails.
+/// The shared installation. The chart is installed only once. If that fails, every test reports the same error.
 #[derive(Default)]
 struct Shared(OnceCell<Result<Install, String>>);
 
@@ -79,7 +79,7 @@ impl Suite {
 }
 
 fn main() -> Result<ExitCode> {
-    // An error means that the provider is already installed. All code of this process installs the same one.
+    // An error means that the provider is already installed. All code in this process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut suite = Suite { runtime: Arc::new(Runtime::new()?), shared: Arc::default(), tests: Vec::new() };
     suite.add("standards::the_namespace_rejects_unrestricted_pods", standards::restricted_pods);
@@ -111,7 +111,7 @@ fn main() -> Result<ExitCode> {
 #[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
 fn run(Suite { runtime, shared, tests }: Suite) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // One thread, because the tests change the installation that they share.
+    // The tests run on one thread, because they change the installation that they share.
     arguments.test_threads = Some(1);
     let conclusion = libtest_mimic::run(&arguments, tests);
     let Some(outcome) = shared.0.get() else {

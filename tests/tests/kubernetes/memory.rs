@@ -25,7 +25,7 @@ pub(crate) struct PodMemory {
 
 /// Measures the memory of each pod in a namespace, sorted by name.
 ///
-/// A kubelet measures about every ten seconds. This function waits until every kubelet has measured after the call. It
+/// A kubelet measures about every ten seconds. This function waits until every kubelet has made a new measurement. It
 /// fails if a kubelet does not respond.
 pub(crate) async fn measure(cluster: &Cluster, namespace: &str) -> Result<Vec<PodMemory>> {
     let now = OffsetDateTime::now_utc();
@@ -33,7 +33,7 @@ pub(crate) async fn measure(cluster: &Cluster, namespace: &str) -> Result<Vec<Po
     eventually("every kubelet has measured its pods", DEFAULT_TIMEOUT, check).await
 }
 
-/// Reads the measurements of all kubelets. Fails if one of them is not newer than `since`.
+/// Reads the measurements of all kubelets. Fails if a measurement is not newer than `since`.
 async fn read(cluster: &Cluster, namespace: &str, since: OffsetDateTime) -> Result<Vec<PodMemory>> {
     let nodes = cluster.get(["nodes"]).await?;
     let mut pods = Vec::new();

@@ -1,4 +1,4 @@
-//! Jaeger is down for longer than the gateways can keep its spans in memory. The gateways must refuse spans before the
+//! Jaeger is down for longer than the gateways can keep spans in memory. The gateways must refuse spans before the
 //! kernel kills them, the agents must queue the refused spans on disk, and all spans must be stored in the end.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::progress;
 /// The values file for the release under test.
 pub(crate) const VALUES: &str = "tests/tests/kubernetes/outage.yaml";
 
-/// The number of concurrent series of orders: as many as two processors can serve.
+/// The number of concurrent series of orders. Two processors cannot serve more.
 const SERIES: usize = 6;
 
 /// The time between two orders of a series.
@@ -28,10 +28,10 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// series. Checking the traces of one series takes half a minute.
 const CHECKED_SERIES: usize = 2;
 
-/// The longest time until the memory of every gateway is full, on a slow machine.
+/// The maximum time until the memory of every gateway is full, on a slow machine.
 const REFUSAL_TIMEOUT: Duration = Duration::from_mins(4);
 
-/// The longest time from Jaeger's restart until all spans are stored. Agents and gateways wait up to 15 s between
+/// The maximum time from Jaeger's restart until all spans are stored. Agents and gateways wait up to 15 s between
 /// attempts.
 const STORE_TIMEOUT: Duration = Duration::from_mins(4);
 

@@ -1,4 +1,4 @@
-//! The API server accepts every object of every rendering, and admits its pods (server-side dry run).
+//! The API server accepts every object of every rendering and admits the pods, in a server-side dry run.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -13,7 +13,7 @@ pub(crate) async fn accepted(install: &Install) -> Result<()> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
-    // The exit status is also 0 if no test ran.
+    // The exit status is 0 even if no test ran.
     ensure!(
         stdout.contains(" passed; ") && !stdout.contains(" 0 passed; "),
         "no rendering was checked:\n{stdout}"

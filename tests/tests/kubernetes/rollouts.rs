@@ -10,8 +10,8 @@ use sightline_tests::traffic::Traffic;
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, selector, text};
 use crate::progress;
 
-/// The time between two orders. At this rate, the queue of order-service has room for 14 seconds: it holds 2048 spans,
-/// and an order has seven spans of this service.
+/// The time between two orders. At this rate, the queue of order-service has room for the spans of 14 seconds: it holds
+/// 2048 spans, and order-service creates seven spans for each order.
 pub(crate) const PERIOD: Duration = Duration::from_millis(50);
 
 /// The number of orders before and after a change.
@@ -20,8 +20,8 @@ pub(crate) const ORDERS: usize = 60;
 /// The timeout for [`ORDERS`] orders, on a busy machine.
 pub(crate) const ORDERS_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The longest time until the old pods are gone. A pod ends within its grace period, and the new pod needs some
-/// seconds.
+/// The maximum time until the old pods are gone. A pod terminates within its grace period, and the new pod needs a few
+/// seconds to start.
 const REPLACE_TIMEOUT: Duration = Duration::from_secs(90);
 
 pub(crate) async fn user_service(install: &Install) -> Result<()> {
@@ -52,8 +52,9 @@ pub(crate) async fn agent(install: &Install) -> Result<()> {
     survives_deletion(install, "agent", "daemonset/sightline-agent").await
 }
 
-/// Deletes one pod of a component under load. It prefers the pod on the node of order-service: the agent there receives
-/// the spans of order-service. All gateways receive spans.
+/// Deletes one pod of a component under load. If possible, this is the pod on order-service's node, because the agent
+/// on that node receives order-service's spans. The node of a gateway does not matter, because all gateways receive
+/// spans.
 async fn survives_deletion(install: &Install, component: &str, workload: &str) -> Result<()> {
     let orders = install.pods("order-service").await?;
     let node = orders.first().map(|pod| text(pod, "/spec/nodeName")).transpose()?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Waiting until the nodes route the addresses of Services to pods.
+//! Waits until the nodes route the addresses of Services to pods.
 
 use anyhow::{Result, ensure};
 use sightline_tests::poll::eventually;
@@ -8,9 +8,9 @@ use crate::install::{DEFAULT_TIMEOUT, text};
 
 /// Waits until every node routes the cluster IP of every Service in a namespace to pods.
 ///
-/// Pods can be ready earlier. Until then, connections to a cluster IP leave the node through its own network. If a
-/// proxy there accepts connections to any address, a client without TLS stays connected to the proxy instead of the
-/// service.
+/// Pods can be ready before these routes exist. Until the routes exist, connections to a cluster IP leave the node
+/// through the node's own network. If a proxy in that network accepts connections to any address, a client without TLS
+/// stays connected to the proxy instead of the service.
 pub(crate) async fn wait_for_service_routes(cluster: &Cluster, namespace: &str) -> Result<()> {
     let services = cluster.get(["services", "--namespace", namespace]).await?;
     let services = services["items"].as_array().cloned().unwrap_or_default();

@@ -22,7 +22,7 @@ impl Snapshot {
         let outside = kinds(cluster, false).await?;
         let label = format!("app.kubernetes.io/instance={RELEASE}");
         all.extend(names(cluster, &["get", &outside, "--selector", &label]).await?);
-        // Volumes do not have the label of the release. Their claim names the namespace.
+        // Volumes do not have the release's label, but they name the namespace of their claim.
         let claims = "jsonpath={range .items[?(@.status.phase=='Bound')]}{.spec.claimRef.namespace}/{.metadata.name}{'\\n'}{end}";
         let volumes = cluster.kubectl(["get", "persistentvolumes", "--output", claims]).await?;
         let ours = volumes.lines().filter_map(|line| line.strip_prefix(namespace)?.strip_prefix('/'));
@@ -41,7 +41,7 @@ async fn names(cluster: &Cluster, args: &[&str]) -> Result<BTreeSet<String>> {
     Ok(cluster.kubectl(args).await?.lines().map(str::to_owned).collect())
 }
 
-/// Returns the kinds that can be listed, separated by commas.
+/// Returns a comma-separated list of the kinds whose objects can be listed.
 async fn kinds(cluster: &Cluster, namespaced: bool) -> Result<String> {
     let namespaced = format!("--namespaced={namespaced}");
     let args = ["api-resources", "--verbs", "list", "--output", "name", &namespaced];

@@ -1,4 +1,4 @@
-//! Checks of the installation that use Kubernetes itself: Pod Security Standards, scheduling and `helm test`.
+//! Tests of the installation as a whole: Pod Security Standards, scheduling and `helm test`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::install::{HELM_TIMEOUT, Install, RELEASE, SERVICES, text};
 
 /// Checks that the namespace enforces the `restricted` Pod Security Standard and that all pods of the release are ready
-/// in it. This shows that they meet the standard.
+/// there. This shows that the pods meet the standard.
 pub(crate) async fn restricted_pods(install: &Install) -> Result<()> {
     let pod = json!({
         "apiVersion": "v1",
@@ -42,7 +42,7 @@ pub(crate) async fn agent_nodes(install: &Install) -> Result<()> {
     Ok(())
 }
 
-/// Checks that a gateway remains if one node fails.
+/// Checks that the gateways run on at least two nodes, so a gateway remains if one node fails.
 pub(crate) async fn gateway_nodes(install: &Install) -> Result<()> {
     let pods = install.pods("gateway").await?;
     let nodes = pods.iter().map(|pod| text(pod, "/spec/nodeName")).collect::<Result<BTreeSet<_>>>()?;

@@ -1,4 +1,4 @@
-//! Every OTLP endpoint requires a certificate of the installation's CA. All pods reload their certificates after a
+//! Every OTLP endpoint requires a certificate from the installation's CA. All pods reload their certificates after a
 //! rotation.
 
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const SERVERS: [&str; 3] = ["agent", "gateway", "jaeger"];
 const OTLP_GRPC_PORT: u16 = 4317;
 const OTLP_HTTP_PORT: u16 = 4318;
 
-/// The longest time until a pod uses its new certificate. A Collector checks its files once a minute.
+/// The maximum time until a pod uses its new certificate. A Collector checks its certificate files once a minute.
 const RELOAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub(crate) async fn endpoints(install: &Install) -> Result<()> {
@@ -47,7 +47,7 @@ pub(crate) async fn endpoints(install: &Install) -> Result<()> {
         let descriptions = sent.rejected.into_iter();
         rejected.extend(descriptions.map(|(credentials, id)| (format!("{name}, {credentials}"), id)));
     }
-    // When this trace is stored, earlier spans are stored too, or they were rejected.
+    // The trace of this order is the last one. When it is stored, all earlier spans have been stored or rejected.
     install.request_order().await?;
     for (description, id) in rejected {
         if let Some(trace) = install.jaeger.trace(&id).await? {

@@ -9,8 +9,8 @@ use crate::cluster::Cluster;
 use crate::install::{Install, RELEASE};
 use crate::snapshot::Snapshot;
 
-/// The longest time until all objects are gone. The grace period of pods is at most a minute, and volumes are deleted
-/// after them.
+/// The maximum time until all objects are gone. The grace period of pods is at most a minute, and volumes are deleted
+/// after the pods.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(90);
 
 pub(crate) async fn uninstall(install: &Install) -> Result<()> {

@@ -33,7 +33,7 @@ pub(crate) async fn upgrade(install: &Install) -> Result<()> {
 }
 
 /// Extracts the previous commit's chart, and the files that its symbolic links point to, into `dir`. Fails if there is
-/// no previous commit or if it has no chart.
+/// no previous commit, or if that commit has no chart.
 fn extract_previous_chart(dir: &Path) -> Result<()> {
     let git = |args: &[&str]| {
         let mut git = Command::new("git");

@@ -17,15 +17,15 @@ const ORDERS: usize = 10_000;
 /// The number of concurrent series of orders.
 const SERIES: usize = 8;
 
-/// The time between two orders of a series. All series together send at most 100 orders with 1,200 spans per second. A
+/// The time between two orders of a series. All series together send at most 100 orders (1,200 spans) per second. A
 /// slow machine serves fewer orders and takes longer.
 const PERIOD: Duration = Duration::from_millis(80);
 
 /// The timeout for all orders, on a slow machine.
 const ORDERS_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// The longest time from the last order until the pipeline has no backlog. It is slower than the services, because it
-/// writes to disk.
+/// The maximum time from the last order until the pipeline has no backlog. The pipeline is slower than the services,
+/// because it writes to disk.
 const BACKLOG_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The limit for the resident memory of all pods together, in MiB.
