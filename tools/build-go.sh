@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds bin/NAME from a pinned Go module, or copies it from the cache if the same sources were built before.
+# Builds bin/NAME from a pinned Go module. If the cache contains a build of the same sources, copies that build instead.
 #
 #   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES [LINKER-FLAGS]
 #
 # MINUTES is the usual build time on two cores. `go build` prints nothing while it works, so this script prints
-# progress. Programs are static. CGO_ENABLED=1 is for a program that contains C code.
+# progress. Programs are static by default. Set CGO_ENABLED=1 for a program that contains C code.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1 module=$2 package=$3 minutes=$4
@@ -17,7 +17,7 @@ key=$({ uname -sm; echo "$ldflags"; cat "$module/go.mod" "$module/go.sum"; find 
 mkdir -p bin "$cache"
 cached=$(cd "$cache" && pwd)/$name-$key
 
-# A rename replaces the file at once: a running program keeps its file, and no process sees an incomplete one.
+# A rename is atomic: a running program keeps the old file, and no process sees an incomplete file.
 install_program() {
     cp "$cached" "bin/.$name.$$"
     mv "bin/.$name.$$" "bin/$name"
@@ -37,7 +37,7 @@ fi
 log=$(mktemp)
 partial=$cached.$$
 started=$(date +%s)
-echo "bin/$name: building with Go; about $minutes min on two cores, once (cache: $cache)"
+echo "bin/$name: building with Go, which takes about $minutes min on two cores; the result is cached in $cache"
 (cd "$module" && exec go build -trimpath -ldflags "$ldflags" -o "$partial" "$package") >"$log" 2>&1 &
 build=$!
 trap 'kill "$build" 2>/dev/null || :; rm -f "$log" "$partial"' EXIT

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks that each requirement is there: docker, kubectl, kind, helm or cluster. Stops at the first one that is missing
-# and says how to get it.
+# Checks the given requirements: docker, kubectl, kind, helm or cluster. Stops at the first requirement that is missing
+# and says how to provide it.
 #
 # Environment: KUBECTL, KIND, HELM (the programs to use), KUBE_CONTEXT (the cluster).
 set -eu
@@ -24,11 +24,11 @@ for program in "$@"; do
                 stop "${KUBECTL:-kubectl} is missing: install kubectl from https://kubernetes.io/docs/tasks/tools," \
                     "or use an existing program: make KUBECTL=/path/to/kubectl"
             ;;
-        kind) have "$KIND" || stop "$KIND is missing: unset KIND, and make builds bin/kind" ;;
-        helm) have "$HELM" || stop "$HELM is missing: unset HELM, and make builds bin/helm" ;;
+        kind) have "$KIND" || stop "$KIND is missing: unset KIND to let make build bin/kind" ;;
+        helm) have "$HELM" || stop "$HELM is missing: unset HELM to let make build bin/helm" ;;
         cluster)
             output=$("${KUBECTL:-kubectl}" --context "$KUBE_CONTEXT" --request-timeout 10s get --raw /readyz 2>&1) ||
-                stop "the cluster of context $KUBE_CONTEXT does not respond ($(echo "$output" | tail -n 1)):" \
+                stop "the cluster of the context $KUBE_CONTEXT does not respond ($(echo "$output" | tail -n 1)):" \
                     "create one with make kind-up, or set KUBE_CONTEXT to another context"
             ;;
         *) stop "tools/need.sh: unknown requirement $program" ;;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs shellcheck on every shell script that Git tracks. A script is a file with a shell in its first line.
+# Runs shellcheck on every shell script that Git tracks. A file is a shell script if its first line names a shell.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the given Makefile targets. A failed target does not stop the next one. The summary has the result and time of
-# each.
+# Runs the given Makefile targets. If a target fails, the next target still runs. The summary shows the result and
+# duration of each target.
 set -u
 cd "$(dirname "$0")/.." || exit
 

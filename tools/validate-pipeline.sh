@@ -1,12 +1,12 @@
 #!/bin/sh
 # Validates each combination of base file and overlays in collector-config/ with the program that runs it. A warning
-# fails: the Collector warns of a deprecated component name, and removes the name two versions later.
+# counts as a failure: the Collector warns about a deprecated component name, and removes the name two versions later.
 #
 # Environment: OTELCOL, JAEGER (the programs).
 set -eu
 cd "$(dirname "$0")/../collector-config"
 
-# The variables that the files read. Validation opens none of these paths and addresses.
+# Set the variables that the files read. Validation does not open the paths or connect to the addresses.
 export SIGHTLINE_QUEUE_DIR=/queue SIGHTLINE_BADGER_DIR=/badger SIGHTLINE_LOGS_FILE=/logs.json
 export SIGHTLINE_JAEGER_ENDPOINT=jaeger:4317
 export SIGHTLINE_GATEWAY_SERVICE=gateway-headless.sightline SIGHTLINE_GATEWAY_ENDPOINT=gateway:4317
@@ -46,7 +46,7 @@ for base in agent gateway jaeger; do
         [ "$overlay" != "$base-insecure.yaml" ] || continue
         export SIGHTLINE_TLS_DIR=/tls
         check "$program" "$base.yaml" "$overlay"
-        # Without TLS, no file may read the certificate directory.
+        # Without TLS, the files must not use the certificate directory.
         unset SIGHTLINE_TLS_DIR
         check "$program" "$base.yaml" "$overlay" "$base-insecure.yaml"
     done

@@ -3,7 +3,7 @@
 #
 #   tools/version.sh               print the project's version, from Cargo.toml
 #   tools/version.sh jaeger        print Jaeger's version, from the appVersion of its subchart
-#   tools/version.sh check         fail if a Chart.yaml has another project version than Cargo.toml
+#   tools/version.sh check         fail if the project version in a Chart.yaml differs from the one in Cargo.toml
 #   tools/version.sh set VERSION   write the project's version to Cargo.toml, Cargo.lock and each Chart.yaml
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,8 +11,8 @@ jaeger_chart=helm/sightline/charts/jaeger/Chart.yaml
 
 project() { sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1; }
 
-# with_version FILE VERSION: prints the Chart.yaml FILE with VERSION in the fields that hold the project's version. The
-# appVersion of Jaeger's subchart is the version of Jaeger, so it stays.
+# with_version FILE VERSION: prints the Chart.yaml FILE with VERSION in the fields that hold the project's version. It
+# keeps the appVersion of the jaeger subchart, which is Jaeger's own version.
 with_version() {
     sed -e "s/^\( *version:\) .*/\1 $2/" "$1" |
         if [ "$1" = "$jaeger_chart" ]; then cat; else sed -e "s/^appVersion: .*/appVersion: \"$2\"/"; fi
@@ -27,7 +27,8 @@ case ${1-} in
         result=0
         for chart in $(charts); do
             with_version "$chart" "$(project)" | diff -u "$chart" - || {
-                echo "$chart: its version is not that of Cargo.toml ($(project)): run make set-version VERSION=$(project)" >&2
+                echo "$chart: the project version differs from the one in Cargo.toml ($(project)):" \
+                    "run make set-version VERSION=$(project)" >&2
                 result=1
             }
         done

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes CHANGELOG.md from the history, or prints the entries of the newest tag.
 #
-#   tools/release/changelog.sh update [VERSION]   new entries are under VERSION, or under "Unreleased"
+#   tools/release/changelog.sh update [VERSION]   put new entries under VERSION, or under "Unreleased"
 #   tools/release/changelog.sh notes
 set -eu
 cd "$(dirname "$0")/../.."

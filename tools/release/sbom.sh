@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes an SBOM in CycloneDX format of each program to dist/sbom: the Rust programs from Cargo.lock, the Collector from
-# go.mod.
+# Writes an SBOM for each program to dist/sbom, in the CycloneDX format. The source is Cargo.lock for the Rust programs
+# and go.mod for the Collector.
 set -eu
 cd "$(dirname "$0")/../.."
 

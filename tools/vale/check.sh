@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks the words of every text file that Git tracks with Vale and the style in tools/vale/styles. First it checks the
-# style itself: Vale must find something in each line of testdata/rejected.txt and nothing in testdata/accepted.txt.
+# Uses Vale and the style in tools/vale/styles to check the words of every text file that Git tracks. First it checks
+# the style itself: Vale must find something in each line of testdata/rejected.txt and nothing in testdata/accepted.txt.
 #
 # Environment: VALE (the program, bin/vale by default).
 set -eu
@@ -29,6 +29,6 @@ files=$(git ls-files | grep -vE '^tools/vale/|^\.vale\.ini$|(^|/)(go\.sum|go\.mo
 if run $files; then
     echo "prose: no findings in $(echo "$files" | wc -l | tr -d ' ') files"
 else
-    echo "prose: rewrite the sentences above; docs/glossary.md has the terms" >&2
+    echo "prose: rewrite the sentences above; docs/glossary.md lists the terms" >&2
     exit 1
 fi

@@ -15,7 +15,7 @@ type Config struct {
 
 // DrainConfig configures what a stop waits for, and for how long.
 type DrainConfig struct {
-	// Timeout is the longest time that a stop waits, for all pipelines together. With 0, a stop does not wait.
+	// Timeout is the maximum time that a stop waits, for all pipelines together. With 0, a stop does not wait.
 	Timeout time.Duration `mapstructure:"timeout"`
 	// Metrics is the URL of this process's own metrics in the Prometheus text format. There is no other way to read
 	// the size of an exporter's queue.

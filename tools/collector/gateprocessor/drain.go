@@ -23,9 +23,9 @@ const (
 	maxBody = 16 << 20
 )
 
-// drain waits until no data is left in the queues. Several gates can share a drain. The Collector stops them one after
-// the other. The first gate starts the timeout for all of them. If it has seen the gauges at 0 for long enough, the
-// others do not wait for that time again.
+// drain waits until no data is left in the queues. Several gates can share a drain. The Collector stops the gates one
+// after the other. The first gate starts the timeout for all of them. After one gate has seen the gauges at 0 for long
+// enough, the other gates do not wait for that time again.
 type drain struct {
 	config    DrainConfig
 	logger    *zap.Logger
@@ -110,7 +110,7 @@ func (d *drain) remaining(ctx context.Context) (string, error) {
 		}
 		for _, series := range family.GetMetric() {
 			if series.GetGauge() == nil {
-				return "", fmt.Errorf("%s of %s is not a gauge, so it does not show what a queue holds", name, d.config.Metrics)
+				return "", fmt.Errorf("%s of %s is not a gauge, so it does not show the size of a queue", name, d.config.Metrics)
 			}
 			if value := series.GetGauge().GetValue(); value != 0 {
 				return fmt.Sprintf("%s{%s} = %v", name, labels(series.GetLabel()), value), nil

@@ -28,8 +28,8 @@ func NewFactory() processor.Factory {
 	)
 }
 
-// factory creates gates. Each pipeline has its own gate. Gates with the same configuration share one drain, and so one
-// timeout.
+// factory creates gates. Each pipeline has its own gate. Gates with the same configuration share one drain, so the same
+// timeout applies to all of them.
 type factory struct {
 	mu     sync.Mutex
 	drains map[component.Config]*drain

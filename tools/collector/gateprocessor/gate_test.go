@@ -80,7 +80,7 @@ func newReceiverAndGate(t *testing.T, config *Config) *receiverAndGate {
 		t.Context(), receiver.Settings{ID: id, TelemetrySettings: telemetry}, otlp, r.gate,
 	)
 	check(t, err)
-	// The receiver starts before the gate, as it can in the Collector when another pipeline uses it too.
+	// The receiver starts before the gate. This can happen in the Collector if two pipelines use the same receiver.
 	check(t, r.receiver.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { check(t, r.receiver.Shutdown(context.Background())) })
 
@@ -170,7 +170,7 @@ func (q *queues) config(timeout time.Duration) *Config {
 // farAway is a timeout that a passing test never reaches.
 const farAway = time.Minute
 
-// stop stops the gate in the background and sends the time that this took.
+// stop stops the gate in the background. The returned channel receives the duration of the stop.
 func stop(t *testing.T, gate processor.Traces) <-chan time.Duration {
 	t.Helper()
 	ended := make(chan time.Duration, 1)
@@ -191,7 +191,7 @@ func startedGate(t *testing.T, config *Config) processor.Traces {
 	return gate
 }
 
-// awaitRequests waits until the metrics have been read that many times.
+// awaitRequests waits until the gate has read the metrics another `times` times.
 func (q *queues) awaitRequests(t *testing.T, times int64) {
 	t.Helper()
 	for until := q.requests.Load() + times; q.requests.Load() < until; time.Sleep(time.Millisecond) {
@@ -219,7 +219,7 @@ func TestStopWaitsUntilEveryQueueIsEmpty(t *testing.T) {
 	expectWaiting(t, ended, "both queues hold data")
 	q.traces.Store(0)
 	q.awaitRequests(t, 2)
-	expectWaiting(t, ended, "the queue of logs holds data")
+	expectWaiting(t, ended, "the log queue holds data")
 	q.logs.Store(0)
 	<-ended
 }
@@ -247,7 +247,7 @@ func TestStopWaitsWhileMetricsAreUnavailable(t *testing.T) {
 		config := q.config(2 * pollInterval)
 		config.Drain.UntilZero = append(config.Drain.UntilZero, name)
 		if took := <-stop(t, startedGate(t, config)); took < 2*pollInterval {
-			t.Errorf("with %s, which is not a gauge of these metrics, stopping took %v", name, took)
+			t.Errorf("with %s, which is not a gauge in these metrics, stopping took %v", name, took)
 		}
 	}
 }
@@ -300,7 +300,7 @@ func TestQueuesMustStayEmpty(t *testing.T) {
 	q.traces.Store(0)
 	<-ended
 
-	// If the first gate has seen empty queues for long enough, the other two do not wait again.
+	// After the first gate has seen empty queues for long enough, the other two gates do not wait again.
 	config.Drain.For = 10 * pollInterval
 	if took := stopThree(t, config); took < 10*pollInterval || took > 20*pollInterval {
 		t.Errorf("stopping three gates took %v", took)

@@ -1,5 +1,5 @@
-//! `sightline` without root certificates, as in a container image that is built from scratch.
-#![expect(clippy::unwrap_used, reason = "a test fails when a command cannot be run")]
+//! Tests of `sightline` without root certificates, as in a container image that is built from scratch.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper should fail the test")]
 
 use std::process::Command;
 
