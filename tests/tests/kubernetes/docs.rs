@@ -21,7 +21,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The README's commands for a cluster. [`Cluster::up`](crate::cluster::Cluster::up) runs `make kind-up`,
 /// [`Install::start`] runs `helm install` with the values of these tests, and [`readme`] runs `make port-forward`.
-/// These tests do not run `make tools`: the prerequisites of `make kind-e2e` build the programs that they need.
+/// These tests do not run `make tools`: the prerequisites of `make kind-e2e` build the programs that the tests need.
 const README_COMMANDS: [&str; 4] = [
     "export PATH=\"$PWD/bin:$PATH\"",
     "make tools kind-up",
