@@ -1,11 +1,12 @@
-//! A client of the services that starts its own trace.
+//! A test client for the services. Each [`Caller`] has its own trace.
 
 use anyhow::{Context as _, Result};
 use reqwest::header::{HeaderMap, HeaderValue};
 use sightline::jaeger::TraceId;
 use url::Url;
 
-/// The headers of a request and the trace that they belong to. A test knows the trace ID before the trace is stored.
+/// The headers that a client sends, and the IDs of its trace and span. A test knows the trace ID before the trace is
+/// stored.
 #[derive(Debug, Clone)]
 pub struct Caller {
     trace_id: String,
@@ -13,7 +14,7 @@ pub struct Caller {
     headers: HeaderMap,
 }
 
-/// The response of a service.
+/// A service's response.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// HTTP status.
@@ -43,7 +44,7 @@ impl Caller {
         Self::with_trace_flags("00")
     }
 
-    /// Creates a caller with new IDs that it does not send. [`with_header`](Self::with_header) can add them.
+    /// Creates a caller that sends no `traceparent` header. [`with_header`](Self::with_header) can add one.
     #[must_use]
     pub fn without_context() -> Self {
         let trace_id = uuid::Uuid::new_v4().simple().to_string();
@@ -57,7 +58,7 @@ impl Caller {
         caller.with_header("traceparent", &traceparent)
     }
 
-    /// Adds a header. A value that is not valid in a header is ignored.
+    /// Adds a header. Does nothing if `value` is not a valid header value.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
@@ -78,12 +79,12 @@ impl Caller {
         &self.span_id
     }
 
-    /// Sends a GET request to `path` below `base`.
+    /// Sends a GET request to `path`, relative to `base`.
     pub async fn get(&self, http: &reqwest::Client, base: &Url, path: &str) -> Result<Response> {
         self.send(http.get(base.join(path)?)).await
     }
 
-    /// Sends a POST request with a JSON body to `path` below `base`.
+    /// Sends a POST request with a JSON body to `path`, relative to `base`.
     pub async fn post(&self, http: &reqwest::Client, base: &Url, path: &str, body: &str) -> Result<Response> {
         let request = http.post(base.join(path)?).header("content-type", "application/json");
         self.send(request.body(body.to_owned())).await

@@ -1,4 +1,4 @@
-//! Support code for the end-to-end tests: real services, a real Collector and a real Jaeger.
+//! Support code for the end-to-end tests, which use real services, a real Collector and a real Jaeger.
 //!
 //! The tests in `tests/` use a stack on free ports ([`test_stack`]), a client that starts traces ([`caller`]), and
 //! readers for the telemetry that the pipeline stored. Tests never sleep for a fixed time: they poll until a deadline

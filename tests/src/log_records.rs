@@ -1,12 +1,12 @@
 //! Readers for stored log records. Each line of the gateway's file is an OTLP request in JSON. Each line of a service's
-//! console is a log record in JSON.
+//! console output is a log record in JSON.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// One log record, from the gateway's file or a console.
+/// One log record, from the gateway's file or from a service's console output.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogRecord {
     /// `service.name`.

@@ -1,4 +1,4 @@
-//! Memory use of a process.
+//! The memory use of a process.
 
 use anyhow::{Context as _, Result};
 

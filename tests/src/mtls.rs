@@ -23,15 +23,15 @@ pub enum Transport {
 pub struct SentTraces {
     /// The trace that the endpoint accepted.
     pub accepted: TraceId,
-    /// The traces that the endpoint rejected, each with a description of the credentials.
+    /// The traces that the endpoint rejected, each with a description of the client's credentials.
     pub rejected: Vec<(&'static str, TraceId)>,
 }
 
-/// Sends spans to `endpoint` in plaintext, without a client certificate, with `untrusted` and finally with `trusted`.
-/// The accepted span is named `span_name`.
+/// Sends spans named `span_name` to `endpoint`: in plaintext, without a client certificate, with the certificate in
+/// `untrusted`, and finally with the certificate in `trusted`.
 ///
-/// Fails if one of the first three is accepted or if the last is rejected. The last one shows that the endpoint does
-/// not simply reject every client.
+/// Fails if the endpoint accepts one of the first three spans or rejects the last span. The last span shows that the
+/// endpoint does not simply reject every client.
 pub async fn check_mutual_tls(
     endpoint: &OtlpEndpoint,
     transport: Transport,
@@ -49,22 +49,23 @@ pub async fn check_mutual_tls(
         Ok((id.simple().to_string().parse()?, outcome))
     };
     let mut rejected = Vec::new();
-    // A port forward can restart after each rejection. A failure to connect must not count as a rejection.
+    // A port forward can restart after a rejection. A connection that fails during the restart must not count as a
+    // rejection.
     let wait_until_reachable = async || {
         eventually("the endpoint is reachable", DEFAULT_TIMEOUT, async || endpoint.connect().await).await
     };
     let trust = || trusted.clone();
     for (description, credentials) in [
-        ("plaintext", Credentials::Plaintext),
+        ("no TLS", Credentials::Plaintext),
         ("no certificate", Credentials::NoCertificate { trust: trust() }),
         (
-            "a certificate of another CA",
+            "a certificate from another CA",
             Credentials::Certificate { trust: trust(), identity: untrusted.clone() },
         ),
     ] {
         wait_until_reachable().await?;
         let (id, outcome) = send(&credentials).await?;
-        ensure!(outcome.is_err(), "the endpoint accepted a span with {description}");
+        ensure!(outcome.is_err(), "the endpoint accepted a span from a client with {description}");
         rejected.push((description, id));
     }
     let credentials = Credentials::Certificate { trust: trust(), identity: trusted.clone() };
@@ -76,7 +77,8 @@ pub async fn check_mutual_tls(
     Ok(SentTraces { accepted, rejected })
 }
 
-/// Creates a certificate for the name `user-service` in `dir`. Its CA is new, so no endpoint trusts it.
+/// Creates a certificate for the name `user-service` in `dir`. A new CA signs the certificate, so no endpoint trusts
+/// it.
 pub fn untrusted_certificate(dir: &Path) -> Result<TlsFiles> {
     let identities = vec!["user-service".to_owned()];
     certs::ensure(&certs::Request { identities, ..certs::Request::local(dir) })?;

@@ -1,4 +1,4 @@
-//! An OTLP client that can use any credentials. Other tests cover the exporter of the library.
+//! An OTLP client that can use any credentials. It does not use the library's exporter, which other tests cover.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -21,7 +21,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Endpoint;
 
-/// The timeout for a request. A response takes milliseconds, but a rejected connection must not hang.
+/// The timeout for a request. Responses normally take milliseconds. The timeout keeps a test from hanging if the
+/// endpoint does not respond.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The credentials of a client.
@@ -57,7 +58,7 @@ impl OtlpEndpoint {
         Self::forwarded(port, "localhost")
     }
 
-    /// The endpoint of a remote server that a local port is forwarded to.
+    /// A remote endpoint that is reachable through a forwarded local port.
     #[must_use]
     pub fn forwarded(port: u16, server_name: &str) -> Self {
         Self { port, server_name: server_name.to_owned() }
@@ -69,7 +70,7 @@ impl OtlpEndpoint {
     }
 }
 
-/// Sends a request over gRPC. Fails if the endpoint does not accept it, for any reason.
+/// Sends a request over gRPC. Fails unless the endpoint accepts every span in the request.
 pub async fn send_over_grpc(
     endpoint: &OtlpEndpoint,
     credentials: &Credentials,
@@ -92,7 +93,7 @@ pub async fn send_over_grpc(
     Ok(())
 }
 
-/// Sends a request over HTTP. Fails if the endpoint does not accept it, for any reason.
+/// Sends a request over HTTP. Fails unless the endpoint accepts the request.
 pub async fn send_over_http(
     endpoint: &OtlpEndpoint,
     credentials: &Credentials,
@@ -101,7 +102,7 @@ pub async fn send_over_http(
     let OtlpEndpoint { port, server_name } = endpoint;
     let (scheme, config) = match credentials.tls()? {
         Some(config) => ("https", config),
-        // reqwest needs a TLS configuration even if it does not use TLS.
+        // reqwest needs a TLS configuration even for a plaintext request.
         None => ("http", builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()),
     };
     let client = reqwest::Client::builder()
@@ -135,7 +136,7 @@ pub async fn served_certificate(
     Ok(certificate.context("the endpoint presented no certificate")?.clone().into_owned())
 }
 
-/// Reads the first certificate of a file.
+/// Reads the first certificate in a file.
 pub fn read_certificate(path: &Path) -> Result<CertificateDer<'static>> {
     CertificateDer::from_pem_file(path).with_context(|| path.display().to_string())
 }
@@ -143,7 +144,7 @@ pub fn read_certificate(path: &Path) -> Result<CertificateDer<'static>> {
 /// The `service.name` of the spans that [`one_span`] creates.
 pub const CLIENT: &str = "otlp-test-client";
 
-/// Creates a request with one span of the service [`CLIENT`].
+/// Creates a request with one span. The span's service is [`CLIENT`].
 #[must_use]
 pub fn one_span(trace_id: u128, name: &str) -> ExportTraceServiceRequest {
     let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
@@ -191,7 +192,7 @@ impl Credentials {
 }
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    // An error means that the provider is already installed. All code of this process installs the same one.
+    // An error means that a provider is already installed. All code in this process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientConfig::builder()
 }

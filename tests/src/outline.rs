@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sightline::jaeger::{Kind, Span, Trace};
 
-/// Formats a trace with one line for each span. Children are indented below their parent, ordered by start time:
+/// Formats a trace with one line for each span. Child spans are indented below their parent and sorted by start time:
 ///
 /// ```text
 /// order-service server GET /orders/{id}
@@ -12,8 +12,9 @@ use sightline::jaeger::{Kind, Span, Trace};
 ///     order-service client SELECT orders
 /// ```
 ///
-/// The line of a failed span ends with ` ! ` and its `error.type`. A span without a stored parent is not indented. Its
-/// line starts with `^` if it has a parent that is not stored: the span of an external caller, or a lost span.
+/// The line of a failed span ends with ` ! ` and the span's `error.type`. A span without a stored parent is not
+/// indented. If such a span has a parent ID, its line starts with `^`: the parent belongs to an external caller, or was
+/// lost.
 #[must_use]
 pub fn outline(trace: &Trace) -> String {
     let mut spans: Vec<&Span> = trace.spans.iter().collect();
@@ -25,7 +26,7 @@ pub fn outline(trace: &Trace) -> String {
     text
 }
 
-/// Returns the parent of a span, if it is stored.
+/// Returns the parent of a span, or `None` if the parent is not stored.
 #[must_use]
 pub fn parent<'a>(trace: &'a Trace, span: &Span) -> Option<&'a Span> {
     let id = span.parent_span_id.as_deref()?;
@@ -63,7 +64,7 @@ fn write(spans: &[&Span], span: &Span, depth: usize, text: &mut String) {
     }
     text.push('\n');
     let children = spans.iter().filter(|child| child.parent_span_id.as_deref() == Some(&span.span_id));
-    // The recursion ends: spans that form a cycle are not reachable from a root.
+    // The recursion always terminates, because spans in a cycle cannot be reached from a root.
     for child in children {
         write(spans, child, depth + 1, text);
     }

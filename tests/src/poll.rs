@@ -1,18 +1,19 @@
-//! Polling until a condition holds.
+//! Polls until a condition is met.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// The longest time from a request until a test can read its telemetry. It usually takes three seconds: the service
-/// waits to fill a batch, the gateway waits for the rest of the trace, and Jaeger stores it. A busy machine is slower.
+/// The maximum time from a request until a test can read the telemetry of the request. This usually takes three
+/// seconds: the service waits to fill a batch, the gateway waits for the rest of the trace, and Jaeger stores the
+/// trace. A busy machine is slower.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The first pause between two checks. Each pause is twice as long as the previous one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest pause between two checks.
+/// The maximum pause between two checks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Repeats `check` until it succeeds, and returns its result. Fails after `timeout` with the last error of `check`.
@@ -27,8 +28,9 @@ pub async fn eventually<T>(
         match check().await {
             Ok(found) => return Ok(found),
             Err(last) if started.elapsed() >= timeout => {
-                return Err(last)
-                    .with_context(|| format!("timed out after {} s: {condition}", timeout.as_secs_f32()));
+                return Err(last).with_context(|| {
+                    format!("timed out after {} s, waiting until {condition}", timeout.as_secs_f32())
+                });
             }
             Err(_) => {}
         }
@@ -44,7 +46,7 @@ mod tests {
     #[tokio::test]
     async fn repeats_the_check_until_it_succeeds() {
         let mut checks = 0;
-        let found = eventually("three checks", DEFAULT_TIMEOUT, async || {
+        let found = eventually("the third check runs", DEFAULT_TIMEOUT, async || {
             checks += 1;
             anyhow::ensure!(checks == 3, "{checks} checks");
             Ok(checks)
@@ -58,6 +60,6 @@ mod tests {
             anyhow::bail!("one step is left")
         });
         let error = format!("{:#}", error.await.unwrap_err());
-        assert_eq!(error, "timed out after 0.06 s: all steps are done: one step is left");
+        assert_eq!(error, "timed out after 0.06 s, waiting until all steps are done: one step is left");
     }
 }

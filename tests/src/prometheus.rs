@@ -1,4 +1,4 @@
-//! A parser for the Prometheus text format of `/metrics` pages.
+//! A parser for `/metrics` pages in the Prometheus text format.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,7 @@ impl Samples {
         Ok(Self(samples.collect::<Result<_>>()?))
     }
 
-    /// Returns the samples with this name that have all these labels.
+    /// Returns the samples that have this name and all these labels.
     pub fn matching<'a>(
         &'a self,
         name: &'a str,
@@ -67,7 +67,7 @@ fn sample(line: &str) -> Option<Sample> {
     Some(Sample { name: name.to_owned(), labels, value })
 }
 
-/// Parses labels up to the closing brace. Returns them and the rest of the line.
+/// Parses labels up to the closing brace. Returns the labels and the rest of the line.
 fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     let mut labels = BTreeMap::new();
     loop {
@@ -82,7 +82,7 @@ fn labels(mut text: &str) -> Option<(BTreeMap<String, String>, &str)> {
     }
 }
 
-/// Parses a label value up to its closing quote. Returns it and the rest of the line.
+/// Parses a label value up to its closing quote. Returns the value and the rest of the line.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -1,7 +1,7 @@
-//! The list of tests and the stack that they share.
+//! A list of tests, and the stack that the tests share.
 //!
 //! The standard test harness does not drop statics when its process exits, so a shared stack in a static would keep
-//! running. [`Suite`] owns the stack instead, and stops it after the tests, whether they pass or fail.
+//! running. [`Suite`] owns the stack instead, and stops the stack after the tests, whether the tests pass or fail.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use tokio::sync::OnceCell;
 
 use crate::test_stack::TestStack;
 
-/// The number of tests that run at the same time. It does not depend on the number of processors, because tests mostly
-/// wait.
+/// The default maximum number of tests that run at the same time. It does not depend on the number of processors,
+/// because the tests spend most of their time waiting.
 const TEST_THREADS: usize = 6;
 
 /// A list of tests to run.
@@ -26,9 +26,9 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Creates an empty list. Fails if the Tokio runtime does not start.
+    /// Creates an empty list. Fails if the Tokio runtime cannot be created.
     pub fn new() -> Result<Self> {
-        // An error means that the provider is already installed. All code of this process installs the same one.
+        // An error means that a provider is already installed. All code in this process installs the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self { runtime: Arc::new(Runtime::new()?), stack: Arc::default(), tests: Vec::new() })
     }
@@ -48,13 +48,13 @@ impl Suite {
     /// Adds a test that does not use the shared stack.
     pub fn add_standalone(&mut self, name: &str, test: impl AsyncFnOnce() -> Result<()> + Send + 'static) {
         let runtime = Arc::clone(&self.runtime);
-        // Without the backtrace, because it only shows frames of the runtime.
+        // The message has no backtrace, because a backtrace would show only frames of the runtime.
         let run = move || runtime.block_on(test()).map_err(|error| Failed::from(format!("{error:#}")));
         self.tests.push(Trial::test(name, run));
     }
 
-    /// Runs the tests that the command line selects. The run also fails if the shared stack does not stop cleanly,
-    /// because this means that telemetry was lost.
+    /// Runs the tests that the command line selects. Also fails if the shared stack does not stop cleanly, because
+    /// telemetry was then lost.
     #[must_use]
     #[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
     pub fn run(self) -> ExitCode {

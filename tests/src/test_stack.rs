@@ -18,7 +18,7 @@ use crate::outline::outline;
 use crate::poll::{DEFAULT_TIMEOUT, eventually};
 use crate::prometheus::Samples;
 
-/// The shape of the trace of an order that was served to a caller with its own span (see [`outline`]).
+/// The shape of an order's trace if the caller has its own span (see [`outline`]).
 pub const ORDER: &str = "\
 ^ order-service server GET /orders/{id}
   order-service internal read_order
@@ -34,27 +34,27 @@ pub const ORDER: &str = "\
         inventory-service internal reserve_stock
 ";
 
-/// The shape of the trace of a user that was read by a caller with its own span (see [`outline`]).
+/// The shape of the trace of a request for a user if the caller has its own span (see [`outline`]).
 pub const USER: &str = "\
 ^ user-service server GET /users/{id}
   user-service internal read_user
     user-service client SELECT users
 ";
 
-/// If this variable is set and not empty, the state of stacks is kept, including the complete logs. A failure reports
-/// the directory of the logs.
+/// If this environment variable is set and not empty, each stack keeps its state, including the complete logs. Error
+/// messages name the directory of the logs.
 const KEEP_STATE: &str = "SIGHTLINE_KEEP_STATE";
 
-/// The number of lines of each log that a failure shows.
+/// The maximum number of lines that an error message shows of each log.
 const TAIL_LINES: usize = 5;
 
-/// The number of characters of each log line that a failure shows.
+/// The maximum number of characters that an error message shows of each log line.
 const TAIL_LINE_LENGTH: usize = 250;
 
 /// A running stack on free ports. Its state is in a temporary directory, which is removed when the stack is dropped.
 #[derive(Debug)]
 pub struct TestStack {
-    // Declared before `dir`, so the processes stop before their directory is removed.
+    // This field is declared before `dir`, so the processes stop before their directory is removed.
     inner: Stack,
     jaeger: Jaeger,
     http: reqwest::Client,
@@ -62,16 +62,16 @@ pub struct TestStack {
 }
 
 impl TestStack {
-    /// Starts the stack that `make up` runs, with the changes that `change` makes to its configuration.
+    /// Starts the same stack as `make up`. `change` can change the configuration of the stack.
     ///
-    /// Fails if a program is missing, and reports the command that builds it. Fails if a process does not become
-    /// healthy, and reports the end of its log.
+    /// Fails if a program is missing, and reports the command that builds the program. Fails if a process does not
+    /// become healthy, and reports the end of the process's log.
     pub async fn start(change: impl FnOnce(StackConfig) -> StackConfig) -> Result<Self> {
         let mut dir = TempDir::with_prefix("sightline-").context("creating a temporary directory failed")?;
         dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
         let mut config = StackConfig::for_checkout(&root(), dir.path().join("state"), &services()?);
         config.ports = Ports::free()?;
-        // Short, because many tests wait for it in addition to the gateway's two seconds.
+        // The delay is short, because many tests wait for it in addition to the gateway's two seconds.
         config.span_delay = Duration::from_millis(100);
         config.metric_interval = Duration::from_secs(1);
         let inner = Stack::start(change(config)).await.context("the stack did not start")?;
@@ -80,10 +80,10 @@ impl TestStack {
         Ok(Self { inner, jaeger, http, dir })
     }
 
-    /// Starts one more instance of a service. It exports to the agent of this stack with the certificate of the service
-    /// in this stack, and calls the services of this stack.
+    /// Starts another instance of a service. The instance exports to this stack's agent, calls this stack's services,
+    /// and uses the same certificate as the service in this stack.
     ///
-    /// [`SingleService::stop`] stops it. It is killed when it is dropped.
+    /// [`SingleService::stop`] stops the instance. If the [`SingleService`] is dropped, the instance is killed.
     pub async fn start_single_service(
         &self,
         process: Process,
@@ -109,13 +109,13 @@ impl TestStack {
         Ok(SingleService { stack, process, _dir: dir })
     }
 
-    /// The processes, ports and directories.
+    /// The underlying stack, with its processes, ports and directories.
     #[must_use]
     pub fn inner(&self) -> &Stack {
         &self.inner
     }
 
-    /// The processes, to stop and start them one by one.
+    /// The underlying stack, for tests that stop and start single processes.
     pub fn inner_mut(&mut self) -> &mut Stack {
         &mut self.inner
     }
@@ -127,7 +127,7 @@ impl TestStack {
         Ok(())
     }
 
-    /// Starts stopped processes and waits until all processes are healthy. Fails if a process exits.
+    /// Starts these stopped processes and waits until all processes are healthy. Fails if a process exits.
     pub async fn start_processes(&mut self, processes: &[Process]) -> Result<()> {
         for &process in processes {
             self.inner.start_process(process)?;
@@ -135,7 +135,7 @@ impl TestStack {
         Ok(self.inner.wait_until_ready(|_| {}).await?)
     }
 
-    /// The API of Jaeger.
+    /// A client for Jaeger's API.
     #[must_use]
     pub fn jaeger(&self) -> &Jaeger {
         &self.jaeger
@@ -208,7 +208,7 @@ impl TestStack {
         }
     }
 
-    /// Returns the `tracestate` of each stored span of a trace. Spans without one are left out.
+    /// Returns the `tracestate` of each stored span of a trace. Spans without a `tracestate` are left out.
     pub async fn trace_states(&self, id: &TraceId) -> Result<Vec<String>> {
         let text = self.jaeger.trace_text(id).await?.context("no span of the trace is stored")?;
         let merged = sightline::jaeger::merge(&text)?;
@@ -220,7 +220,7 @@ impl TestStack {
         Ok(spans.filter_map(state).collect())
     }
 
-    /// Returns the stored traces of the last hour that have spans of this service, at most 1000.
+    /// Returns at most 1000 stored traces from the last hour that contain spans of this service.
     pub async fn traces_of(&self, process: Process) -> Result<Vec<Trace>> {
         let now = OffsetDateTime::now_utc();
         let search = Search {
@@ -242,17 +242,18 @@ impl TestStack {
         log_records::on_console(process.name(), &self.inner.log_path(process))
     }
 
-    /// Returns the metrics that the gateway serves to Prometheus: those of the services and its own span metrics.
+    /// Returns the metrics that the gateway serves to Prometheus: the metrics of the services, and the gateway's own
+    /// span metrics.
     pub async fn gateway_metrics(&self) -> Result<Samples> {
         self.metrics(self.inner.ports().gateway_span_metrics).await
     }
 
-    /// Requests `/metrics` on this port and parses it.
+    /// Requests `/metrics` on this port and parses the response.
     pub async fn metrics(&self, port: u16) -> Result<Samples> {
         Samples::parse(&self.metrics_page(port).await?)
     }
 
-    /// Requests `/metrics` on this port and returns the text.
+    /// Requests `/metrics` on this port and returns the text of the response.
     pub async fn metrics_page(&self, port: u16) -> Result<String> {
         let response = self.http.get(format!("http://127.0.0.1:{port}/metrics")).send().await?;
         Ok(response.error_for_status()?.text().await?)
@@ -281,7 +282,7 @@ pub struct SingleService {
 }
 
 impl SingleService {
-    /// The URL of its HTTP API.
+    /// The URL of the service's HTTP API.
     pub fn url(&self) -> Result<Url> {
         let url = if self.process == Process::OrderService {
             self.stack.order_url()
@@ -291,7 +292,7 @@ impl SingleService {
         Ok(url.parse()?)
     }
 
-    /// Its admin port.
+    /// The service's admin port.
     #[must_use]
     pub fn admin_port(&self) -> u16 {
         let ports = self.stack.ports();
@@ -302,23 +303,23 @@ impl SingleService {
         }
     }
 
-    /// Its process ID.
+    /// The service's process ID.
     pub fn pid(&self) -> Result<u32> {
         self.stack.pid(self.process).context("the service is not running")
     }
 
-    /// Returns its complete log.
+    /// Returns the service's complete log.
     pub fn log(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.stack.log_path(self.process))?)
     }
 
-    /// Returns the end of its log, for an error message.
+    /// Returns the end of the service's log, for an error message.
     #[must_use]
     pub fn log_tail(&self) -> String {
         log_tails(&self.stack.dir().join("logs"))
     }
 
-    /// Sends SIGTERM and waits until the process exits, at most ten seconds.
+    /// Sends SIGTERM and waits up to ten seconds for the process to exit.
     pub async fn stop(&mut self) -> Result<Exit> {
         Ok(self.stack.stop_process(self.process).await?)
     }
@@ -330,7 +331,8 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The directory of the service binaries: `SIGHTLINE_SERVICES`, or else the directory in which Cargo built these tests.
+/// The directory that contains the service binaries: the path in `SIGHTLINE_SERVICES`, or by default the directory in
+/// which Cargo built these tests.
 pub fn services() -> Result<PathBuf> {
     match std::env::var_os("SIGHTLINE_SERVICES").filter(|dir| !dir.is_empty()) {
         Some(dir) => Ok(dir.into()),
@@ -340,7 +342,8 @@ pub fn services() -> Result<PathBuf> {
 
 /// The last lines of each log in a directory.
 fn log_tails(logs: &Path) -> String {
-    let mut text = format!("last lines of the logs in {} (set {KEEP_STATE}=1 to keep them):", logs.display());
+    let mut text =
+        format!("last lines of the logs in {} (set {KEEP_STATE}=1 to keep the logs):", logs.display());
     let mut paths: Vec<_> =
         std::fs::read_dir(logs).into_iter().flatten().flatten().map(|log| log.path()).collect();
     paths.sort();

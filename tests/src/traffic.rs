@@ -1,4 +1,5 @@
-//! Orders at a steady rate while a test changes the system, with a check that the trace of each order is complete.
+//! Requests orders at a steady rate while a test changes the system, and checks that the trace of each order is
+//! complete.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,19 +17,20 @@ use crate::outline::outline;
 use crate::poll::eventually;
 use crate::test_stack::ORDER;
 
-/// The timeout for an order. An order takes milliseconds, and its own deadlines limit it to five seconds.
+/// The timeout for an order. An order normally takes milliseconds, and the services' own deadlines limit it to five
+/// seconds.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The number of failures that an error message lists. The others are only counted.
+/// The maximum number of failures that an error message lists. Other failures are only counted.
 const LISTED_FAILURES: usize = 8;
 
-/// A task that requests one order after the other until it is stopped or dropped.
+/// A task that requests one order after another until the task is stopped or dropped.
 #[derive(Debug)]
 pub struct Traffic {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
     requested: Arc<AtomicUsize>,
-    /// The name of each phase, and the number of orders that were requested before it.
+    /// The name of each phase, and the number of orders that were requested before the phase.
     phases: Vec<(String, usize)>,
     task: JoinHandle<Vec<Order>>,
 }
@@ -44,7 +46,7 @@ struct Order {
 pub struct ServedOrders(Vec<(TraceId, String)>);
 
 impl Traffic {
-    /// Starts to request an order every `period`, each in its own trace.
+    /// Starts a task that requests an order every `period`. Each order has its own trace.
     #[must_use]
     pub fn start(http: &reqwest::Client, orders_url: &Url, period: Duration) -> Self {
         let (http, orders_url) = (http.clone(), orders_url.clone());
@@ -54,7 +56,7 @@ impl Traffic {
             (Arc::clone(&stop), Arc::clone(&served), Arc::clone(&requested));
         let task = tokio::spawn(async move {
             let mut ticks = interval(period);
-            // After a slow response, the task continues at the same rate and does not send the missed orders at once.
+            // After a slow response, the task continues at the same rate. It does not request the missed orders.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut orders = Vec::new();
             while !task_stop.load(Ordering::Relaxed) {
@@ -85,7 +87,7 @@ impl Traffic {
         self.phases.push((phase.into(), self.requested.load(Ordering::Relaxed)));
     }
 
-    /// Starts a new phase and waits until `count` orders are served in it. Fails after `timeout`.
+    /// Starts a new phase and waits until `count` orders have been served in this phase. Fails after `timeout`.
     pub async fn wait_for_orders(
         &mut self,
         count: usize,
@@ -102,7 +104,7 @@ impl Traffic {
         eventually(format!("{count} orders are served"), timeout, check).await
     }
 
-    /// Stops the task. Fails if an order was not served, and reports its phase.
+    /// Stops the task. Fails if an order was not served, and reports the phase of each failed order.
     pub async fn stop(mut self) -> Result<ServedOrders> {
         self.stop.store(true, Ordering::Relaxed);
         let orders = (&mut self.task).await.context("the traffic task failed")?;
@@ -128,7 +130,7 @@ impl Traffic {
     }
 }
 
-/// Stops the task, so that a failed test does not leave traffic to the next test.
+/// Stops the task, so the traffic of a failed test does not continue during the next test.
 impl Drop for Traffic {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);

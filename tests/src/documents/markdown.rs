@@ -1,16 +1,16 @@
-//! Finds the blocks of commands in the text of a Markdown file.
+//! Finds the command blocks in a Markdown file.
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
 use super::{Block, Content, Mark, Runner};
 
-/// Names for the languages of shells. Blocks that a test runs must use `sh`, the first one.
+/// Language names for shell commands. A block that a test runs must use the first name, `sh`.
 const SHELLS: [&str; 6] = ["sh", "bash", "shell", "zsh", "console", "shell-session"];
 
-/// Names for plain text.
+/// Language names for plain text.
 const TEXT: [&str; 4] = ["text", "txt", "plain", "plaintext"];
 
-/// The first word of a line that is a command.
+/// A line is a command if its first word is in this list.
 const PROGRAMS: [&str; 24] = [
     "$",
     "apt",
@@ -38,8 +38,8 @@ const PROGRAMS: [&str; 24] = [
     "target/release/sightline",
 ];
 
-/// Adds the blocks of commands and the files in `text` to `blocks`, and every block without a valid mark to `problems`.
-/// `page` is the path of the document.
+/// Adds the command blocks and the file blocks in `text` to `blocks`. Adds a message to `problems` for each invalid
+/// block. `page` is the path of the document.
 pub(super) fn parse(page: &str, text: &str, blocks: &mut Vec<Block>, problems: &mut Vec<String>) {
     let mut events = Parser::new(text).into_offset_iter();
     while let Some((event, range)) = events.next() {
@@ -57,7 +57,7 @@ pub(super) fn parse(page: &str, text: &str, blocks: &mut Vec<Block>, problems: &
     }
 }
 
-/// Returns the content of a block of commands and of a file, and nothing for other blocks.
+/// Returns the content of a command block or a file block, and `None` for other blocks. Fails if the block is invalid.
 fn classify(kind: &CodeBlockKind<'_>, source: &str, code: &str) -> Result<Option<Content>, String> {
     let has_commands = code.lines().any(|line| is_command(line.trim_start()));
     let CodeBlockKind::Fenced(info) = kind else {
@@ -66,7 +66,7 @@ fn classify(kind: &CodeBlockKind<'_>, source: &str, code: &str) -> Result<Option
     if !is_closed(source) {
         return Err("this block has no closing fence".into());
     }
-    // rustdoc also ends the language at a comma.
+    // As in rustdoc, the language ends at a space or a comma.
     let language = info.split([' ', '\t', ',']).next().unwrap_or_default();
     let rest = info[language.len()..].trim();
     if language.is_empty() {
@@ -85,7 +85,7 @@ fn classify(kind: &CodeBlockKind<'_>, source: &str, code: &str) -> Result<Option
 }
 
 /// Whether the last line of a fenced block is a closing fence. Without a closing fence, Markdown ends the block at the
-/// end of the list item, the quotation or the document.
+/// end of the list item, the block quote or the document.
 fn is_closed(source: &str) -> bool {
     let fence = &source[..source.len() - source.trim_start_matches(['`', '~']).len()];
     let last = source.lines().skip(1).last().unwrap_or_default();
@@ -131,7 +131,7 @@ mod tests {
         Block { page: "page.md".into(), line, content, text: text.into() }
     }
 
-    /// The only problem with `text`.
+    /// Returns the only problem that is found in `text`.
     fn problem(text: &str) -> String {
         let (blocks, mut problems) = parsed(text);
         assert_eq!((blocks.len(), problems.len()), (0, 1), "{text}: {blocks:?}, {problems:?}");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_a_block_in_a_quotation() {
+    fn finds_a_block_in_a_block_quote() {
         let (blocks, problems) = parsed("> text\n>\n> ```sh test=ci\n> make up\n> ```\n");
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(blocks, [block(3, Content::Commands(Mark::Test(Runner::Ci)), "make up\n")]);

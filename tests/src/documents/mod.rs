@@ -1,7 +1,7 @@
-//! The blocks of commands in the documents of this repository.
+//! The command blocks in this repository's documents.
 //!
-//! Each block states in its info string which test runs it, or why no test does. GitHub and helm-docs ignore all words
-//! after the first one.
+//! The info string of a block states which test runs the block, or why no test runs it. GitHub and helm-docs ignore all
+//! words of an info string after the first one.
 //!
 //! | info string | meaning |
 //! | --- | --- |
@@ -10,7 +10,8 @@
 //! | `sh test=ci` | each line is a `make` target that continuous integration runs |
 //! | `sh no-run: REASON` | no test runs the block |
 //!
-//! A block of another language can be a file that the commands after it need: `rust file=src/main.rs`.
+//! A block in another language can contain a file that later commands need. Its info string contains the path of the
+//! file, for example `rust file=src/main.rs`.
 
 mod markdown;
 
@@ -25,17 +26,17 @@ use crate::test_stack::root;
 /// Directories without documents.
 const SKIPPED: [&str; 3] = ["target", "bin", "node_modules"];
 
-/// The one directory with a leading dot that has documents.
+/// The only directory that contains documents although its name starts with a dot.
 const GITHUB: &str = ".github";
 
-/// What runs a block.
+/// The tests that run a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runner {
     /// The end-to-end tests on this machine: `make e2e`.
     E2e,
     /// The tests on a kind cluster: `make kind-e2e`.
     KindE2e,
-    /// Continuous integration, because each line is a `make` target that it runs.
+    /// Continuous integration, which runs the `make` target in each line of the block.
     Ci,
 }
 
@@ -66,18 +67,18 @@ pub enum Mark {
 /// What a block contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Commands, with the mark that says how they are tested.
+    /// Commands, with a mark that states how the commands are tested.
     Commands(Mark),
-    /// The file with this path, relative to the working directory of the commands before it.
+    /// A file with this path. The path is relative to the working directory of the preceding commands.
     File(String),
 }
 
-/// A block of commands, or a file that commands need.
+/// A command block, or a block with a file that commands need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// The path of the document from the root of the repository, for example `docs/troubleshoot.md`.
+    /// The path of the document relative to the root of the repository, for example `docs/troubleshoot.md`.
     pub page: String,
-    /// The number of the line with the opening fence.
+    /// The line number of the opening fence.
     pub line: usize,
     /// What the block contains.
     pub content: Content,
@@ -86,7 +87,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// The mark of a block of commands.
+    /// The mark of a command block, or `None` for a file.
     #[must_use]
     pub fn mark(&self) -> Option<&Mark> {
         match &self.content {
@@ -95,21 +96,21 @@ impl Block {
         }
     }
 
-    /// Whether this is a block of commands that `runner` has to run.
+    /// Whether this is a command block that `runner` has to run.
     #[must_use]
     pub fn is_for(&self, runner: Runner) -> bool {
         self.mark() == Some(&Mark::Test(runner))
     }
 }
 
-/// Shows the place of the block, for example `README.md:28`.
+/// Shows the location of the block, for example `README.md:28`.
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.page, self.line)
     }
 }
 
-/// Returns the blocks of all documents. Fails if a block of commands has no valid mark, and reports each of them.
+/// Returns the blocks of all documents. Fails if a block is invalid, and reports all invalid blocks.
 pub fn all() -> Result<Vec<Block>> {
     let root = root();
     let mut files = Vec::new();
@@ -125,7 +126,8 @@ pub fn all() -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-/// Returns the blocks of `page` that `runner` has to run, and the files that they need. Fails if there are none to run.
+/// Returns the blocks of `page` that `runner` has to run, and the files that these blocks need. Fails if `page` has no
+/// block for `runner`.
 pub fn of(page: &str, runner: Runner) -> Result<Vec<Block>> {
     let mut blocks = all()?;
     blocks.retain(|block| block.page == page && (block.is_for(runner) || block.mark().is_none()));
@@ -135,7 +137,7 @@ pub fn of(page: &str, runner: Runner) -> Result<Vec<Block>> {
 }
 
 /// Adds the Markdown files below `directory` to `files`. Leaves out a file that helm-docs generates from a template,
-/// because the template has the same blocks.
+/// because the template contains the same blocks.
 fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries =
         fs::read_dir(directory).with_context(|| format!("reading {} failed", directory.display()))?;
@@ -143,7 +145,7 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        // This is false for a symbolic link. Its target is found at its own path.
+        // `is_dir` is false for a symbolic link to a directory. The directory is found at its own path.
         if entry.file_type()?.is_dir() {
             let hidden = name.starts_with('.') && name != GITHUB;
             if !hidden && !SKIPPED.contains(&&*name) {
