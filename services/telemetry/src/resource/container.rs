@@ -10,8 +10,8 @@ use std::fs;
 /// Returns the ID of the container that this process runs in, if it can be found.
 ///
 /// With cgroup v1, the path of the cgroup contains the ID. With cgroup v2, the path is `/` inside the container. The ID
-/// then comes from the mount of a file such as `/etc/hostname`. The runtime keeps this file in a directory whose name is
-/// the ID.
+/// then comes from the mount of a file such as `/etc/hostname`. The runtime keeps this file in a directory whose name
+/// is the ID.
 pub(super) fn id() -> Option<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     from_cgroup(&read("/proc/self/cgroup")).or_else(|| from_mounts(&read("/proc/self/mountinfo")))

@@ -31,8 +31,8 @@ fn host_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
 }
 
-/// The host name that the kernel reports. In a pod, it is the pod's name. The convention permits either the pod's or the
-/// node's name, and other SDKs also use the pod's name. The node's name is in `k8s.node.name`.
+/// The host name that the kernel reports. In a pod, it is the pod's name. The convention permits either the pod's or
+/// the node's name, and other SDKs also use the pod's name. The node's name is in `k8s.node.name`.
 ///
 /// All `host.*` attributes describe the host as this process sees it, so they belong to the same host.
 pub(super) fn host_name() -> Option<String> {

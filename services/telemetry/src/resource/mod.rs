@@ -26,8 +26,8 @@ pub(crate) use kubernetes::Missing;
 
 /// Returns the resource of this process, and the Kubernetes attributes that could not be looked up.
 ///
-/// Reading local files takes a few milliseconds at most. In a cluster, the function also waits up to two seconds for the
-/// API server.
+/// Reading local files takes a few milliseconds at most. In a cluster, the function also waits up to two seconds for
+/// the API server.
 pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> (Resource, Missing) {
     let sdk = TelemetryResourceDetector.detect();
     let container_id = container::id();

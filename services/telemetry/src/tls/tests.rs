@@ -16,14 +16,14 @@ fn new_ca() -> Ca {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate for localhost that `ca` signs, and its key, both in PEM.
+/// Returns a certificate for localhost, signed by `ca`, and the certificate's key. Both are PEM.
 fn new_certificate(ca: &Ca) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
     (params.signed_by(&key, ca).unwrap().pem(), key.serialize_pem())
 }
 
-/// Writes the certificate of `ca`, and a new certificate and key that it signs.
+/// Writes the certificate of `ca`, a new certificate signed by `ca`, and the new certificate's key.
 fn write(folder: &TempDir, ca: &Ca) -> TlsFiles {
     let (certificate, key) = new_certificate(ca);
     let path = |name| folder.path().join(name);
@@ -33,8 +33,8 @@ fn write(folder: &TempDir, ca: &Ca) -> TlsFiles {
     TlsFiles { ca_bundle: Some(path("ca.crt")), identity: Some((path("tls.crt"), path("tls.key"))) }
 }
 
-/// Whether a mutual TLS handshake between `client` and a server with a certificate of `ca` succeeds. The server accepts
-/// only client certificates of `ca`.
+/// Whether a mutual TLS handshake between `client` and a server succeeds. The server's certificate is signed by `ca`,
+/// and the server accepts only client certificates signed by `ca`.
 async fn handshake_succeeds(client: ClientConfig, ca: &Ca) -> bool {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();

@@ -81,8 +81,8 @@ fn is_of_this_run(status: &ContainerStatus, pod: &Pod, known: &Known) -> bool {
         .spec
         .as_ref()
         .is_some_and(|spec| spec.share_process_namespace == Some(true) || spec.host_pid == Some(true));
-    // Process 1 is the container's first process, unless containers share a PID namespace. This process may have started
-    // later.
+    // Process 1 is the container's first process, unless containers share a PID namespace. This process may have
+    // started later.
     let first = if shares_processes { known.started } else { known.init_started.or(known.started) };
     match (reported(), first) {
         (Some(reported), Some(first)) => SystemTime::from(reported.0) + Duration::from_secs(1) > first,

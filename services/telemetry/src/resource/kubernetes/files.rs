@@ -44,8 +44,8 @@ impl Files {
 /// Finds the UID of the pod and the name of the container in a list of mounts.
 ///
 /// The kubelet keeps the files of a pod in a directory whose name is the pod's UID. It mounts two of these files into
-/// each container: `…/pods/UID/etc-hosts` as `/etc/hosts`, and `…/pods/UID/containers/NAME/RANDOM` as the termination log.
-/// If two mounts contradict each other, one of them comes from another pod, and neither counts.
+/// each container: `…/pods/UID/etc-hosts` as `/etc/hosts`, and `…/pods/UID/containers/NAME/RANDOM` as the termination
+/// log. If two mounts contradict each other, one of them comes from another pod, and neither counts.
 fn from_mounts(mounts: &str) -> PodFacts {
     let mut uids = Vec::new();
     let mut containers = Vec::new();

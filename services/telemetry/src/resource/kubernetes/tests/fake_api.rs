@@ -1,5 +1,5 @@
-//! A fake API server. Its certificate is signed by its own CA, and it requires a bearer token. It responds with an object
-//! as JSON, or with only the object's metadata if the request asks for that.
+//! A fake API server. Its certificate is signed by its own CA, and it requires a bearer token. It responds with an
+//! object as JSON, or with only the object's metadata if the request asks for that.
 
 use std::collections::BTreeMap;
 use std::fs;
