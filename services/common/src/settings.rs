@@ -1,4 +1,4 @@
-//! The settings of the example services: names, defaults and the documentation of both.
+//! The settings of the example services: their names, defaults and documentation.
 //!
 //! The settings of the library are in [`telemetry::settings`].
 
@@ -16,10 +16,10 @@ pub const GRPC_ADDRESS: &str = "SIGHTLINE_GRPC_ADDRESS";
 /// The URL of the SQL database of user-service or order-service.
 pub const DATABASE_URL: &str = "DATABASE_URL";
 
-/// The URL of user-service, for order-service.
+/// The URL that order-service uses for user-service.
 pub const USER_SERVICE_URL: &str = "SIGHTLINE_USER_SERVICE_URL";
 
-/// The URL of inventory-service, for order-service.
+/// The URL that order-service uses for inventory-service.
 pub const INVENTORY_SERVICE_URL: &str = "SIGHTLINE_INVENTORY_SERVICE_URL";
 
 /// Whether the built-in faults are on.
@@ -52,13 +52,13 @@ pub fn service_url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// Returns the URL of the `SQLite` database in `file`, which the first connection creates.
+/// Returns the URL of the `SQLite` database in `file`. The first connection creates the file.
 pub(crate) fn sqlite_url(file: &str) -> String {
     format!("sqlite://{file}?mode=rwc")
 }
 
-/// Returns the documentation of all variables of the example services, in the order of `docs/settings.md`. Those of the
-/// library are in [`telemetry::settings::names::VARIABLES`].
+/// Returns the documentation of all variables of the example services, in the order of `docs/settings.md`. The
+/// variables of the library are in [`telemetry::settings::names::VARIABLES`].
 #[must_use]
 pub fn variables() -> Vec<Variable> {
     let (user_database, order_database) = (sqlite_url(USER_DATABASE_FILE), sqlite_url(ORDER_DATABASE_FILE));
@@ -79,30 +79,31 @@ pub fn variables() -> Vec<Variable> {
         variable(
             DATABASE_URL,
             format!("`{user_database}` for user-service, `{order_database}` for order-service"),
-            "The database of user-service or order-service: `sqlite://FILE?mode=rwc` or \
-             `postgres://USER:PASSWORD@HOST:PORT/NAME`. It is never shown.",
+            "The URL of the database of user-service or order-service: `sqlite://FILE?mode=rwc` or \
+             `postgres://USER:PASSWORD@HOST:PORT/NAME`. The URL is never shown.",
         ),
         variable(
             USER_SERVICE_URL,
             format!("`{}`", service_url(USER_SERVICE_ADDRESS)),
-            "The URL of user-service, for order-service: `http://` or `https://`.",
+            "The URL that order-service uses for user-service. It begins with `http://` or `https://`.",
         ),
         variable(
             INVENTORY_SERVICE_URL,
             format!("`{}`", service_url(INVENTORY_SERVICE_ADDRESS)),
-            "The URL of inventory-service, for order-service: `http://`.",
+            "The URL that order-service uses for inventory-service. It begins with `http://`.",
         ),
         variable(
             FAULTS,
             format!("`{FAULTS_DEFAULT}`"),
-            "`true` turns on the built-in faults: user 999 and order 999 fail, user 998 and order 998 take one second.",
+            "`true` turns on the built-in faults: requests for user 999 and order 999 fail, and requests for user 998 \
+             and order 998 take one second.",
         ),
     ]
 }
 
 /// Reads the address of a server, or returns `default` if `name` is unset.
 ///
-/// The value must be an IP address and a port. A host name can stand for several addresses, so it is an error.
+/// The value must be an IP address and a port. A host name is rejected, because it can stand for several addresses.
 pub fn address(env: &dyn Env, name: &'static str, default: SocketAddr) -> Result<SocketAddr, SettingsError> {
     parse(env, name, default, "use an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
 }

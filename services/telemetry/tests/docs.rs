@@ -1,4 +1,4 @@
-//! The code in `docs/adopt.md` is the code of `examples/minimal.rs`, which compiles.
+//! Checks that `docs/adopt.md` contains the code of `examples/minimal.rs`, which Cargo compiles.
 
 #[test]
 fn adopt_page_contains_the_minimal_example() {

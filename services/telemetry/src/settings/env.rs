@@ -24,7 +24,7 @@ pub struct ProcessEnv;
 impl Env for ProcessEnv {
     fn get(&self, name: &str) -> Option<String> {
         // A value that is not UTF-8 must not count as unset. Its invalid bytes are replaced, and most parsers then
-        // reject it.
+        // reject the value.
         let value = std::env::var_os(name)?;
         non_empty(&value.to_string_lossy())
     }
@@ -61,8 +61,8 @@ fn non_empty(value: &str) -> Option<String> {
 
 /// The error for a setting whose value cannot be used.
 ///
-/// It names the variable, its value unless that is a secret, and what to use instead. [`run`](crate::run) exits with
-/// [`SettingsError::EXIT_CODE`] when it gets one.
+/// The message names the variable and says what to use instead. It also shows the value, unless the value is a secret.
+/// [`run`](crate::run) exits with [`SettingsError::EXIT_CODE`] when it gets this error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {value} cannot be used: {remedy}")]
 pub struct SettingsError {
@@ -72,7 +72,7 @@ pub struct SettingsError {
 }
 
 impl SettingsError {
-    /// `EX_USAGE` of `sysexits.h`: the program got wrong settings, so a restart does not help.
+    /// `EX_USAGE` from `sysexits.h`: the program got wrong settings, so a restart does not help.
     pub const EXIT_CODE: u8 = 64;
 
     /// An error that shows `value`. `remedy` completes the sentence "NAME: VALUE cannot be used: …".
@@ -81,7 +81,8 @@ impl SettingsError {
         Self { name: name.into(), value, remedy: remedy.into() }
     }
 
-    /// Like [`SettingsError::new`], but for a value that must not be shown. `remedy` must not contain it either.
+    /// Like [`SettingsError::new`], but for a value that must not be shown. `remedy` must not contain the
+    /// value either.
     pub fn secret(name: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { name: name.into(), value: ShownValue::Hidden, remedy: remedy.into() }
     }
@@ -99,7 +100,8 @@ enum ShownValue {
     Hidden,
 }
 
-/// The longest value that an error shows in full, in characters. The value can be a whole file, pasted by mistake.
+/// The maximum length of a value that an error shows in full, in characters. A value can be long, for example if a
+/// person pastes a whole file by mistake.
 const MAX_SHOWN_CHARACTERS: usize = 120;
 
 impl Display for ShownValue {
@@ -116,7 +118,8 @@ impl Display for ShownValue {
 
 /// Reads `name` as a `T`, or returns `default` if it is unset.
 ///
-/// If the value does not parse, the error shows it. `remedy` completes the sentence "NAME: VALUE cannot be used: …".
+/// If the value cannot be parsed, the error shows the value. `remedy` completes the sentence "NAME: VALUE cannot be
+/// used: …".
 ///
 /// ```
 /// use telemetry::settings::{MapEnv, parse};
@@ -156,10 +159,10 @@ pub(super) fn list(env: &dyn Env, name: &str, default: &str) -> Vec<String> {
     items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// Parses a comma-separated list of `key=value`, both percent-encoded. `OTEL_RESOURCE_ATTRIBUTES` and
-/// `OTEL_EXPORTER_OTLP_HEADERS` have this format, which is that of W3C baggage without properties.
+/// Parses a comma-separated list of `key=value` entries with percent-encoded keys and values. This is the format of
+/// `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_EXPORTER_OTLP_HEADERS`, and of W3C baggage without properties.
 ///
-/// An error gives the position of the entry and never its text, which can be a secret.
+/// An error gives the position of the entry but never its text, because the text can be a secret.
 pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for (index, entry) in value.split(',').enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {
@@ -181,7 +184,7 @@ pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
 
 /// Decodes `text`, or returns `None` if an escape is malformed or the bytes are not UTF-8.
 fn percent_decode(text: &str) -> Option<String> {
-    // The decoder leaves malformed escapes as they are; here they are an error.
+    // The decoder leaves malformed escapes unchanged, but this function must reject them.
     let mut escapes = text.split('%').skip(1);
     if !escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
         return None;
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_only_true_and_false_as_a_flag() {
+    fn accepts_only_a_boolean_as_a_flag() {
         let env = MapEnv::from_iter([("A", "TRUE"), ("B", "0"), ("C", "yes")]);
         assert_eq!(flag(&env, "A", false), Ok(true));
         assert_eq!(flag(&env, "B", true), Ok(false));

@@ -1,10 +1,12 @@
-//! The settings of the library, read once at the start.
+//! The settings of the library. They are read once, when the process starts.
 //!
 //! All settings come from environment variables. [`names`] lists them with their defaults and meanings. The library
 //! reads the variables of the OpenTelemetry specification, even those that the Rust SDK ignores. Variables that begin
-//! with `SIGHTLINE_` are the library's own; they exist only if the specification has no variable for a setting.
+//! with `SIGHTLINE_` are the library's own. They exist only for settings for which the specification has no
+//! variable.
 //!
-//! [`Settings::read`] takes any [`Env`]: [`ProcessEnv`] is the environment of the process, [`MapEnv`] a map for tests.
+//! [`Settings::read`] takes any [`Env`]: [`ProcessEnv`] is the environment of the process, and [`MapEnv`] is a map for
+//! tests.
 //!
 //! ```
 //! use std::time::Duration;
@@ -28,13 +30,13 @@
 //!
 //! # Differences from the specification
 //!
-//! - A value that cannot be used is a [`SettingsError`], and the service does not start. The specification instead
-//!   ignores the value with a warning, and a typing error can then leave a service without telemetry.
+//! - A value that cannot be used causes a [`SettingsError`], and the service does not start. According to the
+//!   specification, such a value is ignored with a warning, so a typing error can leave a service without telemetry.
 //! - A timeout, delay or interval of `0` is an error. In the specification, a timeout of `0` means no timeout.
 //! - `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER`,
 //!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have different defaults. [`names`] lists them.
 //! - `OTEL_TRACES_SAMPLER_ARG` also applies if `OTEL_TRACES_SAMPLER` is unset.
-//! - `OTEL_LOG_LEVEL` is the level of all log records, not only of the SDK's own.
+//! - `OTEL_LOG_LEVEL` applies to all log records, not only to the SDK's own.
 //!
 //! Sources: [Environment Variable Specification] and [OpenTelemetry Protocol Exporter].
 //!
@@ -59,7 +61,8 @@ pub use signals::{
 /// All settings of the library.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether traces and metrics, and logs over OTLP, are off. Context still propagates. From `OTEL_SDK_DISABLED`.
+    /// Whether traces, metrics and the OTLP export of logs are turned off. Context still propagates. From
+    /// `OTEL_SDK_DISABLED`.
     pub disabled: bool,
     /// The configured part of the resource. The rest is detected at the start.
     pub resource: ResourceSettings,
@@ -73,7 +76,7 @@ pub struct Settings {
     pub logs: Logs,
     /// The admin port.
     pub admin: Admin,
-    /// The time between two checks of the certificate files for changes. From `SIGHTLINE_TLS_RELOAD_INTERVAL`.
+    /// The interval at which the certificate files are checked for changes. From `SIGHTLINE_TLS_RELOAD_INTERVAL`.
     pub tls_reload_interval: Duration,
 }
 
@@ -82,7 +85,7 @@ pub struct Settings {
 pub struct ResourceSettings {
     /// The `service.name` attribute, which overrides the one in `attributes`. From `OTEL_SERVICE_NAME`.
     pub service_name: Option<String>,
-    /// Keys and values, which override detected attributes. From `OTEL_RESOURCE_ATTRIBUTES`.
+    /// The keys and values of attributes, which override detected attributes. From `OTEL_RESOURCE_ATTRIBUTES`.
     pub attributes: Vec<(String, String)>,
     /// The cluster that this process runs in; `None` outside a cluster.
     pub kubernetes: Option<Kubernetes>,
@@ -95,7 +98,7 @@ pub struct Kubernetes {
     pub host: String,
     /// The port of the API server. From `KUBERNETES_SERVICE_PORT`.
     ///
-    /// It is text because Kubernetes sets it, not a person: a wrong value must not prevent the start.
+    /// The port is text because Kubernetes sets the variable, not a person. A wrong value must not prevent the start.
     pub port: String,
     /// Whether the resource detector sends requests to the API server. From `SIGHTLINE_KUBERNETES_API`.
     pub api: bool,
@@ -128,7 +131,7 @@ pub struct Admin {
 }
 
 impl Settings {
-    /// Reads all settings from `env`. The first value that cannot be used is the error.
+    /// Reads all settings from `env`. Returns an error for the first value that cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         Ok(Self {
             disabled: flag(env, names::SDK_DISABLED, defaults::SDK_DISABLED)?,

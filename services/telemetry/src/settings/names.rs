@@ -4,7 +4,7 @@
 //! [`VARIABLES`], and a test compares the two. The code that reads a variable takes its default from the same
 //! declaration.
 //!
-//! Most names, units and defaults are those of OpenTelemetry:
+//! Most names, units and defaults come from the OpenTelemetry specification:
 //!
 //! | variables | section of the specification |
 //! | --- | --- |
@@ -60,12 +60,12 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
-/// Declares environment variables. Each declaration gives
+/// Declares environment variables. Each declaration generates
 ///
 /// - a constant with the name of the variable,
 /// - an entry in `VARIABLES`,
-/// - if it has a type, a constant in `defaults` with the value that applies if the variable is unset. Without a type,
-///   the default is a description.
+/// - if the declaration has a type, a constant in `defaults` with the value that applies if the variable is unset.
+///   Without a type, the default is a description.
 macro_rules! variables {
     ($($(#[doc = $meaning:literal])+ $constant:ident $(: $type:ty)? = $name:literal, $default:literal;)*) => {
         $(
@@ -84,14 +84,15 @@ macro_rules! variables {
             },)*
         ];
 
-        /// The values that apply to unset variables, each under the name of its variable's constant.
+        /// The values that apply to unset variables. A default and the name of its variable have constants of the same
+        /// name.
         pub(super) mod defaults {
             $($(pub(in crate::settings) const $constant: $type = $default;)?)*
         }
     };
 }
 
-/// The default of a declaration in Markdown. A value gets backticks, and a description is Markdown already.
+/// Converts the default of a declaration to Markdown. A value gets backticks. A description is already Markdown.
 macro_rules! markdown {
     (: $type:ty = $default:literal) => {
         concat!("`", $default, "`")
@@ -102,11 +103,13 @@ macro_rules! markdown {
 }
 
 variables! {
-    /// `true` turns off traces and metrics, and logs over OTLP. Context still propagates, and the console still logs.
+    /// `true` turns off traces, metrics and the OTLP export of logs. Context still propagates, and logs still go to the
+    /// console.
     SDK_DISABLED: bool = "OTEL_SDK_DISABLED", false;
     /// The `service.name` attribute of the resource.
     SERVICE_NAME = "OTEL_SERVICE_NAME", "the program's name";
-    /// Attributes of the resource, `key=value,key=value`, percent-encoded. They override detected attributes.
+    /// Attributes of the resource in the format `key=value,key=value`, percent-encoded. They override detected
+    /// attributes.
     RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES", "none";
     /// The formats of the context in headers: `tracecontext`, `baggage`, `b3`, `b3multi` or `none`, comma-separated.
     PROPAGATORS: &str = "OTEL_PROPAGATORS", "tracecontext,baggage";
@@ -126,15 +129,15 @@ variables! {
     /// The URL of the collector. `https` means TLS. Over HTTP, the library appends `/v1/traces`, `/v1/metrics` or
     /// `/v1/logs`.
     OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "`http://localhost:4318`, or `http://localhost:4317` for `grpc`";
-    /// Only for a gRPC endpoint without a scheme: `true` turns off TLS.
+    /// `true` turns off TLS for a gRPC endpoint that has no scheme. The variable has no effect on other endpoints.
     OTLP_INSECURE: bool = "OTEL_EXPORTER_OTLP_INSECURE", false;
-    /// The PEM file with the CA bundle that verifies the server's certificate. It is reloaded when it changes.
+    /// The PEM file with the CA bundle for verifying the server's certificate. The file is reloaded when it changes.
     OTLP_CERTIFICATE = "OTEL_EXPORTER_OTLP_CERTIFICATE", "the CAs that the system trusts";
-    /// The PEM file with the client's certificate chain, for mutual TLS. It is reloaded when it changes.
+    /// The PEM file with the client's certificate chain, for mutual TLS. The file is reloaded when it changes.
     OTLP_CLIENT_CERTIFICATE = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "none";
-    /// The PEM file with the client's private key, for mutual TLS. It is reloaded when it changes.
+    /// The PEM file with the client's private key, for mutual TLS. The file is reloaded when it changes.
     OTLP_CLIENT_KEY = "OTEL_EXPORTER_OTLP_CLIENT_KEY", "none";
-    /// The headers of each export, `key=value,key=value`, percent-encoded. Their values are never shown.
+    /// The headers of each export in the format `key=value,key=value`, percent-encoded. The values are never shown.
     OTLP_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS", "none";
     /// The compression of exports: `gzip` or `none`.
     OTLP_COMPRESSION: &str = "OTEL_EXPORTER_OTLP_COMPRESSION", "none";
@@ -142,48 +145,49 @@ variables! {
     OTLP_TIMEOUT: u64 = "OTEL_EXPORTER_OTLP_TIMEOUT", 10_000;
     /// The temporality of sums and histograms: `cumulative`, `delta` or `lowmemory`.
     OTLP_TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative";
-    /// The longest time that a span waits for its batch to fill, in milliseconds.
+    /// The maximum time that a span waits for its batch to fill, in milliseconds.
     BSP_SCHEDULE_DELAY: u64 = "OTEL_BSP_SCHEDULE_DELAY", 5_000;
     /// The timeout of the export of a batch of spans, all attempts included, in milliseconds.
     BSP_EXPORT_TIMEOUT: u64 = "OTEL_BSP_EXPORT_TIMEOUT", 30_000;
-    /// The largest number of spans that wait for export. Spans beyond it are lost, counted and reported.
+    /// The maximum number of spans that wait for export. Further spans are lost. Lost spans are counted and reported.
     BSP_MAX_QUEUE_SIZE: usize = "OTEL_BSP_MAX_QUEUE_SIZE", 2_048;
-    /// The largest number of spans in a batch, at most the size of the queue.
+    /// The maximum number of spans in a batch. It must not exceed the size of the queue.
     BSP_MAX_EXPORT_BATCH_SIZE: usize = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512;
-    /// The longest time that a log record waits for its batch to fill, in milliseconds.
+    /// The maximum time that a log record waits for its batch to fill, in milliseconds.
     BLRP_SCHEDULE_DELAY: u64 = "OTEL_BLRP_SCHEDULE_DELAY", 1_000;
     /// The timeout of the export of a batch of log records, all attempts included, in milliseconds.
     BLRP_EXPORT_TIMEOUT: u64 = "OTEL_BLRP_EXPORT_TIMEOUT", 30_000;
-    /// The largest number of log records that wait for export. Records beyond it are lost, counted and reported.
+    /// The maximum number of log records that wait for export. Further records are lost. Lost records are counted and
+    /// reported.
     BLRP_MAX_QUEUE_SIZE: usize = "OTEL_BLRP_MAX_QUEUE_SIZE", 2_048;
-    /// The largest number of log records in a batch, at most the size of the queue.
+    /// The maximum number of log records in a batch. It must not exceed the size of the queue.
     BLRP_MAX_EXPORT_BATCH_SIZE: usize = "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", 512;
     /// The time between two exports of metrics, in milliseconds.
     METRIC_EXPORT_INTERVAL: u64 = "OTEL_METRIC_EXPORT_INTERVAL", 60_000;
     /// The timeout of one export of metrics, all attempts included, in milliseconds.
     METRIC_EXPORT_TIMEOUT: u64 = "OTEL_METRIC_EXPORT_TIMEOUT", 30_000;
-    /// The longest text of an attribute of a span or log record, in characters. Longer texts are truncated.
+    /// The maximum length of a text attribute of a span or log record, in characters. Longer texts are truncated.
     ATTRIBUTE_VALUE_LENGTH_LIMIT = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "no limit";
-    /// The largest number of attributes of a span or log record. Attributes beyond it are dropped, and a span has the
-    /// number of dropped attributes.
+    /// The maximum number of attributes of a span or log record. Further attributes are dropped. A span records how
+    /// many attributes were dropped.
     ATTRIBUTE_COUNT_LIMIT: usize = "OTEL_ATTRIBUTE_COUNT_LIMIT", 128;
-    /// Like `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, for spans, their events and their links.
+    /// Like `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, but only for spans, span events and span links.
     SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT =
         "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the value of `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`";
-    /// The largest number of attributes of a span.
+    /// The maximum number of attributes of a span.
     SPAN_ATTRIBUTE_COUNT_LIMIT = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "the value of `OTEL_ATTRIBUTE_COUNT_LIMIT`";
-    /// The largest number of events of a span.
+    /// The maximum number of events of a span.
     SPAN_EVENT_COUNT_LIMIT: u32 = "OTEL_SPAN_EVENT_COUNT_LIMIT", 128;
-    /// The largest number of links of a span.
+    /// The maximum number of links of a span.
     SPAN_LINK_COUNT_LIMIT: u32 = "OTEL_SPAN_LINK_COUNT_LIMIT", 128;
-    /// The largest number of attributes of a span event.
+    /// The maximum number of attributes of a span event.
     EVENT_ATTRIBUTE_COUNT_LIMIT: u32 = "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128;
-    /// The largest number of attributes of a span link.
+    /// The maximum number of attributes of a span link.
     LINK_ATTRIBUTE_COUNT_LIMIT: u32 = "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128;
-    /// Like `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, for log records.
+    /// Like `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, but only for log records.
     LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT =
         "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the value of `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`";
-    /// The largest number of attributes of a log record.
+    /// The maximum number of attributes of a log record.
     LOGRECORD_ATTRIBUTE_COUNT_LIMIT =
         "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "the value of `OTEL_ATTRIBUTE_COUNT_LIMIT`";
     /// The host name or IP address of the admin port, which serves `/metrics`, `/livez` and `/readyz`.
@@ -192,8 +196,8 @@ variables! {
     PROMETHEUS_PORT: u16 = "OTEL_EXPORTER_PROMETHEUS_PORT", 2112;
     /// The lowest level that is logged if `RUST_LOG` is unset: `trace`, `debug`, `info`, `warn`, `error` or `off`.
     LOG_LEVEL: &str = "OTEL_LOG_LEVEL", "info";
-    /// The log records that are kept, by target and level, in the syntax of tracing-subscriber. If it is unset and
-    /// `OTEL_LOG_LEVEL` is not `info`, that level applies to all targets.
+    /// A filter for log records, by target and level, in the syntax of tracing-subscriber. If `RUST_LOG` is unset and
+    /// `OTEL_LOG_LEVEL` is not `info`, the level in `OTEL_LOG_LEVEL` applies to all targets.
     RUST_LOG: &str = "RUST_LOG", "info,opentelemetry=warn";
     /// The format of log lines on the console: `json` or `text`.
     LOG_FORMAT = "SIGHTLINE_LOG_FORMAT", "`text` on a terminal, otherwise `json`";
@@ -201,15 +205,15 @@ variables! {
     LOG_SPANS: bool = "SIGHTLINE_LOG_SPANS", false;
     /// The keys of the baggage entries that become attributes of each span, comma-separated.
     BAGGAGE_ATTRIBUTES = "SIGHTLINE_BAGGAGE_ATTRIBUTES", "none";
-    /// `false` sends no requests to the API server. Use it for pods that must not reach the API server, and for pods
-    /// that cannot reach it, which would wait two seconds for it at each start.
+    /// `false` turns off requests to the API server. Use `false` for pods that must not or cannot reach the API server.
+    /// A pod that cannot reach the API server otherwise waits for two seconds at each start.
     KUBERNETES_API: bool = "SIGHTLINE_KUBERNETES_API", true;
-    /// The address of the API server. Kubernetes sets it in each pod. If it is unset, the library does not look for a
-    /// cluster.
+    /// The host name or IP address of the API server. Kubernetes sets this variable in each pod. If it is unset, the
+    /// library does not look for a cluster.
     KUBERNETES_HOST = "KUBERNETES_SERVICE_HOST", "unset outside a cluster";
-    /// The port of the API server. Kubernetes sets it together with the address.
+    /// The port of the API server. Kubernetes sets this variable in each pod.
     KUBERNETES_PORT: &str = "KUBERNETES_SERVICE_PORT", "443";
-    /// The time between two checks of the certificate files for changes, in milliseconds.
+    /// The interval at which the certificate files are checked for changes, in milliseconds.
     TLS_RELOAD_INTERVAL: u64 = "SIGHTLINE_TLS_RELOAD_INTERVAL", 10_000;
 }
 

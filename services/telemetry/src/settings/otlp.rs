@@ -1,4 +1,4 @@
-//! The OTLP exporter of each signal: the `OTEL_EXPORTER_OTLP_*` variables, in their general form and per signal.
+//! The settings of each signal's OTLP exporter, from the `OTEL_EXPORTER_OTLP_*` variables.
 //!
 //! Source: [OpenTelemetry Protocol Exporter: Configuration Options].
 //!
@@ -13,7 +13,7 @@ use super::names::{self, defaults};
 use super::read_millis;
 use url::Url;
 
-/// A kind of telemetry. Each has its own form of the OTLP variables.
+/// A kind of telemetry. Each signal has its own form of the OTLP variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Spans.
@@ -25,7 +25,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Returns `traces`, `metrics` or `logs`, the name in OTLP's paths and in messages.
+    /// Returns the name that OTLP paths and messages use: `traces`, `metrics` or `logs`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -54,17 +54,17 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// The settings of the OTLP exporter of one signal.
+/// The settings of one signal's OTLP exporter.
 ///
-/// Each variable has a general form and one form per signal, for example `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`. The form
-/// of the signal overrides the general form.
+/// Each variable has a general form and one form per signal, for example `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`. The
+/// signal's form overrides the general form.
 ///
 /// Source: [Configuration Options](https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otlp {
     /// The transport. From `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub protocol: Protocol,
-    /// The complete URL; over HTTP it includes the path of the signal. From `OTEL_EXPORTER_OTLP_ENDPOINT` and
+    /// The complete URL. Over HTTP, it includes the signal's path. From `OTEL_EXPORTER_OTLP_ENDPOINT` and
     /// `OTEL_EXPORTER_OTLP_INSECURE`.
     pub endpoint: Url,
     /// The timeout of one attempt. From `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds.
@@ -80,7 +80,7 @@ pub struct Otlp {
 /// The PEM files of a TLS client. They are reloaded when their content changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsFiles {
-    /// The CA bundle that verifies the server's certificate; `None` for the CAs that the system trusts. From
+    /// The CA bundle for verifying the server's certificate; `None` for the CAs that the system trusts. From
     /// `OTEL_EXPORTER_OTLP_CERTIFICATE`.
     pub ca_bundle: Option<PathBuf>,
     /// The client's certificate chain and its private key. From `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and
@@ -154,7 +154,8 @@ fn read_protocol(env: &dyn Env, signal: Signal) -> Result<Protocol, SettingsErro
 fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Url, SettingsError> {
     let own_name = signal.variable(names::OTLP_ENDPOINT);
     let own = env.get(&own_name).map(|value| (own_name, value));
-    // The specification appends the signal's path only to the general endpoint. A signal's own endpoint stays as it is.
+    // The specification appends the signal's path only to the general endpoint. A signal's own endpoint stays
+    // unchanged.
     let add_path = own.is_none() && protocol == Protocol::HttpProtobuf;
     let given =
         own.or_else(|| env.get(names::OTLP_ENDPOINT).map(|value| (names::OTLP_ENDPOINT.to_owned(), value)));
@@ -172,7 +173,8 @@ fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Ur
     } else {
         text.clone()
     };
-    // Credentials belong in a header: a URL can be logged. A URL with credentials must not be shown either.
+    // Credentials belong in a header, because a URL can be logged. The error must not show a URL with credentials
+    // either.
     let mut url = Url::parse(&complete)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn prefers_the_variable_of_the_signal() {
+    fn prefers_the_signals_own_variable() {
         let otlp = read_traces([
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "1"),
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2"),

@@ -11,7 +11,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::SpanLimits;
 use tracing_subscriber::EnvFilter;
 
-/// The settings of traces: which are recorded, their limits, their batches and their destinations.
+/// The settings of traces: sampling, limits, batches and destinations.
 #[derive(Clone, Debug)]
 pub struct Traces {
     /// The destinations of spans; empty for none. From `OTEL_TRACES_EXPORTER`.
@@ -23,14 +23,14 @@ pub struct Traces {
     /// The limits of one span. All of them are counts. From `OTEL_SPAN_…_COUNT_LIMIT`,
     /// `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
     pub limits: SpanLimits,
-    /// The longest text of an attribute, in characters; `None` for no limit. From
+    /// The maximum length of a text attribute, in characters; `None` for no limit. From
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`.
     pub value_length: Option<usize>,
     /// The OTLP exporter of spans.
     pub otlp: Otlp,
     /// The keys of the baggage entries that become attributes of each span. From `SIGHTLINE_BAGGAGE_ATTRIBUTES`.
     pub baggage_attributes: Vec<String>,
-    /// Whether each finished span is logged on a line. From `SIGHTLINE_LOG_SPANS`.
+    /// Whether a line is logged for each finished span. From `SIGHTLINE_LOG_SPANS`.
     pub log_spans: bool,
 }
 
@@ -62,13 +62,13 @@ pub struct Sampling {
 /// [Batch log record processor]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-logrecord-processor
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The longest time that an item waits for its batch to fill. From `…_SCHEDULE_DELAY`, in milliseconds.
+    /// The maximum time that an item waits for its batch to fill. From `…_SCHEDULE_DELAY`, in milliseconds.
     pub delay: Duration,
     /// The timeout of the export of a batch, all attempts included. From `…_EXPORT_TIMEOUT`, in milliseconds.
     pub timeout: Duration,
-    /// The largest number of items that wait for export. From `…_MAX_QUEUE_SIZE`.
+    /// The maximum number of items that wait for export. From `…_MAX_QUEUE_SIZE`.
     pub queue: usize,
-    /// The largest number of items in a batch, at most `queue`. From `…_MAX_EXPORT_BATCH_SIZE`.
+    /// The maximum number of items in a batch, at most `queue`. From `…_MAX_EXPORT_BATCH_SIZE`.
     pub size: usize,
 }
 
@@ -103,7 +103,7 @@ pub enum MetricsExporter {
     Console,
 }
 
-/// The settings of logs: which records are kept, their limits, their batches and their destinations.
+/// The settings of logs: filter, limits, batches and destinations.
 #[derive(Clone, Debug)]
 pub struct Logs {
     /// The OTLP exporter of log records; `None` if `OTEL_LOGS_EXPORTER` does not contain `otlp`.
@@ -115,7 +115,7 @@ pub struct Logs {
     pub batch: Batch,
     /// The limits of one log record.
     pub limits: RecordLimits,
-    /// The log records that are kept, in the syntax of [`EnvFilter`]. From `RUST_LOG` and `OTEL_LOG_LEVEL`.
+    /// The filter for log records, in the syntax of [`EnvFilter`]. From `RUST_LOG` and `OTEL_LOG_LEVEL`.
     pub filter: String,
 }
 
@@ -135,9 +135,9 @@ pub enum LogFormat {
 /// [Log record limits]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#logrecord-limits
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
-    /// The largest number of attributes. From `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
+    /// The maximum number of attributes. From `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
     pub attributes: usize,
-    /// The longest text of an attribute, in characters; `None` for no limit. From
+    /// The maximum length of a text attribute, in characters; `None` for no limit. From
     /// `OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT` and `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`.
     pub value_length: Option<usize>,
 }
@@ -194,7 +194,7 @@ impl Logs {
     }
 }
 
-/// Reads a list of exporters. Returns those of `kinds` that the list contains, in the order of `kinds`.
+/// Reads a list of exporters. Returns the items of `kinds` that the list contains, in the order of `kinds`.
 fn read_exporters<K: Copy>(
     env: &dyn Env,
     name: &str,
@@ -265,7 +265,7 @@ const BLRP: BatchVariables = BatchVariables {
     size: (names::BLRP_MAX_EXPORT_BATCH_SIZE, defaults::BLRP_MAX_EXPORT_BATCH_SIZE),
 };
 
-/// The SDK allocates the whole queue at the start, so its size needs a bound.
+/// The maximum size of a queue. The SDK allocates the whole queue at the start, so the size must be limited.
 const LARGEST_QUEUE: usize = 1_000_000;
 
 fn read_batch(env: &dyn Env, variables: &BatchVariables) -> Result<Batch, SettingsError> {

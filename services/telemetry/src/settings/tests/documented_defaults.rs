@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Environments that together give each variable an effect.
+/// The environments of the tests. Each variable has an effect in at least one of them.
 const ENVIRONMENTS: [&[(&str, &str)]; 3] = [
     &[],
     &[(names::KUBERNETES_HOST, "10.96.0.1")],
@@ -10,7 +10,7 @@ const ENVIRONMENTS: [&[(&str, &str)]; 3] = [
     &[(names::OTLP_PROTOCOL, "grpc"), (names::OTLP_ENDPOINT, "collector:4317")],
 ];
 
-/// Values for a test of each variable. Each variable accepts at least one of them that is not its default.
+/// Values to try for each variable. At least one of them is valid for the variable and differs from its default.
 const OTHER_VALUES: [&str; 9] = ["1", "true", "false", "none", "gzip", "grpc", "delta", "always_on", "warn"];
 
 /// Reads `environment` with one more variable and returns all settings as text.
@@ -19,18 +19,18 @@ fn read_with(environment: &[(&str, &str)], variable: Option<(&str, &str)>) -> Re
     Settings::read(&env).map(|settings| format!("{settings:?}"))
 }
 
-/// The value, if the default is a literal; `None` for a description.
+/// Returns the value if the default is a literal, or `None` if the default is a description.
 fn literal(default: &str) -> Option<&str> {
     default.strip_prefix('`')?.strip_suffix('`').filter(|value| !value.contains('`'))
 }
 
-/// All values in backticks in a description.
+/// Returns all values in backticks in a description.
 fn literals(markdown: &str) -> Vec<&str> {
     markdown.split('`').skip(1).step_by(2).collect()
 }
 
 #[test]
-fn a_variable_at_its_documented_default_changes_nothing() {
+fn setting_a_variable_to_its_documented_default_changes_nothing() {
     for names::Variable { name, default, .. } in names::VARIABLES {
         let Some(default) = literal(default) else { continue };
         let mut has_an_effect = false;
@@ -50,7 +50,7 @@ fn a_variable_at_its_documented_default_changes_nothing() {
 }
 
 #[test]
-fn a_default_that_is_a_description_applies() {
+fn defaults_that_are_descriptions_apply() {
     let unset = read([]).unwrap();
     let otlp = [&unset.traces.otlp, &unset.metrics.otlp, unset.logs.otlp.as_ref().unwrap()];
     for names::Variable { name, default, .. } in names::VARIABLES {
@@ -59,7 +59,7 @@ fn a_default_that_is_a_description_applies() {
         }
         let literals = literals(default);
         let applies = match (*name, &**default) {
-            // A test of the resource checks that the name of the `Service` applies.
+            // A test of the `resource` module checks that the name of the `Service` applies.
             (names::SERVICE_NAME, "the program's name") => unset.resource.service_name.is_none(),
             (names::RESOURCE_ATTRIBUTES, "none") => unset.resource.attributes.is_empty(),
             (names::OTLP_ENDPOINT, _) => {
