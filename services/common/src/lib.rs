@@ -1,6 +1,6 @@
 //! Code that the example services share: a SQL store, an HTTP server with limits, and extractors for requests.
 //!
-//! It is a separate crate, so adopting the telemetry library does not pull in a database driver.
+//! This crate is separate from the telemetry library, so adopting the library does not pull in a database driver.
 
 pub mod request;
 pub mod server;

@@ -7,12 +7,12 @@ use telemetry::http::problem::Problem;
 
 /// The only parameter of a path: a positive integer that fits into SQL's `BIGINT`, a signed 64-bit integer.
 ///
-/// Extracting it from any other path fails with status 400.
+/// If the parameter is anything else, the extraction fails with status 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Id(pub i64);
 
 impl Id {
-    /// Parses decimal digits. Rejects a sign, which `i64::from_str` accepts, and zero.
+    /// Parses decimal digits. Rejects zero and also a sign, which `i64::from_str` would accept.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,8 @@
 //! An HTTP server with limits.
 //!
-//! `axum::serve` has no timeout for request headers, so a client that never finishes them keeps its connection forever.
-//! This server replaces it for HTTP/1.1, and adds a header timeout and a maximum number of connections.
+//! `axum::serve` has no timeout for request headers, so a client that never finishes its headers keeps its connection
+//! forever. This server replaces `axum::serve` for HTTP/1.1. It adds a header timeout and a maximum number of
+//! connections.
 
 use std::future::Future;
 use std::io;
@@ -24,7 +25,7 @@ use tower::ServiceExt as _;
 /// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest time from the start of a connection, or from its last response, to the end of the headers of the
+    /// The maximum time from the start of a connection, or from its last response, to the end of the headers of the
     /// next request.
     ///
     /// A client should close its idle connections before this time is over.
@@ -47,7 +48,7 @@ impl Default for Limits {
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stopping: impl Future<Output = ()>) {
     let semaphore = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
-    // If the caller drops this future, the set ends the remaining connections.
+    // If the caller drops this future, the set is dropped too, which closes the remaining connections.
     let mut connections = JoinSet::new();
     tokio::pin!(stopping);
     loop {
@@ -77,8 +78,8 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
-/// Ignores an error of a single client. Otherwise logs the error and waits a second: the process lacks a resource, such
-/// as file descriptors, and accepting again at once would fail again.
+/// Ignores an error that concerns a single client. Logs any other error and waits a second: the process lacks a
+/// resource, such as file descriptors, so accepting again at once would also fail.
 async fn handle_accept_error(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
@@ -95,7 +96,8 @@ async fn serve_connection(
     watcher: Watcher,
     permit: OwnedSemaphorePermit,
 ) {
-    // A response is written in one piece, so waiting to fill a packet only delays it. Ignoring an error is harmless.
+    // A response is written in one piece, so waiting to fill a packet would only delay it. The connection also
+    // works without this option.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -106,7 +108,8 @@ async fn serve_connection(
         .header_read_timeout(limits.header_timeout)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
-        // The client is the cause: bytes that are not HTTP, a closed connection, or headers that took too long.
+        // The client is the cause. It sent bytes that are not HTTP, closed the connection, or took too long to send
+        // headers.
         tracing::debug!(error = %error, client.address = %peer.ip(), "connection ended early");
     }
     drop(permit);
@@ -120,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// A server with one route. Its handler adds a permit to `received` for each request, and waits for a permit of
+    /// A server with one route. Its handler adds a permit to `received` for each request, and waits for a permit from
     /// `may_respond` before it responds.
     struct Server {
         address: SocketAddr,

@@ -1,7 +1,7 @@
 //! A SQL store: a `SQLite` file or a `PostgreSQL` database.
 //!
 //! Both use sqlx's `Any` driver, so a service needs only one version of each statement. Table definitions differ
-//! between the two, so each has its own set of migrations.
+//! between the two products, so each product has its own set of migrations.
 
 use std::fmt;
 use std::future::Future;
@@ -20,11 +20,11 @@ use tracing::instrument::WithSubscriber as _;
 
 use crate::settings::{DATABASE_URL, sqlite_url};
 
-/// The time that a request waits for a connection, and that the start waits for the database.
+/// The maximum time that a request waits for a connection, and that the service waits for the database when it starts.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The maximum number of connections to `SQLite`. Each connection is a thread. Readers work in parallel, but there is
-/// only one writer at a time.
+/// The maximum number of connections to `SQLite`. Each connection has its own thread. Readers work in parallel, but
+/// there is only one writer at a time.
 const SQLITE_CONNECTIONS: u32 = 4;
 
 /// The maximum number of connections to `PostgreSQL`. By default, a server allows 100 for all its clients.
@@ -60,14 +60,14 @@ impl DatabaseUrl {
     fn parse(url: String) -> Option<Self> {
         if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(&url).ok()?;
-            // Each connection would have its own in-memory database, so a pool cannot use one. Its file name is
-            // generated, so it could not serve as the namespace either.
+            // A pool cannot use an in-memory database, because each connection would have a separate database. The
+            // namespace could not be its file name either, because sqlx generates that name.
             let in_memory = url.contains(":memory:") || url.contains("mode=memory");
             let namespace = options.get_filename().file_name()?.to_str()?.to_owned();
             (!in_memory).then_some(Self { url, kind: Kind::Sqlite, namespace, server: None })
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options = PgConnectOptions::from_str(&url).ok()?;
-            // PostgreSQL's rule: the default database has the name of the user.
+            // In PostgreSQL, the default database has the same name as the user.
             let namespace = options.get_database().unwrap_or_else(|| options.get_username()).to_owned();
             let server =
                 options.get_socket().is_none().then(|| (options.get_host().to_owned(), options.get_port()));
@@ -100,15 +100,15 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The schema migrations of a service. sqlx's macros, which would find the files themselves, are not used: `Cargo.toml`
-/// has the reason.
+/// The schema migrations of a service. The service lists its migrations, because the sqlx macros that would find the
+/// files are not used. The workspace's `Cargo.toml` explains why.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
     /// The table that records which migrations have run. Each service has its own, so services can share a database.
     pub table: &'static str,
-    /// The migrations in their order.
+    /// The migrations in the order in which they run.
     ///
-    /// Never edit a migration that has run, not even a comment: sqlx compares checksums. Add a new migration at
+    /// Never edit a migration that has run, not even a comment, because sqlx compares checksums. Add a new migration at
     /// the end instead.
     pub list: &'static [Migration],
 }
@@ -198,9 +198,9 @@ impl Store {
         query: &Query,
         future: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
-        // sqlx passes the current `tracing` span to the connection's thread, which releases it only after its cleanup.
-        // Some spans would then end after their request. Without a subscriber, sqlx has no span to pass, and logs
-        // nothing.
+        // sqlx passes the current `tracing` span to the connection's thread. The thread releases the span only after
+        // its cleanup, so some spans would end after their request. Without a subscriber, there is no span to pass,
+        // and sqlx logs nothing.
         self.database.call(query, future.with_subscriber(Dispatch::none())).await
     }
 
@@ -214,8 +214,8 @@ fn pool_options(kind: Kind) -> AnyPoolOptions {
     let options = AnyPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
     match kind {
         Kind::Postgres => options.max_connections(POSTGRES_CONNECTIONS),
-        // With a write-ahead log, readers do not wait for the writer, and NORMAL loses no committed transaction if this
-        // process crashes. By default, sqlx waits 5 s for a lock and enforces foreign keys.
+        // With a write-ahead log, readers do not wait for the writer, and with NORMAL, no committed transaction is lost
+        // if this process crashes. By default, sqlx waits 5 s for a lock and enforces foreign keys.
         Kind::Sqlite => options.max_connections(SQLITE_CONNECTIONS).after_connect(|connection, _| {
             Box::pin(async move {
                 connection.execute("PRAGMA journal_mode = WAL").await?;
@@ -226,7 +226,7 @@ fn pool_options(kind: Kind) -> AnyPoolOptions {
     }
 }
 
-/// Whether the database is unavailable, so that a retry later can succeed.
+/// Whether the database is unavailable. In this case, a later retry can succeed.
 #[must_use]
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     matches!(

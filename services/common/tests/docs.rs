@@ -1,11 +1,11 @@
-//! The tables in `docs/settings.md` match the settings in the code.
+//! Checks that the tables in `docs/settings.md` match the settings in the code.
 
 use std::fs;
 use std::path::Path;
 
 use telemetry::settings::names::{self, Variable};
 
-/// Replaces the table under `heading` by the table of `variables`. Returns `None` if the page has no such table.
+/// Replaces the table under `heading` with the table of `variables`. Returns `None` if the page has no such table.
 fn replace_table(page: &str, heading: &str, variables: &[Variable]) -> Option<String> {
     let section = page.find(heading)?;
     let start = section + page[section..].find("| variable |")?;

@@ -17,8 +17,8 @@ const MAX_QUANTITY: u32 = 1_000;
 
 /// Validates a request and returns its items.
 ///
-/// The status of an invalid request contains a [`google.rpc.BadRequest`] with all invalid fields. It never repeats a
-/// value from the request.
+/// The status of an invalid request contains a [`google.rpc.BadRequest`] with all invalid fields. The status never
+/// repeats a value from the request.
 ///
 /// [`google.rpc.BadRequest`]: https://google.aip.dev/193
 pub(crate) fn validate(request: ReserveRequest) -> Result<Items, Status> {

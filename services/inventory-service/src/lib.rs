@@ -17,7 +17,7 @@ pub use settings::Settings;
 pub use stock::{CATALOGUE, Stock};
 
 /// The code generated from `proto/sightline/inventory/v1/inventory.proto`.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated")]
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "the code is generated")]
 pub mod proto {
     tonic::include_proto!("sightline.inventory.v1");
 

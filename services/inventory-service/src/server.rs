@@ -15,7 +15,7 @@ use crate::proto::inventory_server::InventoryServer;
 use crate::service::Service;
 use crate::stock::Stock;
 
-/// The maximum size of a request message, in bytes. A request with a hundred items has about 4000.
+/// The maximum size of a request message, in bytes. The size of a request with a hundred items is about 4000 bytes.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
 /// The timeout of a call.
@@ -24,7 +24,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The interval and the timeout of HTTP/2 pings. A connection whose ping times out is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// How long open streams can continue after the stop signal. A health watch never ends by itself.
+/// The maximum time that open streams may continue after the stop signal. It is limited because a health watch never
+/// ends by itself.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The maximum number of concurrent calls on one connection.
@@ -32,7 +33,8 @@ const MAX_CONCURRENT_CALLS: u32 = 256;
 
 /// Serves `stock` until `stopping` completes, then finishes the calls in flight within three seconds and returns.
 ///
-/// When `stopping` completes, the health service reports `NOT_SERVING`, so clients that watch it use another server.
+/// When `stopping` completes, the health service reports `NOT_SERVING`, so clients that watch the health service use
+/// another server.
 ///
 /// See the [gRPC health checking protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
 pub async fn serve_on(

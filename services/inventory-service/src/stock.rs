@@ -69,7 +69,7 @@ impl Stock {
     /// Reserves all of `items` for the order, or nothing.
     pub(crate) fn reserve(&self, order: i64, items: Items) -> Result<Reservation, ReserveError> {
         let mut state = self.lock();
-        // The ID derives from the order ID, so that it is the same after a restart and in every replica.
+        // The reservation ID is derived from the order ID, so it is the same after a restart and in every replica.
         let id = format!("R-{order}");
         match state.reservations.get(&order) {
             Some(reserved) if *reserved == items => return Ok(Reservation { id, repeated: true }),

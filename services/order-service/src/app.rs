@@ -29,9 +29,9 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Creates the clients of the upstreams. They connect with their first call.
+    /// Creates the clients of the upstreams. The clients connect on their first call.
     ///
-    /// `environment` is the value of `environment` in the baggage. Fails if a client cannot be created for its URL.
+    /// `environment` is the value of the baggage entry `environment`. Fails if a client cannot be created for its URL.
     pub fn new(orders: OrderStore, upstreams: &Upstreams, environment: &str) -> anyhow::Result<Self> {
         Ok(Self {
             orders,

@@ -10,10 +10,10 @@ const VERSION: &str = "version";
 
 /// Returns the current context with `environment` and `version` in its baggage.
 ///
-/// Baggage of the caller is kept, except for these two keys, which this service sets.
+/// The caller's baggage is kept, except for these two keys, which this service sets.
 pub(crate) fn with_origin(environment: &str) -> Context {
     Context::map_current(|context| {
-        // Entries of this service come first: baggage has a limit, and the caller's entries may already fill it.
+        // This service's entries come first: baggage has a size limit, which the caller's entries may already reach.
         let mut baggage = Baggage::new();
         baggage.insert(ENVIRONMENT, environment.to_owned());
         baggage.insert(VERSION, env!("CARGO_PKG_VERSION"));
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_entries_of_the_caller_except_for_its_own_keys() {
+    fn keeps_the_callers_entries_except_for_this_services_keys() {
         let caller =
             Context::new().with_baggage([KeyValue::new("tenant", "blue"), KeyValue::new("version", "9")]);
         let _attached = caller.attach();

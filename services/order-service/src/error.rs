@@ -96,7 +96,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let problem = self.problem();
         if problem.status().is_server_error() {
-            // This is the only log line about the failure. The exception is on the span in which it occurred.
+            // This is the only log line about the failure. The exception is recorded on the span in which it occurred.
             tracing::error!(error = telemetry::chain(&self), "request failed");
         }
         problem.into_response()

@@ -22,8 +22,8 @@ const MAX_RESPONSE_SIZE: usize = 16 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The difference between this client's timeout and tonic's. This client's timeout is longer, so that tonic reports a
-/// timeout first. It is necessary because tonic's timeout covers neither a connection that is never established nor a
-/// response that starts and does not end.
+/// timeout first. This client's timeout is necessary because tonic's timeout covers neither a connection that is never
+/// established nor a response that starts but never ends.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A client for inventory-service.
@@ -34,7 +34,7 @@ pub(crate) struct InventoryServiceClient {
 }
 
 impl InventoryServiceClient {
-    /// Creates a client that connects with its first call, and again when the connection is lost.
+    /// Creates a client that connects on its first call, and reconnects when the connection is lost.
     ///
     /// `timeout` is the timeout of a call. Fails if `url` is not a valid endpoint.
     pub(crate) fn new(url: &Url, timeout: Duration) -> Result<Self, tonic::transport::Error> {
@@ -62,7 +62,7 @@ impl InventoryServiceClient {
     async fn try_reserve(&self, order: &Order) -> Result<String, ReserveError> {
         let items = order.items.iter().map(|item| Item { sku: item.sku.clone(), quantity: item.quantity });
         let mut request = Request::new(ReserveRequest { order_id: order.id, items: items.collect() });
-        // This also sends the timeout, so that inventory-service stops when the caller no longer waits.
+        // This also sends the timeout, so that inventory-service stops when the caller is no longer waiting.
         request.set_timeout(self.timeout);
         let mut client = self.client.clone();
         match tokio::time::timeout(self.timeout + GRACE, client.reserve(request)).await {

@@ -50,7 +50,7 @@ pub struct Item {
     pub quantity: u32,
 }
 
-/// One row of the query: an item, with the user of its order.
+/// One row of the query: an item and its order's user.
 struct ItemRow {
     user_id: i64,
     sku: String,
@@ -114,7 +114,7 @@ impl OrderStore {
             .inspect_err(telemetry::span::record_error)?;
         let Some(user_id) = rows.first().map(|row| row.user_id) else { return Ok(None) };
         let items = rows.into_iter().filter_map(|row| {
-            // The conversion does not fail: the column's check allows only positive numbers.
+            // The conversion does not fail, because the column's CHECK constraint allows only positive numbers.
             Some(Item { sku: row.sku, quantity: u32::try_from(row.quantity).ok()? })
         });
         Ok(Some(Order { id, user_id, items: items.collect() }))

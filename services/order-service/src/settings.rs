@@ -1,4 +1,4 @@
-//! The settings of the service, in addition to those of the telemetry library.
+//! The settings of the service, in addition to the telemetry library's settings.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use service_common::settings::{
 use service_common::store::DatabaseUrl;
 use telemetry::settings::{Env, Settings as TelemetrySettings, SettingsError};
 
-/// The timeout of a call to an upstream, including its whole response.
+/// The timeout of a call to an upstream, including the whole response.
 pub const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The settings of the service. They are read once, at start.
+/// The settings of the service. They are read once, when the service starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `SIGHTLINE_HTTP_ADDRESS`: the address of the HTTP server, by default [`ORDER_SERVICE_ADDRESS`].
@@ -23,7 +23,7 @@ pub struct Settings {
     pub database: DatabaseUrl,
     /// The upstreams.
     pub upstreams: Upstreams,
-    /// `SIGHTLINE_FAULTS`: whether orders 998 and 999 exist, which belong to the users of the built-in faults.
+    /// `SIGHTLINE_FAULTS`: whether orders 998 and 999 exist. They belong to the users of the built-in faults.
     pub faults: bool,
     /// The value of `environment` in the baggage: `deployment.environment.name` from `OTEL_RESOURCE_ATTRIBUTES`, by
     /// default `development`.
@@ -42,7 +42,7 @@ pub struct Upstreams {
 }
 
 impl Settings {
-    /// Reads the settings from `env`. Fails with the first one that cannot be used.
+    /// Reads the settings from `env`. Returns an error for the first value that cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         let resource = TelemetrySettings::read(env)?.resource.attributes;
         let environment = resource.into_iter().find(|(key, _)| key == "deployment.environment.name");
@@ -67,7 +67,7 @@ impl Settings {
 }
 
 /// Reads the URL of a service. Rejects a URL with a user or a password, because the clients would not send them. The
-/// error does not show this URL.
+/// error does not show such a URL.
 fn url(env: &dyn Env, name: &'static str, default: &str, schemes: &[&str]) -> Result<Url, SettingsError> {
     let value = env.get(name).unwrap_or_else(|| default.to_owned());
     let remedy = format!("use {}://HOST:PORT", schemes.join(":// or "));

@@ -12,8 +12,8 @@ use crate::error::UpstreamError;
 
 const SERVICE: &str = "user-service";
 
-/// The time after which an idle connection is closed. It is less than the thirty seconds of user-service, so the client
-/// never uses a connection that the server is closing.
+/// The time after which an idle connection is closed. It is shorter than user-service's timeout of thirty seconds, so
+/// the client never uses a connection that the server is closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The maximum size of a response body, in bytes.
@@ -34,21 +34,22 @@ pub(crate) struct UserServiceClient {
 }
 
 impl UserServiceClient {
-    /// Creates a client that connects with its first call.
+    /// Creates a client that connects on its first call.
     ///
     /// `timeout` is the timeout of a call, including its response body. Fails if the URL is `https` and the system has
     /// no CA certificates.
     pub(crate) fn new(base_url: Url, timeout: Duration) -> anyhow::Result<Self> {
-        // reqwest is built without a TLS provider. Installing a provider fails if the process already has one.
+        // reqwest is built without a TLS provider. Installing a provider fails if the process already has one. That
+        // failure is harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .timeout(timeout)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            // A proxy is for external hosts. user-service is in the same network.
+            // Proxies are for external hosts, but user-service is in the same network.
             .no_proxy();
-        // A `FROM scratch` image has no CA certificates. reqwest loads them even if it only uses plain HTTP.
+        // reqwest loads CA certificates even if it only uses plain HTTP, but a `FROM scratch` image has none.
         let client = if base_url.scheme() == "https" { client } else { client.tls_certs_only([]) };
         let client = client.build().with_context(|| {
             format!("cannot create an HTTP client for {USER_SERVICE_URL}; set SSL_CERT_FILE to a CA bundle")

@@ -1,5 +1,5 @@
-//! Tests of the service over HTTP, with `SQLite` and with fake upstreams whose behaviour depends on the order ID.
-#![expect(clippy::unwrap_used, reason = "a test fails if its helpers fail")]
+//! Tests of the service over HTTP, with `SQLite` and fake upstreams.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper should fail the test")]
 
 mod upstreams;
 
@@ -22,7 +22,7 @@ struct Service {
     directory: TempDir,
 }
 
-/// Starts the service with these addresses of its upstreams.
+/// Starts the service with upstreams at these addresses.
 async fn start_with(users: SocketAddr, inventory: SocketAddr) -> Service {
     start_telemetry();
     let directory = tempfile::tempdir().unwrap();
@@ -129,7 +129,7 @@ async fn responds_with_502_if_an_upstream_is_down() {
 #[tokio::test]
 async fn responds_with_504_if_an_upstream_never_responds() {
     let fakes = FakeUpstreams::start().await;
-    // The listener never accepts, so connections stay in its backlog.
+    // The listener never accepts a connection, so connections stay in its backlog.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = (silent.local_addr().unwrap(), silent);
     let service = start_with(silent.0, fakes.inventory).await;
@@ -187,7 +187,7 @@ async fn responds_with_503_if_the_store_is_closed() {
 }
 
 #[tokio::test]
-async fn orders_of_the_built_in_faults_exist_only_if_enabled() {
+async fn orders_998_and_999_exist_only_if_faults_are_enabled() {
     let (service, _fakes) = start().await;
     service.orders.close().await;
     for (faults, found) in [(true, true), (true, true), (false, false)] {

@@ -1,11 +1,12 @@
-//! The program on a system without CA certificates, as in a `FROM scratch` image. Plain HTTP needs none.
-#![expect(clippy::unwrap_used, reason = "a test fails if its helpers fail")]
+//! Tests of the program on a system without CA certificates, such as a `FROM scratch` image. Plain HTTP does not need
+//! CA certificates.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper should fail the test")]
 
 use std::net::TcpListener;
 use std::process::Command;
 
-/// Starts the service and returns its standard error. Its address is in use, so it exits in any case, but only after it
-/// has created its clients.
+/// Starts the service and returns its standard error. The service always exits, because its address is already in use.
+/// Before it exits, it creates its clients.
 fn stderr_of_start(user_service_url: &str) -> String {
     let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,10 @@
-//! Tests of the store: the seeded orders fit the stock of inventory-service, and `PostgreSQL` holds the same orders.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails if its helpers fail")]
+//! Tests of the store. The stock of inventory-service must suffice for the seeded orders, and `PostgreSQL` and `SQLite`
+//! must hold the same orders.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap in a helper should fail the test"
+)]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The settings of the service, in addition to those of the telemetry library.
+//! The settings of the service, in addition to the telemetry library's settings.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use service_common::settings::{HTTP_ADDRESS, USER_DATABASE_FILE, USER_SERVICE_AD
 use service_common::store::DatabaseUrl;
 use telemetry::settings::{Env, SettingsError};
 
-/// The settings of the service. They are read once, at start.
+/// The settings of the service. They are read once, when the service starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `SIGHTLINE_HTTP_ADDRESS`: the address of the HTTP server, by default [`USER_SERVICE_ADDRESS`].
@@ -18,7 +18,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings from `env`. Fails with the first one that cannot be used.
+    /// Reads the settings from `env`. Returns an error for the first value that cannot be used.
     pub fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         Ok(Self {
             address: address(env, HTTP_ADDRESS, USER_SERVICE_ADDRESS)?,

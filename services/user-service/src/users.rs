@@ -50,7 +50,7 @@ pub struct User {
     pub id: i64,
     /// The name.
     pub name: String,
-    /// The e-mail address. It is personal data: it must not appear in logs or spans.
+    /// The e-mail address. It is personal data, so it must not appear in logs or spans.
     pub email: String,
 }
 
@@ -69,7 +69,7 @@ pub enum UserStoreError {
     /// The database call failed.
     #[error("the user store failed")]
     Database(#[from] sqlx::Error),
-    /// The built-in fault of `SIGHTLINE_FAULTS`.
+    /// The built-in fault that `SIGHTLINE_FAULTS` turns on.
     #[error("user {BROKEN} fails because SIGHTLINE_FAULTS is on")]
     BuiltInFault,
 }
@@ -112,7 +112,7 @@ impl UserStore {
     /// Stores a new user and returns it with its ID.
     #[tracing::instrument(name = "store_user", skip_all)]
     pub async fn add(&self, user: &NewUser) -> Result<User, UserStoreError> {
-        // A taken address is an error of the caller, not a failure of this service.
+        // A taken address is the caller's error, not a failure of this service.
         self.try_add(user).await.inspect_err(|error| {
             if !matches!(error, UserStoreError::EmailTaken) {
                 telemetry::span::record_error(error);

@@ -1,5 +1,5 @@
 //! Tests of the service over HTTP, with `SQLite`.
-#![expect(clippy::unwrap_used, reason = "a test fails if its helpers fail")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper should fail the test")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Tests of the service with a real `PostgreSQL`. They are skipped if it is not installed.
+//! Tests of the service with a real `PostgreSQL` server. The tests are skipped if `PostgreSQL` is not installed.
 
 use serde_json::json;
 use service_common::testing::{Postgres, database_url, send, spawn, start_telemetry};
@@ -24,7 +24,7 @@ async fn works_with_postgres() {
     assert_eq!((response.status, response.header("location")), (201, Some("/users/1001")), "{response:?}");
     send(address, "POST /users", &json, new).await.assert_problem(409, "the same user again");
 
-    // Stop the server while the service runs.
+    // Stop the server while the service is running.
     drop(postgres);
     send(address, "GET /users/7", &[], b"").await.assert_problem(503, "with a stopped server");
     users.close().await;

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::missing_panics_doc,
-    reason = "a test fails if its helpers fail"
+    reason = "a failed unwrap in a helper should fail the test"
 )]
 
 mod postgres;
@@ -110,7 +110,7 @@ impl Response {
     }
 
     /// Asserts that the response is [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem details with this status
-    /// and a trace ID. `request` describes the request in the message of a failure.
+    /// and a trace ID. `request` describes the request in failure messages.
     pub fn assert_problem(&self, status: u16, request: &str) {
         assert_eq!(self.status, status, "{request}: {self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{request}");
@@ -122,7 +122,7 @@ impl Response {
     }
 }
 
-/// Sends a request exactly as written on a new connection. `request` is the method and the path, such as `GET /a%ff`.
+/// Sends a request on a new connection, exactly as written. `request` is the method and the path, such as `GET /a%ff`.
 pub async fn send(address: SocketAddr, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let mut lines =
         vec![format!("{request} HTTP/1.1"), format!("host: {address}"), "connection: close".to_owned()];

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::database_url;
 use crate::store::DatabaseUrl;
 
-/// A server with its data and its socket in a temporary directory. Dropping this value stops it.
+/// A server with its data and its socket in a temporary directory. Dropping this value stops the server.
 #[derive(Debug)]
 pub struct Postgres {
     directory: TempDir,
@@ -75,8 +75,8 @@ impl Postgres {
         database_url(&format!("postgres:///postgres?user=app&host={}", self.directory.path().display()))
     }
 
-    /// Waits until the server accepts connections to its socket. It can still reject a login while it starts; sqlx then
-    /// retries.
+    /// Waits until the server accepts connections to its socket. During its start, the server can still
+    /// reject a login. sqlx then retries.
     fn wait_until_listening(&mut self) {
         let socket = self.directory.path().join(".s.PGSQL.5432");
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -90,7 +90,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // With pg_ctl, the server releases its shared memory. With SIGKILL, it does not.
+        // A server that pg_ctl stops releases its shared memory. After SIGKILL, the memory would remain.
         let status = command(&self.programs, "pg_ctl", self.user.as_ref())
             .args(["stop", "--mode=immediate", "--silent", "--pgdata"])
             .arg(self.directory.path().join("data"))

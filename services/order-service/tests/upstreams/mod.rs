@@ -1,4 +1,4 @@
-//! Fake upstreams whose behaviour depends on the order ID. Order N belongs to user N.
+//! Fake upstreams. Their behaviour depends on the order ID. Order N belongs to user N.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -20,7 +20,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Status};
 
-/// Text in the responses of the fakes that must not reach a caller.
+/// The fakes include this text in their responses. It must not reach a caller.
 pub(crate) const SECRET: &str = "hunter2";
 
 /// The order for which user-service never responds.
@@ -95,7 +95,7 @@ async fn user(
         11 => (StatusCode::INTERNAL_SERVER_ERROR, SECRET).into_response(),
         12 => StatusCode::NOT_FOUND.into_response(),
         SLOW_USER => pending().await,
-        // Headers without a body.
+        // The response has headers, but its body never arrives.
         14 => Body::from_stream(futures_util::stream::pending::<Result<String, std::io::Error>>())
             .into_response(),
         15 => SECRET.into_response(),
