@@ -10,7 +10,7 @@
 # The variables of the cluster are in the group Cluster.
 
 .DEFAULT_GOAL := help
-# Cargo and Go use all cores by themselves. Two of them at the same time only slow each other down.
+# Cargo and Go each use all cores. If two builds ran at the same time, they would only slow each other down.
 .NOTPARALLEL:
 
 programs := $(or $(CARGO_TARGET_DIR),target)/release
@@ -23,7 +23,7 @@ helm := $(call in_tree,$(or $(HELM),bin/helm))
 helm_docs := $(call in_tree,$(or $(HELM_DOCS),bin/helm-docs))
 vale := $(call in_tree,$(or $(VALE),bin/vale))
 actionlint := $(call in_tree,$(or $(ACTIONLINT),bin/actionlint))
-# Only programs in bin/ are built. A program that a variable names must exist already.
+# Only programs in bin/ are built. If a variable names another program, that program must already exist.
 pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger))
 # Paths are absolute because tests run in another directory. A name without a slash is found on the PATH.
 program = $(if $(findstring /,$1),$(abspath $1),$1)
@@ -48,7 +48,7 @@ up: build $(pipeline) ## run everything on this machine and show three traces; C
 	@exec $(programs)/sightline up $(ARGS)
 
 .PHONY: demo
-demo: build $(pipeline) ## like up, but exit at the end: 0 if all three traces were complete
+demo: build $(pipeline) ## like up, but exit after the traces; exit code 0 if all three were complete
 	@exec $(programs)/sightline up --demo $(ARGS)
 
 .PHONY: certs
@@ -103,7 +103,7 @@ clean: ## remove build results and the state of make up; keep the cache of Go pr
 KIND_CLUSTER ?= sightline
 KIND_IMAGE ?= kindest/node:v1.34.4
 KIND_NODES ?= 2
-# The release, and where to install it. kubectl's current context is not used: it can be a production cluster.
+# The release, and where to install it. kubectl's current context is not used, because it may be a production cluster.
 KUBE_CONTEXT ?= kind-$(KIND_CLUSTER)
 NAMESPACE ?=
 RELEASE ?= sightline
@@ -113,7 +113,7 @@ JAEGER_PORT ?= 16686
 export KIND_CLUSTER KIND_IMAGE KIND_NODES KUBE_CONTEXT NAMESPACE RELEASE ORDER_PORT JAEGER_PORT
 
 .PHONY: images
-images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images and get Jaeger's
+images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images and get Jaeger's image
 	@deploy/images/build.sh
 
 .PHONY: kind-up
@@ -187,22 +187,22 @@ doc: need-cargo ## build the library's documentation; a warning fails
 .PHONY: unit
 unit: need-cargo ## unit tests
 	cargo test --workspace --exclude sightline-tests
-	@# The tests in tests/ that need no stack. Their output lists the commands of documents that no test runs.
+	@# These tests in tests/ need no stack. Their output lists the documents' commands that no test runs.
 	cargo test --package sightline-tests --lib --test docs --test ports -- --show-output
 
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0
 unit-go: need-go ## unit tests of our Collector processor
 	@cd tools/collector && test -z "$$(gofmt -l gateprocessor)" || { gofmt -d gateprocessor; exit 1; }
-	@# The same flags as in the build, so that Go reuses the packages that it has compiled.
+	@# The flags are the same as in the build, so that Go reuses the packages that it has compiled.
 	cd tools/collector && go vet -trimpath ./gateprocessor && go test -trimpath -timeout 3m ./gateprocessor
 
 .PHONY: validate
 validate: $(pipeline) ## validate each combination of pipeline files; a warning fails
 	@tools/validate-pipeline.sh
 
-# ARGS selects tests by name. UPDATE_RENDERED=1 writes the current renderings. CHART_CONTEXT is a kubectl context: its
-# API server then checks the renderings too.
+# ARGS selects tests by name. UPDATE_RENDERED=1 writes the current renderings. If CHART_CONTEXT names a kubectl context,
+# the API server of that context also checks the renderings.
 .PHONY: chart
 chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## test the Helm chart without a cluster
 	cargo test --package sightline-tests --test chart -- $(ARGS)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds every image of the file `images` and gets Jaeger's image. Prints a table of sizes at the end, and exits with 1
-# if an image is over its limit.
+# Builds every image in the file `images` and gets Jaeger's image. Prints a table of sizes at the end, and exits with
+# code 1 if an image is over its limit.
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #
@@ -16,7 +16,7 @@ stop() {
     exit 1
 }
 
-# The lines of the file `images` without comments.
+# Prints the lines of the file `images` without comments.
 table() { grep -v '^#' "$here/images"; }
 
 if [ "${1-}" = list ]; then
@@ -48,8 +48,8 @@ image() {
         "$work/context" >"$work/log" 2>&1 || { cat "$work/log" >&2; stop "$1: docker build failed; its output is above"; }
 }
 
-# row NAME:TAG BYTES LIMIT: adds a line to the table. The size is that of the program, because the size that Docker
-# prints depends on its storage driver.
+# row NAME:TAG BYTES LIMIT: adds a line to the table. For our images, BYTES is the size of the program, because the
+# image size that Docker prints depends on Docker's storage driver.
 row() { awk -v image="$1" -v bytes="$2" -v limit="$3" 'BEGIN {
     over = limit ~ /^[0-9]+$/ && bytes > limit * 1e6
     printf "  %-42s %6.1f MB   limit %s%s\n", image, bytes / 1e6, limit, over ? "   OVER" : ""
@@ -65,8 +65,8 @@ while read -r name program limit description; do
     row "sightline/$name:$version" "$(wc -c <"$file")" "$limit"
 done <"$work/images"
 
-# The official image has the UI. If it cannot be pulled, an image without UI is built here, and the next run tries to
-# pull again.
+# The official image has the UI. If the official image cannot be pulled, an image without the UI is built here, and the
+# next run tries to pull the official image again.
 substitute="Jaeger built from source, without its UI"
 found=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.description"}}' \
     "$jaeger_image" 2>/dev/null) || found=$substitute
@@ -75,11 +75,11 @@ if [ "$found" != "$substitute" ]; then
 elif docker pull --quiet "$jaeger_image" >"$work/log" 2>&1; then
     note="official, pulled"
 else
-    echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger: port 16686 has the API and no UI"
+    echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger: port 16686 serves the API, but no UI"
     echo "  ($(tail -n 1 "$work/log"))"
     jaeger=${JAEGER:-bin/jaeger}
     [ -x "$jaeger" ] || make --no-print-directory bin/jaeger
-    [ -x "$jaeger" ] || stop "$jaeger does not exist: unset JAEGER, and make builds bin/jaeger"
+    [ -x "$jaeger" ] || stop "$jaeger does not exist: unset JAEGER, so that make builds bin/jaeger"
     image "$jaeger_image" jaeger "$jaeger" "${jaeger_image##*:}" "$substitute"
     note="built here, no UI"
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the static Rust programs of the images, and prints the directory they are in.
+# Builds the static Rust programs for the images, and prints the directory that contains the programs.
 #
 # Environment: IMAGE_TARGET (the Rust target, the host's by default), RUSTFLAGS, CARGO_TARGET_DIR.
 set -eu
@@ -19,8 +19,8 @@ case $target in
 esac
 
 packages=$(awk '!/^#/ && $2 != "otelcol" { print "--package", $2 }' deploy/images/images)
-# The target is given even if it is the host: without it, the flags would also apply to procedural macros, which must be
-# shared libraries. From glibc 2.34 on, a static program can resolve names with DNS.
+# `--target` is given even if the target is the host: without `--target`, the flags would also apply to procedural
+# macros, which must be shared libraries. With glibc 2.34 or later, a static program can resolve names with DNS.
 # $packages is split into words on purpose.
 # shellcheck disable=SC2086
 RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" \

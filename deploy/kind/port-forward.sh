@@ -6,7 +6,7 @@
 # context), RELEASE, ORDER_PORT, JAEGER_PORT (on this machine).
 set -eu
 
-# Neither value contains a space.
+# Neither the context nor the namespace contains a space, so the shell can split $flags into words.
 flags="--context=$KUBE_CONTEXT${NAMESPACE:+ --namespace=$NAMESPACE}"
 work=$(mktemp -d)
 # shellcheck disable=SC2046
@@ -40,7 +40,7 @@ install it with make helm-install, or look at its pods: $KUBECTL $flags get pods
     printf '%-28s http://127.0.0.1:%s\n' "$1" "$2"
 }
 
-# keep SERVICE …: starts the forwarding again if it has ended.
+# keep SERVICE …: starts the forwarding again if it has stopped.
 keep() {
     kill -0 "$(cat "$work/$1.pid")" 2>/dev/null && return
     echo "$1: the connection was lost (kubectl: $(tail -n 1 "$work/$1.log")); connecting again"
