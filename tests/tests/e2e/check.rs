@@ -52,7 +52,7 @@ async fn missing(stack: &TestStack) -> Result<()> {
 }
 
 async fn unreachable(stack: &TestStack) -> Result<()> {
-    // Nothing listens on this port, because the listener is dropped at once.
+    // Nothing listens on this port, because the listener is dropped immediately.
     let unused_address = format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
     let output = check(&unused_address, stack.jaeger().address(), "60s").await?;
     ensure_output(&output, 2, &output.stderr, &[&unused_address, "--orders"])?;

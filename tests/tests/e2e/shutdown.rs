@@ -98,7 +98,7 @@ async fn in_flight(stack: &TestStack) -> Result<()> {
 }
 
 async fn reports_lost(stack: &TestStack) -> Result<()> {
-    // Nothing listens on this port, because the listener is dropped at once.
+    // Nothing listens on this port, because the listener is dropped immediately.
     let unused_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let service = stack.start_single_service(Process::UserService, |config| {
         let endpoint = format!("https://localhost:{unused_port}");
