@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     run(service!(), read_address, serve)
 }
 
-/// Reads the address to listen on. The Helm chart sets this variable.
+/// Reads the address to listen on, from the variable that the Helm chart sets.
 fn read_address(env: &dyn Env) -> Result<SocketAddr, SettingsError> {
     let default = SocketAddr::from(([127, 0, 0, 1], 3000));
     parse(env, "SIGHTLINE_HTTP_ADDRESS", default, "use an IP address and a port, such as 127.0.0.1:3000")
