@@ -78,7 +78,7 @@ pub async fn check_mutual_tls(
 }
 
 /// Creates a certificate for the name `user-service` in `dir`. A new CA signs the certificate, so no endpoint trusts
-/// it.
+/// the certificate.
 pub fn untrusted_certificate(dir: &Path) -> Result<TlsFiles> {
     let identities = vec!["user-service".to_owned()];
     certs::ensure(&certs::Request { identities, ..certs::Request::local(dir) })?;

@@ -1,4 +1,4 @@
-//! The ports in charts, pipeline files and scripts are those of the table in `tools/sightline/src/stack/ports.rs`.
+//! Checks that charts, pipeline files and scripts use the ports in the table in `tools/sightline/src/stack/ports.rs`.
 
 use std::fs;
 

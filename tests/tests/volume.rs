@@ -19,10 +19,10 @@ use sightline_tests::poll::eventually;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{ORDER, TestStack};
 
-/// The number of concurrent requests: enough to keep two processors busy.
+/// The number of concurrent requests, which is enough to keep two processors busy.
 const CONCURRENT_REQUESTS: usize = 8;
 
-/// The longest time from the last request until all spans are stored. The pipeline is slower than the services, because
+/// The maximum time from the last request until all spans are stored. The pipeline is slower than the services, because
 /// it writes to disk.
 const STORE_TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -61,7 +61,7 @@ async fn loses_no_spans() -> Result<()> {
             let complete = requests - missing.len();
             ensure!(
                 stored == spans_per_order,
-                "{complete} traces are complete, the next one has {stored} of {spans_per_order} spans"
+                "{complete} traces are complete; the next trace has {stored} of {spans_per_order} spans"
             );
             missing.pop();
         }
@@ -72,10 +72,10 @@ async fn loses_no_spans() -> Result<()> {
     report.print(requests, took, requests * spans_per_order, started.elapsed());
 
     let stack = Arc::try_unwrap(stack).ok().context("a request is still running")?;
-    // The services count the spans that they deliver, and stop with an error if they lost some.
+    // The services count the spans that they deliver, and exit with an error if they lost any spans.
     match (stored, stack.stop().await) {
         (Ok(()), stopped) => stopped,
-        (Err(missing), Ok(())) => Err(missing.context("the pipeline lost spans, the services lost none")),
+        (Err(missing), Ok(())) => Err(missing.context("the pipeline lost spans, but the services lost none")),
         (Err(missing), Err(lost)) => Err(missing.context(format!("{lost:#}"))),
     }
 }

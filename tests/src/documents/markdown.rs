@@ -66,7 +66,7 @@ fn classify(kind: &CodeBlockKind<'_>, source: &str, code: &str) -> Result<Option
     if !is_closed(source) {
         return Err("this block has no closing fence".into());
     }
-    // As in rustdoc, the language ends at a space or a comma.
+    // As in rustdoc, a comma also ends the language.
     let language = info.split([' ', '\t', ',']).next().unwrap_or_default();
     let rest = info[language.len()..].trim();
     if language.is_empty() {

@@ -1,4 +1,4 @@
-//! Checks that both sides of a connection would accept a certificate, with the verifiers that the services use.
+//! Checks with the services' own verifiers that clients and servers would accept a certificate.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-/// Checks a certificate and its key against a CA, all in PEM. The certificate must be valid for a client, and for a
-/// server with each of its DNS names. Returns these names.
+/// Checks a certificate and its key against a CA. All arguments are in PEM format. The certificate must be valid for a
+/// client, and for a server with each DNS name in the certificate. Returns the DNS names.
 pub(crate) fn check(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<Vec<String>> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();

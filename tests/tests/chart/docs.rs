@@ -1,4 +1,5 @@
-//! The READMEs of the charts contain the comments of their values, and the schemas describe exactly these values.
+//! Checks that the charts' READMEs contain the comments in `values.yaml`, and that the schemas describe exactly the
+//! values in `values.yaml`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,8 +25,9 @@ pub(crate) fn charts() -> Result<Vec<PathBuf>> {
     Ok(charts)
 }
 
-/// Each README is what `helm-docs` generates, and each value has a comment. The strict mode of `helm-docs` does not
-/// accept comments without the name of the value, so this test looks for missing comments itself.
+/// Each README matches the output of `helm-docs`, and each value has a comment. The strict mode of `helm-docs` rejects
+/// comments that do not contain the value's name, so this test does not use the strict mode and looks for missing
+/// comments itself.
 pub(crate) fn readmes_are_as_generated() -> Result<()> {
     let program = helm::program("HELM_DOCS", "helm-docs")?;
     let (chart, copy) = (helm::chart(), tempfile::tempdir()?);
@@ -64,7 +66,7 @@ pub(crate) fn readmes_are_as_generated() -> Result<()> {
     ensure_none(&problems)
 }
 
-/// Copies a directory. A link becomes a copy of its target.
+/// Copies a directory. Links are replaced with copies of their targets.
 fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let (path, target) =
@@ -81,10 +83,11 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Definitions of values that the chart copies into a pod unchanged. The defaults set only some of their fields.
+/// The schema definitions of values that the chart copies into a pod unchanged. The default values set only some fields
+/// in these definitions.
 const KUBERNETES_DEFINITIONS: [&str; 2] = ["#/definitions/probe", "#/definitions/resources"];
 
-/// In each chart, every value is in the schema, everything in the schema is a value, and the schema rejects other
+/// In each chart, every value is in the schema, every property in the schema is a value, and the schema rejects unknown
 /// names.
 pub(crate) fn schemas_match_values() -> Result<()> {
     let mut problems = Vec::new();
@@ -117,13 +120,13 @@ fn compare(root: &Value, schema: &Value, value: &Value, path: &str, problems: &m
     let empty = serde_json::Map::new();
     let values = value.as_object().unwrap_or(&empty);
     for key in values.keys().filter(|key| !properties.contains_key(*key)) {
-        problems.push(format!("{path}.{key}: a value that is not in the schema"));
+        problems.push(format!("{path}.{key}: this value is not in the schema"));
     }
     for (key, schema) in properties {
         match values.get(key) {
             Some(value) => compare(root, schema, value, &format!("{path}.{key}"), problems),
             None if KUBERNETES_DEFINITIONS.contains(&definition) => {}
-            None => problems.push(format!("{path}.{key}: in the schema, but not in the values")),
+            None => problems.push(format!("{path}.{key}: this schema property is not in the values")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the `helm` program, as an installation does, and parses its output.
+//! Runs the `helm` program, as an operator does, and parses its output.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// The Kubernetes version to render for. Helm's default changes with the version of Helm.
+/// The Kubernetes version that charts are rendered for. It is fixed because Helm's default differs between Helm
+/// versions.
 const KUBE_VERSION: &str = "1.34.0";
 
 /// The root directory of this repository.
@@ -23,8 +24,9 @@ pub(crate) fn chart() -> PathBuf {
     env::var_os("CHART").map_or_else(|| repository().join("helm/sightline"), PathBuf::from)
 }
 
-/// Returns the path of a program: the value of `variable`, or the program that `make tools` builds in `bin/`. The value
-/// is a path relative to the repository's root, or a name to look up on the `PATH`. Fails if no file has this path.
+/// Returns the path of a program: the value of the environment variable `variable`, or by default the program that
+/// `make tools` builds in `bin/`. The value is a path relative to the repository's root, or a name to look up on the
+/// `PATH`. Fails if the value is a path and the file does not exist.
 pub(crate) fn program(variable: &str, name: &str) -> Result<PathBuf> {
     let path = env::var_os(variable).filter(|value| !value.is_empty());
     let path = path.map_or_else(|| Path::new("bin").join(name), PathBuf::from);
@@ -43,7 +45,7 @@ pub(crate) fn program(variable: &str, name: &str) -> Result<PathBuf> {
 /// A manifest that Helm rendered.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
-    /// The path of its template: `sightline/charts/…/templates/….yaml`.
+    /// The path of the template: `sightline/charts/…/templates/….yaml`.
     pub(crate) source: String,
     pub(crate) value: Value,
 }
@@ -76,7 +78,7 @@ pub(crate) struct Install<'a> {
     pub(crate) namespace: &'a str,
     /// The path of the values file.
     pub(crate) values: &'a Path,
-    /// The APIs that the cluster has in addition to those of Kubernetes: group/version or group/version/kind.
+    /// The APIs that the cluster has in addition to the Kubernetes APIs, as `group/version` or `group/version/kind`.
     pub(crate) apis: &'a [String],
 }
 
@@ -91,7 +93,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Res
     Ok(stdout)
 }
 
-/// Runs Helm and returns its output, even if Helm fails. Helm uses neither the user's settings nor a cluster.
+/// Runs Helm without the user's settings and without a cluster. Returns the output even if Helm fails.
 fn output(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Output> {
     let helm = program("HELM", "helm")?;
     let home = tempfile::tempdir()?;
@@ -116,7 +118,7 @@ fn arguments(command: &str, chart: &Path, install: Install<'_>) -> Vec<String> {
     arguments
 }
 
-/// Renders the chart: `helm template`.
+/// Renders the chart with `helm template`.
 pub(crate) fn template(chart: &Path, install: Install<'_>) -> Result<Vec<Manifest>> {
     let mut arguments = arguments("template", chart, install);
     arguments.extend(["--kube-version", KUBE_VERSION].map(str::to_owned));
@@ -138,7 +140,7 @@ pub(crate) fn notes(chart: &Path, install: Install<'_>) -> Result<String> {
     Ok(notes.to_owned())
 }
 
-/// Runs `helm lint` with these values. A warning is a failure.
+/// Runs `helm lint` with these values. A warning counts as a failure.
 pub(crate) fn lint(chart: &Path, install: Install<'_>) -> Result<()> {
     let values = install.values.display().to_string();
     let chart = chart.display().to_string();
@@ -155,7 +157,8 @@ pub(crate) fn lint(chart: &Path, install: Install<'_>) -> Result<()> {
     run(arguments).map(drop)
 }
 
-/// Runs `helm lint` with the chart's default values only. A subchart does not know the values of the whole chart.
+/// Runs `helm lint` with only the chart's own default values. A subchart cannot be checked with values for the whole
+/// chart.
 pub(crate) fn lint_with_defaults(chart: &Path) -> Result<()> {
     run(["lint".as_ref(), "--strict".as_ref(), chart.as_os_str()]).map(drop)
 }
@@ -172,7 +175,8 @@ pub(crate) fn rejection(values: &str) -> Result<String> {
     }
 }
 
-/// Splits Helm's output into manifests. Block scalars are indented, so a bare `---` always separates two documents.
+/// Splits Helm's output into manifests. Block scalars are indented, so a line that contains only `---` always separates
+/// two documents.
 fn parse(stream: &str) -> Result<Vec<Manifest>> {
     let stream = format!("\n{stream}");
     let mut manifests = Vec::new();

@@ -1,7 +1,7 @@
-//! Kubernetes knows every field: each manifest is decoded as its Kubernetes type and encoded again, and no field is
-//! lost.
+//! Checks that Kubernetes knows every field of each manifest. The check decodes a manifest as its Kubernetes type,
+//! encodes it again and fails if a field was lost.
 //!
-//! This needs no schemas from the network. `server.rs` checks more, but it needs the API server of a cluster.
+//! This check needs no schemas from the network. `server.rs` checks more, but needs the API server of a cluster.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::Resource;
@@ -67,7 +67,7 @@ fn check(manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Checks a manifest of kind `T`. Returns `None` for other kinds.
+/// Checks a manifest of kind `T`. Returns `None` for a manifest of another kind.
 fn check_as<T: Resource + DeserializeOwned + Serialize>(manifest: &Manifest) -> Option<Result<()>> {
     let same_type = manifest.kind() == T::KIND && manifest.text("/apiVersion") == T::API_VERSION;
     same_type.then(|| {
@@ -76,7 +76,7 @@ fn check_as<T: Resource + DeserializeOwned + Serialize>(manifest: &Manifest) -> 
     })
 }
 
-/// Fails at the first field of `original` that `encoded` does not have, or has with another value.
+/// Fails at the first field of `original` that is missing or different in `encoded`.
 fn compare(original: &Value, encoded: Option<&Value>, path: &str) -> Result<()> {
     match (original, encoded) {
         // A null field is the same as a missing one.

@@ -1,9 +1,11 @@
-//! Tests of the Helm chart without a cluster: its renderings, the values that it rejects, and its network policies.
+//! Tests of the Helm chart without a cluster. They cover the chart's renderings, the values that the chart rejects, and
+//! the chart's network policies.
 //!
-//! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check below runs once for each value set. This
-//! command runs a single test: `make chart ARGS=tls::mode_applies_to_every_hop::tls-disabled`. If `CHART_CONTEXT` is a
-//! kubectl context, the API server of that cluster also checks the renderings. `CHART` is the path of another chart to
-//! test.
+//! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check in the lists below runs once for each value
+//! set. This command runs a single test: `make chart ARGS=tls::mode_applies_to_every_hop::tls-disabled`.
+//!
+//! If `CHART_CONTEXT` is a kubectl context, the API server of that context's cluster also checks the renderings. `CHART`
+//! can be set to the path of another chart to test.
 
 mod certificates;
 mod docs;
@@ -31,10 +33,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rendering::Rendering;
 use value_set::ValueSet;
 
-/// A check of a rendering or a value set. The error lists what is wrong.
+/// A check of a rendering or a value set. The error lists all problems.
 type Check<T> = fn(&T) -> Result<()>;
 
-/// The checks of each rendering.
+/// The checks that run on each rendering.
 const RENDERING_CHECKS: &[(&str, Check<Rendering>)] = &[
     ("kubernetes::every_field_is_known", kubernetes::every_field_is_known),
     ("names::are_unique_dns_labels", names::are_unique_dns_labels),
@@ -61,7 +63,7 @@ const RENDERING_CHECKS: &[(&str, Check<Rendering>)] = &[
     ("policy::configured_addresses_are_allowed", policy::configured_addresses_are_allowed),
 ];
 
-/// The checks that also need the values or the chart.
+/// The checks that need the values or the chart in addition to the rendering.
 const VALUE_SET_CHECKS: &[(&str, Check<ValueSet>)] = &[
     ("lint", |set| helm::lint(&set.chart(), set.install())),
     ("snapshots::rendering_is_as_committed", snapshots::rendering_is_as_committed),
@@ -80,7 +82,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    // All tests need Helm, so a missing Helm is reported once. If another program is missing, only its tests fail.
+    // All tests need Helm, so a missing `helm` program is reported only once. If another program is missing, only the
+    // tests that need it fail.
     helm::program("HELM", "helm")?;
     let sets = value_set::all()?;
     let mut trials = Vec::new();
@@ -141,7 +144,7 @@ fn add_value_set(trials: &mut Vec<Trial>, set: &Arc<ValueSet>) {
     trials.push(trial);
 }
 
-/// Fails with all of `problems`, one on each line, unless there are none.
+/// Fails if there are problems, and reports each problem on its own line.
 pub(crate) fn ensure_none(problems: &[String]) -> Result<()> {
     ensure!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(())

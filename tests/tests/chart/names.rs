@@ -1,4 +1,4 @@
-//! Names and labels. People, Services and later versions of the chart use them to find objects.
+//! Checks of the names and labels that operators, Services and later versions of the chart use to find objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use crate::helm::{self, Install, Manifest};
 use crate::rendering::{Rendering, selects, show};
 use crate::value_set::ValueSet;
 
-/// The labels that stay the same in every version of the chart. Selectors can use only these.
+/// The labels that stay the same in every version of the chart. Selectors can use only these labels.
 const STABLE_LABELS: [&str; 3] =
     ["app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"];
 
-/// No two objects of a kind have the same name, and each name is also valid as a DNS label and as a label's value. All
-/// objects are in the namespace of the release.
+/// No two objects of the same kind have the same name. Each name is also a valid DNS label and a valid label value. All
+/// namespaced objects are in the release's namespace.
 pub(crate) fn are_unique_dns_labels(rendering: &Rendering) -> Result<()> {
     let mut seen = BTreeSet::new();
     let mut problems = Vec::new();
@@ -30,9 +30,10 @@ pub(crate) fn are_unique_dns_labels(rendering: &Rendering) -> Result<()> {
             ));
         }
         if !seen.insert((kind, name)) {
-            problems.push(format!("there are two {kind} {name}"));
+            problems.push(format!("two objects have the kind {kind} and the name {name}"));
         }
-        // The pods of a StatefulSet have a label with its name, a hyphen and a hash, which adds 11 characters.
+        // The pods of a StatefulSet have a label that consists of the StatefulSet's name, a hyphen and a hash. The
+        // hyphen and the hash add 11 characters to the name.
         let longest = if kind == "StatefulSet" { 52 } else { 63 };
         let valid_inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let valid_at_ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
@@ -106,8 +107,8 @@ pub(crate) fn recommended_labels_are_set(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// The selector of a workload matches its own pods and no others. Selectors and the claims of a `StatefulSet` cannot be
-/// updated, so they use only labels that never change.
+/// The selector of a workload matches the workload's own pods and no others. Selectors and the claims of a
+/// `StatefulSet` cannot be updated, so selectors and claims use only labels that never change.
 pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     let workloads = rendering.workloads()?;
@@ -115,9 +116,8 @@ pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()
         let Some(selector) = &workload.selector else { continue };
         let keys: Vec<&String> = selector.match_labels.iter().flat_map(BTreeMap::keys).collect();
         if keys.is_empty() || !keys.iter().all(|key| STABLE_LABELS.contains(&key.as_str())) {
-            problems.push(format!(
-                "{workload}: its selector uses {keys:?}, which are not among {STABLE_LABELS:?}"
-            ));
+            problems
+                .push(format!("{workload}: its selector uses {keys:?}, but can use only {STABLE_LABELS:?}"));
         }
         for other in &workloads {
             let matches = selects(selector, &other.labels());
@@ -145,8 +145,8 @@ pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()
     ensure_none(&problems)
 }
 
-/// A pod that reads a `ConfigMap` at startup has an annotation with its checksum, so a change of the `ConfigMap`
-/// replaces the pod.
+/// A pod that reads a `ConfigMap` at startup has an annotation with the checksum of the `ConfigMap`, so a change to the
+/// `ConfigMap` replaces the pod.
 pub(crate) fn configuration_changes_restart_pods(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for workload in rendering.workloads()? {

@@ -1,4 +1,4 @@
-//! The commands in the notes of an installation work as they are printed.
+//! Checks that the commands in the installation notes work as printed.
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Service;
@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Service;
 use crate::helm;
 use crate::value_set::ValueSet;
 
-/// Each `port-forward` in the notes names a Service of the release and one of its ports. Unless the namespace of the
-/// release is `default`, each `kubectl` command names it.
+/// Each `port-forward` in the notes names a Service of the release and a port of that Service. Unless the release is in
+/// the namespace `default`, each `kubectl` command names the release's namespace.
 pub(crate) fn name_existing_services(set: &ValueSet) -> Result<()> {
     let rendering = set.rendering()?;
     let notes = helm::notes(&set.chart(), set.install())?;
@@ -17,8 +17,9 @@ pub(crate) fn name_existing_services(set: &ValueSet) -> Result<()> {
         let mut words = command.split_whitespace();
         let name = words.find_map(|word| word.strip_prefix("svc/").or_else(|| word.strip_prefix("service/")));
         let port = words.find_map(|word| word.split_once(':')).map(|(_, port)| port);
-        let (name, port) =
-            name.zip(port).with_context(|| format!("names no Service and port: port-forward {command}"))?;
+        let (name, port) = name
+            .zip(port)
+            .with_context(|| format!("this command names no Service or no port: port-forward {command}"))?;
         let service = services.iter().find(|service| service.metadata.name.as_deref() == Some(name));
         let spec = service.and_then(|service| service.spec.clone());
         let ports = spec
@@ -33,7 +34,7 @@ pub(crate) fn name_existing_services(set: &ValueSet) -> Result<()> {
         let needs_namespace = rendering.namespace != "default";
         ensure!(
             !needs_namespace || line.contains(&rendering.namespace),
-            "does not name the namespace {}: {line}",
+            "this command does not name the namespace {}: {line}",
             rendering.namespace
         );
     }
@@ -44,7 +45,7 @@ pub(crate) fn name_existing_services(set: &ValueSet) -> Result<()> {
     Ok(())
 }
 
-/// The notes of the default installation have the commands that send an order and show its trace.
+/// The notes of the default installation contain the commands that request an order and show the order's trace.
 pub(crate) fn lead_to_the_trace_of_an_order(set: &ValueSet) -> Result<()> {
     let notes = helm::notes(&set.chart(), set.install())?;
     for text in ["kubectl", "port-forward", "curl -i", "traceresponse", "bin/sightline trace"] {

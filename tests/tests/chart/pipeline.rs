@@ -1,5 +1,5 @@
-//! The configuration of the agent, the gateway and Jaeger, exactly as their pods get it: the files that the arguments
-//! name, from the mounted `ConfigMap`, with the environment of the pod.
+//! Checks the configuration of the agent, the gateway and Jaeger, exactly as their pods get it. The pod's arguments
+//! name files in a mounted `ConfigMap`, and these files refer to the pod's environment variables.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,13 +19,13 @@ use crate::{ensure_none, helm};
 pub(crate) struct Stage {
     pub(crate) workload: Workload,
     pub(crate) container: Container,
-    /// The files of the `--config` arguments, in order: path in the container and text. The first is the base file, and
-    /// the others are overlays.
+    /// The path in the container and the text of each file that a `--config` argument names, in the order of the
+    /// arguments. The first file is the base file, and the others are overlays.
     pub(crate) files: Vec<(String, String)>,
 }
 
 impl Stage {
-    /// The names of its files, without directories.
+    /// The names of the files, without directories.
     pub(crate) fn file_names(&self) -> Vec<&str> {
         self.files.iter().filter_map(|(path, _)| path.rsplit('/').next()).collect()
     }
@@ -35,7 +35,8 @@ impl Stage {
         self.file_names().first().map_or("", |file| file.trim_end_matches(".yaml"))
     }
 
-    /// Merges all files as the Collector does: maps are merged, and a later file replaces everything else.
+    /// Merges all files as the Collector does: maps are merged, and all other values are replaced by the values in
+    /// later files.
     pub(crate) fn configuration(&self) -> Result<Value> {
         let mut merged = Value::Null;
         for (path, text) in &self.files {
@@ -80,7 +81,7 @@ pub(crate) fn stages(rendering: &Rendering) -> Result<Vec<Stage>> {
     Ok(stages)
 }
 
-/// The argument with which the chart names a configuration file.
+/// The prefix of an argument that names a configuration file.
 const CONFIG: &str = "--config=";
 
 /// Returns the paths in the `--config` arguments.
@@ -112,16 +113,16 @@ fn mounted_files(
     Ok(files)
 }
 
-/// Each stage uses unchanged files of `collector-config/`, and only files for its role. Only the last overlay can be
-/// different, because it can come from the values. The first overlay of an agent or a gateway is the overlay for
-/// Kubernetes.
+/// Each stage uses unchanged files from `collector-config/`, and only files for the stage's role. Only the last overlay
+/// can be a different file, because it can come from the values. The first overlay of an agent or a gateway is the
+/// overlay for Kubernetes.
 pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()> {
     let known = CollectorConfig::read()?;
     for stage in stages(rendering)? {
         let role = stage.role();
         ensure!(
             ["agent", "gateway", "jaeger"].contains(&role),
-            "{}: the base file is {role}.yaml, not that of an agent, a gateway or Jaeger",
+            "{}: the base file is {role}.yaml, not agent.yaml, gateway.yaml or jaeger.yaml",
             stage.workload
         );
         for (index, (path, text)) in stage.files.iter().enumerate() {
@@ -139,7 +140,7 @@ pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()
             }
             ensure!(
                 file.starts_with(role) || known.name_of(text).is_none(),
-                "{}: {path} is for another role than {role}",
+                "{}: {path} is for a role other than {role}",
                 stage.workload
             );
         }
@@ -156,14 +157,16 @@ pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()
     Ok(())
 }
 
-/// A pod sets each variable that its files use, and no `SIGHTLINE_` variable that they do not use. The programs report
-/// neither mistake: an unset variable becomes an empty string, and a misspelt variable has no effect.
+/// A pod sets every variable that the pod's configuration files use, and no `SIGHTLINE_` variable that these files do
+/// not use. The Collector and Jaeger report neither mistake: an unset variable becomes an empty string, and a misspelt
+/// variable has no effect.
 pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for stage in stages(rendering)? {
         let set: Vec<&str> =
             stage.container.env.iter().flatten().map(|variable| variable.name.as_str()).collect();
-        // Taken from the merged configuration, because without TLS an overlay removes the variables for certificates.
+        // The variables come from the merged configuration, because without TLS an overlay removes the certificate
+        // variables.
         let configuration = stage.configuration()?.to_string();
         let used: BTreeSet<&str> =
             configuration.split("${env:").skip(1).filter_map(|rest| rest.split('}').next()).collect();
@@ -180,10 +183,10 @@ pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()>
     ensure_none(&problems)
 }
 
-/// The memory limiter is the first processor, and it refuses data before the kernel kills the pod, which would lose
-/// all data in memory. The limiter counts the memory that Go has in use. For the Collector, the kernel counts more,
-/// by up to a quarter of the pod's limit. For Jaeger, the kernel counts less. `tests/kubernetes/outage.rs` tests the
-/// limit of gateways: it fills their memory.
+/// The memory limiter is the first processor. It refuses data before the kernel kills the pod, because a killed pod
+/// loses all data in memory. The limiter counts the memory that Go is using. For the Collector, the kernel counts more
+/// memory, by up to a quarter of the pod's limit. For Jaeger, the kernel counts less memory.
+/// `tests/kubernetes/outage.rs` tests the gateways' limit by filling their memory.
 pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for stage in stages(rendering)? {
@@ -193,7 +196,7 @@ pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> R
         let highest = if stage.role() == "jaeger" { 85 } else { 65 };
         if limits.is_none_or(|(limit, spike)| limit.saturating_sub(spike) > highest) {
             problems.push(format!(
-                "{}: limit_percentage and spike_limit_percentage are {limits:?}; they can differ by at most {highest}",
+                "{}: limit_percentage and spike_limit_percentage are {limits:?}; they must differ by at most {highest}",
                 stage.workload
             ));
         }
@@ -225,7 +228,7 @@ pub(crate) fn configuration_is_valid(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// Runs `validate` for a stage. Returns its output if it fails or warns.
+/// Runs `validate` for a stage. Returns the output if the command fails or prints a warning.
 fn validate(stage: &Stage, root: &Path) -> Result<Option<String>> {
     let program = match stage.role() {
         "jaeger" => helm::program("JAEGER", "jaeger")?,
@@ -240,7 +243,7 @@ fn validate(stage: &Stage, root: &Path) -> Result<Option<String>> {
         fs::write(&file, text)?;
         command.arg("--config").arg(file);
     }
-    // The other arguments, such as feature gates. The program fails if it does not know them.
+    // The other arguments, such as feature gates, are checked too: the program fails if it does not know one of them.
     command.args(stage.container.args.iter().flatten().filter(|argument| !argument.starts_with(CONFIG)));
     let mut variables: Vec<(&str, String)> = Vec::new();
     for variable in stage.container.env.iter().flatten() {
@@ -255,7 +258,8 @@ fn validate(stage: &Stage, root: &Path) -> Result<Option<String>> {
     Ok(bad.then_some(text))
 }
 
-/// Returns the value that a kubelet could set, with references to the variables in `before` replaced.
+/// Returns a value that a kubelet could set for `variable`. References to the variables in `before` are replaced with
+/// the values of these variables.
 fn resolve(variable: &EnvVar, before: &[(&str, String)]) -> Result<String> {
     let mut value = variable.value.clone().unwrap_or_default();
     if let Some(source) = &variable.value_from {

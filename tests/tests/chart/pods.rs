@@ -34,7 +34,7 @@ pub(crate) fn restricted(workload: &Workload) -> Vec<String> {
     check(!shared.contains(&Some(true)), "it uses a namespace of the host");
     for volume in spec.volumes.iter().flatten() {
         let name = &volume.name;
-        check(volume_allowed(volume), &format!("restricted forbids the type of volume {name}"));
+        check(volume_allowed(volume), &format!("the standard forbids the type of the volume {name}"));
     }
     let pod = spec.security_context.clone().unwrap_or_default();
     check(pod.sysctls.is_none_or(|sysctls| sysctls.is_empty()), "sysctls are set");
@@ -90,8 +90,8 @@ fn probes(container: &Container) -> impl Iterator<Item = (&'static str, &Probe)>
     probes.into_iter().filter_map(|(name, probe)| probe.as_ref().map(|probe| (name, probe)))
 }
 
-/// Checks that each container sets requests and a memory limit. A Go program also sets `GOMEMLIMIT`, the target of Go's
-/// garbage collector, to 80 % of the limit.
+/// Checks that each container sets resource requests and a memory limit. A container with a Go program also sets
+/// `GOMEMLIMIT` to 80 % of the limit. `GOMEMLIMIT` is the target of Go's garbage collector.
 pub(crate) fn resources(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
     for container in workload.containers() {
@@ -124,7 +124,7 @@ pub(crate) fn resources(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// Whether the container runs the Collector or Jaeger, which are Go programs. All others are Rust programs.
+/// Whether the container runs the Collector or Jaeger, which are Go programs. All other containers run Rust programs.
 fn is_go(container: &Container) -> bool {
     let image = container.image.as_deref().unwrap_or_default();
     image.contains("otelcol") || image.contains("jaeger")
@@ -152,9 +152,9 @@ fn bytes(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// Checks that each mount uses an existing volume and a unique path. No mount has a `subPath`: when a Secret or a
-/// `ConfigMap` changes, the kubelet replaces a symbolic link, and a mount of a single file does not follow it.
-/// Secrets and `ConfigMap`s are mounted read-only.
+/// Checks that each mount uses an existing volume and a unique path. No mount can have a `subPath`: when a Secret or a
+/// `ConfigMap` changes, the kubelet replaces a symbolic link, and a mount of a single file does not follow the new
+/// link. Secrets and `ConfigMap`s must be mounted read-only.
 pub(crate) fn mounts(workload: &Workload) -> Vec<String> {
     let spec = &workload.spec;
     let volumes: BTreeSet<&String> = spec.volumes.iter().flatten().map(|volume| &volume.name).collect();
@@ -166,7 +166,7 @@ pub(crate) fn mounts(workload: &Workload) -> Vec<String> {
             if mount.sub_path.is_some() || mount.sub_path_expr.is_some() {
                 problems.push(format!("{place} uses a subPath"));
             }
-            // The claims of a StatefulSet are volumes too; references.rs checks those mounts.
+            // A mount in a StatefulSet can also use a claim. `references.rs` checks these mounts.
             if !volumes.contains(&mount.name) && workload.kind != "StatefulSet" {
                 problems.push(format!("{place} uses an unknown volume: {}", mount.name));
             }
@@ -221,14 +221,14 @@ pub(crate) fn ports(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// Checks that a pod that runs until it is deleted has probes and enough time to stop. A pod that ends by itself must
-/// not have the restart policy `Always`.
+/// Checks that a pod has probes and enough time to stop if it runs until it is deleted. A pod that runs to completion
+/// must not have the restart policy `Always`.
 pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
     let grace = workload.spec.termination_grace_period_seconds;
     if workload.selector.is_none() {
         if workload.spec.restart_policy.as_deref().is_none_or(|policy| policy == "Always") {
-            problems.push("restartPolicy is Always, but the pod is meant to end".to_owned());
+            problems.push("restartPolicy is Always, but the pod must run to completion".to_owned());
         }
         return problems;
     }
@@ -252,15 +252,17 @@ pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
             ));
         }
         if stop.is_some_and(|stop| stop.exec.is_some()) {
-            problems
-                .push(format!("{}: preStop runs a command, but the images have no commands", container.name));
+            problems.push(format!(
+                "{}: preStop runs a command, but the images contain no commands",
+                container.name
+            ));
         }
     }
     problems
 }
 
-/// Checks that each variable is set once, and before other variables use it. Kubernetes replaces `$(NAME)` in a value
-/// only if NAME is set earlier in the list; otherwise it silently keeps the text.
+/// Checks that each variable is set only once, and before another variable uses it. Kubernetes replaces `$(NAME)` in a
+/// value only if NAME is set earlier in the list. Otherwise, the value silently keeps the text `$(NAME)`.
 pub(crate) fn environment(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
     for container in workload.containers() {
@@ -270,7 +272,7 @@ pub(crate) fn environment(workload: &Workload) -> Vec<String> {
             for name in value.split("$(").skip(1).filter_map(|rest| rest.split(')').next()) {
                 if !before.contains(name) {
                     problems.push(format!(
-                        "{}: {} uses $({name}), which is not set before it",
+                        "{}: {} uses $({name}), which is not set earlier in the list",
                         container.name, variable.name
                     ));
                 }
@@ -293,7 +295,8 @@ pub(crate) fn environment(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// Agents, and pods whose account has rights in the API server, mount a token for it. Other pods do not.
+/// Agents, and pods whose service account has rights in the API server, mount a token for the API server. Other pods do
+/// not mount a token.
 pub(crate) fn mount_tokens_only_if_needed(rendering: &Rendering) -> Result<()> {
     let bound: BTreeSet<String> = ["RoleBinding", "ClusterRoleBinding"]
         .into_iter()
@@ -306,7 +309,7 @@ pub(crate) fn mount_tokens_only_if_needed(rendering: &Rendering) -> Result<()> {
         let account = workload.spec.service_account_name.clone().unwrap_or_default();
         let mounted = mounts_token(rendering, &workload.spec, &account);
         let labels = workload.labels();
-        // An agent does not start without a token, even if its account has no rights.
+        // An agent does not start without a token, even if its service account has no rights.
         let is_agent =
             labels.get("app.kubernetes.io/component").is_some_and(|component| component == "agent");
         if mounted != (bound.contains(&account) || is_agent) {
@@ -318,7 +321,8 @@ pub(crate) fn mount_tokens_only_if_needed(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// Whether a pod mounts a token. The pod's setting takes precedence over that of its account; the default is yes.
+/// Whether a pod mounts a token. The pod's setting takes precedence over the setting of its service account. Without a
+/// setting, the pod mounts a token.
 fn mounts_token(rendering: &Rendering, spec: &PodSpec, account: &str) -> bool {
     let setting_of_account = || {
         let account = rendering.find("ServiceAccount", account)?;

@@ -15,10 +15,11 @@ use crate::ensure_none;
 use crate::helm::Manifest;
 use crate::rendering::{Rendering, Workload, selects};
 
-/// An object that a pod uses: its kind, its name, and a key if the pod uses only that key of the object.
+/// An object that a pod uses: the object's kind and name, and a key if the pod uses only that key of the object.
 type Reference = (&'static str, String, Option<String>);
 
-/// Every `ConfigMap`, Secret, claim and account that a pod uses is rendered, or existed before (`# existing:`).
+/// Every `ConfigMap`, Secret, claim and account that a pod uses is either rendered or exists before the installation
+/// (`# existing:` in the value set).
 pub(crate) fn pods_use_existing_objects(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for workload in rendering.workloads()? {
@@ -71,7 +72,7 @@ fn add_volume(volume: &Volume, references: &mut Vec<Reference>) {
     }
 }
 
-/// Adds the object that a variable gets its value from, unless the reference is optional.
+/// Adds the object that contains the value of a variable, unless the reference is optional.
 fn add_variable(source: &EnvVarSource, references: &mut Vec<Reference>) {
     if let Some(key) = source.config_map_key_ref.as_ref().filter(|key| key.optional != Some(true)) {
         references.push(("ConfigMap", key.name.clone(), Some(key.key.clone())));
@@ -81,18 +82,19 @@ fn add_variable(source: &EnvVarSource, references: &mut Vec<Reference>) {
     }
 }
 
-/// Adds the objects that a container gets a set of variables from.
+/// Adds the objects whose keys all become variables of a container.
 fn add_variables(source: &EnvFromSource, references: &mut Vec<Reference>) {
     references.extend(source.config_map_ref.iter().map(|map| ("ConfigMap", map.name.clone(), None)));
     references.extend(source.secret_ref.iter().map(|secret| ("Secret", secret.name.clone(), None)));
 }
 
-/// Whether an object with this key is rendered, existed before, or will exist.
+/// Whether an object with this key is rendered, exists before the installation, or is created by cert-manager.
 fn exists(rendering: &Rendering, (kind, name, key): &Reference) -> bool {
     if rendering.existing.contains(&format!("{kind}/{name}")) {
         return true;
     }
-    // cert-manager creates the secret that a Certificate names, with the same three keys as the chart.
+    // cert-manager creates the secret that a Certificate names. This secret has the same three keys as a secret of the
+    // chart.
     let creates_it = |certificate: &Manifest| certificate.text("/spec/secretName") == name;
     if *kind == "Secret" && rendering.of_kind("Certificate").any(creates_it) {
         return key.as_ref().is_none_or(|key| ["tls.crt", "tls.key", "ca.crt"].contains(&key.as_str()));
@@ -104,7 +106,7 @@ fn exists(rendering: &Rendering, (kind, name, key): &Reference) -> bool {
     key.as_ref().is_none_or(has_key)
 }
 
-/// Returns the mounts of a `StatefulSet` that use neither a volume nor a claim of it.
+/// Returns a message for each mount of a `StatefulSet` that uses neither a volume nor a claim of the `StatefulSet`.
 fn unknown_mounts(rendering: &Rendering, workload: &Workload) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for set in rendering.all::<StatefulSet>()? {
@@ -124,8 +126,8 @@ fn unknown_mounts(rendering: &Rendering, workload: &Workload) -> Result<Vec<Stri
     Ok(problems)
 }
 
-/// Every Service selects the pods of one workload, and each of its ports leads to a port of these pods. Every
-/// `StatefulSet` has a headless Service.
+/// Every Service selects the pods of exactly one workload, and each port of the Service leads to a port of these pods.
+/// Every `StatefulSet` has a headless Service.
 pub(crate) fn services_select_one_workload(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     let workloads = rendering.workloads()?;
@@ -151,7 +153,7 @@ pub(crate) fn services_select_one_workload(rendering: &Rendering) -> Result<()> 
             rendering.find("Service", &name).map(|service| service.text("/spec/clusterIP") == "None");
         if headless != Some(true) {
             problems.push(format!(
-                "StatefulSet {:?}: its Service {name:?} is not a headless Service of the rendering",
+                "StatefulSet {:?}: the rendering contains no headless Service {name:?}",
                 set.metadata.name
             ));
         }
@@ -185,7 +187,7 @@ pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Resu
             workloads.iter().find(|workload| (&workload.kind, &workload.name) == (&target.0, &target.1));
         match found {
             None => problems.push(format!("HorizontalPodAutoscaler: there is no {} {}", target.0, target.1)),
-            // Each upgrade would reset the number of replicas.
+            // If the workload also set `replicas`, each upgrade would undo the autoscaler's change.
             Some(workload) if workload.replicas.is_some() => {
                 problems.push(format!("{workload}: it has an autoscaler, but sets replicas itself"));
             }
@@ -202,7 +204,7 @@ pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Resu
         let count = workloads.iter().filter(|workload| selects(&selector, &workload.labels())).count();
         if count != 1 {
             problems.push(format!(
-                "PodDisruptionBudget {name} selects the pods of {count} workloads, not of one"
+                "PodDisruptionBudget {name} selects the pods of {count} workloads instead of one"
             ));
         }
     }
@@ -236,8 +238,8 @@ pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Resu
     ensure_none(&problems)
 }
 
-/// Each binding gives an existing role to existing accounts in the release's namespace. Roles allow only reading, and
-/// have no wildcards.
+/// Each binding grants an existing role to existing service accounts in the release's namespace. Roles allow only the
+/// verbs `get`, `list` and `watch`, and contain no wildcards.
 pub(crate) fn bindings_have_roles_and_accounts(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for binding in rendering.of_kind("RoleBinding").chain(rendering.of_kind("ClusterRoleBinding")) {

@@ -1,5 +1,5 @@
-//! The chart rejects values that cannot work, before anything is installed. The message names the setting, its value
-//! and what to change.
+//! Before anything is installed, Helm rejects values that cannot work. The error message names the setting and its
+//! value, and says what to change.
 
 use anyhow::{Result, ensure};
 
@@ -7,11 +7,11 @@ use crate::helm;
 
 /// Values that the chart must reject.
 pub(crate) struct Rejection {
-    /// The name of the test, after `rejects::`.
+    /// The name of the test, without the prefix `rejects::`.
     pub(crate) name: &'static str,
-    /// A values file.
+    /// The text of a values file.
     values: &'static str,
-    /// Texts that the message must contain: the setting, the value, the advice. Case is ignored.
+    /// The texts that the message must contain: the setting, the value and the advice. Case is ignored.
     words: &'static [&'static str],
 }
 

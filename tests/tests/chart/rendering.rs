@@ -1,4 +1,4 @@
-//! The manifests that a value set renders to, and the workloads among them.
+//! The rendered manifests of a value set, and the workloads among these manifests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,7 +68,7 @@ impl Rendering {
         self.of_kind(kind).find(|manifest| manifest.name() == name)
     }
 
-    /// The manifests of a Kubernetes type, decoded.
+    /// The decoded manifests of a Kubernetes type.
     pub(crate) fn all<T: k8s_openapi::Resource + DeserializeOwned>(&self) -> Result<Vec<T>> {
         let same_type = |manifest: &&Manifest| {
             manifest.kind() == T::KIND && manifest.text("/apiVersion") == T::API_VERSION

@@ -1,5 +1,5 @@
-//! The API server of a real cluster accepts each rendering, including its Pod Security admission. Nothing is stored
-//! except a namespace, which is deleted afterwards.
+//! Checks that a real cluster's API server, including its Pod Security admission, accepts each rendering. Nothing is
+//! stored except a namespace, which is deleted after the check.
 //!
 //! `CHART_CONTEXT=kind-sightline cargo test --package sightline-tests --test chart -- server::`
 
@@ -15,11 +15,11 @@ use serde_json::json;
 use crate::helm::{self, Install, Manifest};
 use crate::value_set::ValueSet;
 
-/// The kubectl context of the cluster to use. The current context is never used, because it can be an important
-/// cluster.
+/// The environment variable with the kubectl context of the cluster to use. The current context is never used, because
+/// it may belong to an important cluster.
 const CONTEXT: &str = "CHART_CONTEXT";
 
-/// A namespace that enforces the Pod Security Standard `restricted`. Dropping it deletes the namespace.
+/// A namespace that enforces the Pod Security Standard `restricted`. It is deleted when this value is dropped.
 struct Namespace {
     context: String,
     name: String,
@@ -45,8 +45,8 @@ impl Drop for Namespace {
     }
 }
 
-/// The API server accepts each manifest without a warning. For a pod that it would not admit, or for a deprecated
-/// field, it returns a warning instead of an error. The test is ignored without [`CONTEXT`].
+/// The API server accepts each manifest without a warning. If the server would not admit a pod, or if a field is
+/// deprecated, the server returns a warning instead of an error. The test is ignored if [`CONTEXT`] is not set.
 pub(crate) fn accepts(set: &ValueSet) -> Result<Completion, Failed> {
     let Some(context) = env::var(CONTEXT).ok().filter(|context| !context.is_empty()) else {
         return Ok(Completion::ignored_with(format!("{CONTEXT} is not set")));
@@ -60,7 +60,7 @@ fn dry_run(set: &ValueSet, context: String) -> Result<Completion> {
     let manifests = helm::template(&set.chart(), install)?;
     let resources = kubectl(&namespace.context, &["api-resources", "--output=name", "--no-headers"], "")?;
     let is_known = |manifest: &&Manifest| match manifest.text("/apiVersion").split_once('/') {
-        // The group of a custom resource has a dot and does not belong to Kubernetes.
+        // The group of a custom resource contains a dot and does not belong to Kubernetes.
         Some((group, _)) if group.contains('.') && !group.ends_with(".k8s.io") => {
             resources.lines().any(|line| line.ends_with(&format!(".{group}")))
         }
@@ -76,15 +76,15 @@ fn dry_run(set: &ValueSet, context: String) -> Result<Completion> {
         return Ok(Completion::ignored_with("the cluster does not know any of these kinds"));
     }
     if !unknown.is_empty() {
-        // A test that passes cannot report more than its name, so this goes to stderr.
+        // A passing test cannot report more than its name, so this message goes to stderr.
         let kinds: BTreeSet<&str> = unknown.iter().map(|manifest| manifest.kind()).collect();
         writeln!(stderr().lock(), "{}: skipped {kinds:?}, which the cluster does not know", set.name)?;
     }
     Ok(Completion::Completed)
 }
 
-/// Runs kubectl with `input` on its standard input. Returns its standard output, then its standard error, which
-/// contains warnings. Fails if kubectl fails.
+/// Runs kubectl with `input` on its standard input. Returns kubectl's standard output, followed by its standard error,
+/// which contains warnings. Fails if kubectl fails.
 fn kubectl(context: &str, arguments: &[&str], input: &str) -> Result<String> {
     let program = env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
     let mut child = Command::new(&program)
@@ -95,7 +95,7 @@ fn kubectl(context: &str, arguments: &[&str], input: &str) -> Result<String> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("{program} cannot be run"))?;
-    // The input is small: kubectl reads all of it before it writes anything, so neither side blocks.
+    // The input is small, and kubectl reads all of it before writing any output, so neither process blocks the other.
     child.stdin.take().context("kubectl has no standard input")?.write_all(input.as_bytes())?;
     let output = child.wait_with_output()?;
     let text =

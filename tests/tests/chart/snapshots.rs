@@ -1,7 +1,7 @@
-//! The rendering of each value set is committed, so a review shows each effect of a change to the chart.
+//! The rendering of each value set is committed, so a reviewer sees every effect of a change to the chart.
 //!
-//! A committed rendering is written from the parsed manifests, without the comments and the spacing of the templates.
-//! Placeholders replace values that differ at each rendering (certificates, some annotations) and the text of the files
+//! A committed rendering is generated from the parsed manifests, without the comments and the spacing of the templates.
+//! Placeholders replace values that differ in each rendering (certificates, some annotations) and the text of the files
 //! in `collector-config/`.
 
 use std::collections::BTreeSet;
@@ -19,13 +19,13 @@ use crate::helm::{self, Manifest};
 use crate::rendering::{Rendering, decode};
 use crate::value_set::{self, ValueSet};
 
-/// The value set that sets nothing.
+/// The name of the value set that contains no values.
 const DEFAULT: &str = "default";
 
-/// Prefixes of the annotations that differ at each rendering, or with each change of a pipeline file.
+/// Prefixes of the annotations that differ in each rendering, or that change with each change to a pipeline file.
 const CHANGING_ANNOTATIONS: [&str; 3] = ["checksum/", "sightline/issued", "sightline/authority"];
 
-/// If this environment variable is 1, the tests write the current renderings and READMEs.
+/// If this environment variable is 1, the tests update the committed renderings and READMEs.
 pub(crate) const UPDATE: &str = "UPDATE_RENDERED";
 
 pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
@@ -35,8 +35,9 @@ pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         return fs::write(&path, rendered).with_context(|| format!("{} cannot be written", path.display()));
     }
-    let hint =
-        format!("run `make chart {UPDATE}=1` to update it, and read the difference before you commit it");
+    let hint = format!(
+        "run `make chart {UPDATE}=1` to update the rendering, and review the difference before you commit it"
+    );
     let committed =
         fs::read_to_string(&path).with_context(|| format!("{} cannot be read: {hint}", path.display()))?;
     if committed == rendered {
@@ -48,7 +49,8 @@ pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
     )
 }
 
-/// Each committed rendering belongs to a value set. A rendering without one is left over from a deleted value set.
+/// Each committed rendering belongs to a value set. A rendering without a value set is left over from a deleted value
+/// set.
 pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     let directory = value_set::directory().join("rendered");
     for entry in
@@ -56,12 +58,13 @@ pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     {
         let path = entry?.path();
         let known = names.iter().any(|name| path == self::path(name));
-        ensure!(known, "{} belongs to no value set: delete it", path.display());
+        ensure!(known, "{} belongs to no value set: delete this file", path.display());
     }
     Ok(())
 }
 
-/// The archive that `helm package` makes renders to the same manifests. It contains the targets of the chart's links.
+/// The archive that `helm package` creates renders to the same manifests as the chart's directory. The archive contains
+/// the targets of the directory's links instead of the links.
 pub(crate) fn package_renders_the_same(set: &ValueSet) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let chart = set.chart();
@@ -71,7 +74,7 @@ pub(crate) fn package_renders_the_same(set: &ValueSet) -> Result<()> {
     let (unpacked, packed) = (snapshot(&*set.rendering()?)?, snapshot(&set.render(&archive)?)?);
     ensure!(
         unpacked == packed,
-        "the archive renders to other manifests\n{}",
+        "the archive renders to different manifests\n{}",
         difference(&set.name, &unpacked, &packed)
     );
     Ok(())
@@ -88,8 +91,8 @@ fn difference(name: &str, old: &str, new: &str) -> String {
 /// The manifests of the default value set, each as text.
 static DEFAULT_MANIFESTS: OnceLock<BTreeSet<String>> = OnceLock::new();
 
-/// Returns the text to commit. A manifest that equals one of the default value set is replaced by its name, so that a
-/// change to a template shows as one difference.
+/// Returns the text to commit. If a manifest is the same as in the default value set, the text contains only the
+/// manifest's kind and name, so a change to a template appears as a single difference.
 fn snapshot(rendering: &Rendering) -> Result<String> {
     let manifests = manifest_texts(rendering)?;
     let defaults = if let Some(defaults) = DEFAULT_MANIFESTS.get() {
@@ -168,7 +171,7 @@ impl CollectorConfig {
         Ok(Self(files))
     }
 
-    /// Returns the name of the file with this text. White space at the end is ignored, because templates change it.
+    /// Returns the name of the file with this text. Trailing white space is ignored, because templates change it.
     pub(crate) fn name_of(&self, text: &str) -> Option<&str> {
         let same = |(_, content): &&(String, String)| content.trim_end() == text.trim_end();
         self.0.iter().find(same).map(|(name, _)| name.as_str())

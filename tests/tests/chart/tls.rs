@@ -1,4 +1,4 @@
-//! Each hop follows `global.tls.mode`: both sides have certificates that the other side accepts, or neither side uses
+//! Each hop follows `global.tls.mode`: each side has a certificate that the other side accepts, or neither side uses
 //! TLS.
 
 use std::collections::BTreeMap;
@@ -15,21 +15,21 @@ use crate::rendering::{Rendering, Workload, show};
 use crate::value_set::ValueSet;
 use crate::{certificates, ensure_none};
 
-/// The variables with the paths of a service's certificate files, and the name of each file in the secret.
+/// The variables that contain the paths of a service's certificate files, and the name of each file in the secret.
 const EXPORTER_FILES: [(&str, &str); 3] = [
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.crt"),
     ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "tls.crt"),
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "tls.key"),
 ];
 
-/// The certificate of a workload: the secret, and the directory where it is mounted.
+/// The certificate of a workload: the secret that contains it, and the directory where the secret is mounted.
 struct CertificateMount {
     workload: Workload,
     secret: String,
     directory: String,
 }
 
-/// Checks each hop of a rendering against the mode in its values.
+/// Checks each hop of a rendering against the mode in the values.
 pub(crate) fn mode_applies_to_every_hop(set: &ValueSet) -> Result<()> {
     let values: Value = serde_yaml::from_str(&fs::read_to_string(&set.file)?)?;
     let mode = values.pointer("/global/tls/mode").and_then(Value::as_str).unwrap_or("generated");
@@ -54,7 +54,7 @@ pub(crate) fn mode_applies_to_every_hop(set: &ValueSet) -> Result<()> {
                 rendering.of_kind("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
             ensure!(
                 secret.is_none(),
-                "{mode}: the chart makes a certificate: {}",
+                "{mode}: the chart generates a certificate: {}",
                 secret.map_or("", Manifest::name)
             );
             ensure!(
@@ -68,7 +68,8 @@ pub(crate) fn mode_applies_to_every_hop(set: &ValueSet) -> Result<()> {
     check_server_names(rendering, &stages, &names)
 }
 
-/// Checks a service: an `https` endpoint and three files of one secret, or an `http` endpoint and no files.
+/// Checks a service. With TLS, it has an `https` endpoint and three certificate files from one secret. Without TLS, it
+/// has an `http` endpoint and no certificate files.
 fn check_service(workload: &Workload, container: &Container, tls: bool) -> Result<Option<CertificateMount>> {
     let endpoint = env(container, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default();
     let scheme = if tls { "https://" } else { "http://" };
@@ -90,8 +91,9 @@ fn check_service(workload: &Workload, container: &Container, tls: bool) -> Resul
     Ok(mount)
 }
 
-/// Checks a stage of the pipeline. With TLS, it has a certificate, and its merged configuration uses TLS on each hop.
-/// Without TLS, it has the overlay that removes TLS, and its merged configuration uses TLS on no hop.
+/// Checks a stage of the pipeline. With TLS, the stage has a certificate, and its merged configuration uses TLS on each
+/// hop. Without TLS, the stage has the overlay that removes TLS, and its merged configuration does not use TLS on any
+/// hop.
 fn check_stage(stage: &Stage, tls: bool) -> Result<Option<CertificateMount>> {
     let overlay = format!("{}-insecure.yaml", stage.role());
     let insecure = stage.file_names().contains(&overlay.as_str());
@@ -149,7 +151,8 @@ fn certificate_mount(workload: &Workload, container: &Container) -> Option<Certi
 /// The DNS names in the certificate of each workload.
 type Names = BTreeMap<String, Vec<String>>;
 
-/// Checks mode `generated`: the chart signs all certificates with one CA, and each is valid for clients and servers.
+/// Checks the mode `generated`: the chart signs all certificates with one CA, and each certificate is valid for clients
+/// and servers.
 fn check_generated(rendering: &Rendering, mounts: &[CertificateMount]) -> Result<Names> {
     let secrets = rendering.all::<Secret>()?;
     let mut names = Names::new();
@@ -165,18 +168,18 @@ fn check_generated(rendering: &Rendering, mounts: &[CertificateMount]) -> Result
         };
         let (ca, certificate, key) = (file("ca.crt")?, file("tls.crt")?, file("tls.key")?);
         let first_ca = first_ca.get_or_insert_with(|| ca.clone());
-        ensure!(*first_ca == ca, "{name} has another CA than the first secret");
+        ensure!(*first_ca == ca, "{name} and the first secret have different CAs");
         let dns_names = certificates::check(&ca, &certificate, &key).with_context(|| name.clone())?;
         names.insert(workload.name.clone(), dns_names);
     }
     Ok(names)
 }
 
-/// Checks mode `certManager`: the chart requests each certificate from cert-manager, for client and server. The
-/// issuer is rendered, or named in the values.
+/// Checks the mode `certManager`: the chart requests each certificate from cert-manager, and each certificate is for
+/// both clients and servers. The issuer is either rendered or named in the values.
 fn check_cert_manager(rendering: &Rendering, values: &Value, mounts: &[CertificateMount]) -> Result<Names> {
     let generated = rendering.of_kind("Secret").find(|secret| secret.text("/type") == "kubernetes.io/tls");
-    ensure!(generated.is_none(), "certManager: the chart makes a certificate itself");
+    ensure!(generated.is_none(), "certManager: the chart generates a certificate itself");
     let external_issuer = values.pointer("/global/tls/certManager/issuerRef/name").and_then(Value::as_str);
     let mut names = Names::new();
     for certificate in rendering.of_kind("Certificate") {
@@ -184,7 +187,7 @@ fn check_cert_manager(rendering: &Rendering, values: &Value, mounts: &[Certifica
         let rendered = rendering.find("Issuer", issuer).is_some();
         ensure!(
             rendered != (external_issuer == Some(issuer)),
-            "{}: the issuer {issuer} has to be either rendered or named in the values; rendered: {rendered}",
+            "{}: the issuer {issuer} must be either rendered or named in the values; rendered: {rendered}",
             certificate.name()
         );
     }
@@ -193,7 +196,7 @@ fn check_cert_manager(rendering: &Rendering, values: &Value, mounts: &[Certifica
         let Some(certificate) =
             certificates.find(|certificate| certificate.text("/spec/secretName") == mount.secret)
         else {
-            bail!("{}: no Certificate has the secret {}", mount.workload, mount.secret)
+            bail!("{}: no Certificate names the secret {}", mount.workload, mount.secret)
         };
         let list = |field: &str| {
             let items = certificate.value["spec"][field].as_array().into_iter().flatten();
@@ -211,7 +214,7 @@ fn check_cert_manager(rendering: &Rendering, values: &Value, mounts: &[Certifica
     Ok(names)
 }
 
-/// Checks that each server's certificate has the name that its clients verify.
+/// Checks that each server's certificate contains the name that the server's clients verify.
 fn check_server_names(rendering: &Rendering, stages: &[Stage], names: &Names) -> Result<()> {
     let mut problems = Vec::new();
     let mut check = |client: &Workload, name: &str, role: &str| {

@@ -1,11 +1,11 @@
-//! The value sets in `helm/sightline/ci/`, and how each is installed.
+//! The value sets in `helm/sightline/ci/`, and the settings for installing each of them.
 //!
-//! Comments at the top of a value set contain settings that a values file cannot contain, each on its own line:
+//! Some settings are not values of the chart. They are comments at the top of a value set, each on its own line:
 //!
 //! ```yaml
 //! # release: shop                      the name of the release; default: `sightline`
 //! # namespace: observability           the namespace of the release; default: `default`
-//! # api: monitoring.coreos.com/v1/ServiceMonitor    an API that the cluster has in addition to those of Kubernetes
+//! # api: monitoring.coreos.com/v1/ServiceMonitor    an API that the cluster has in addition to the Kubernetes APIs
 //! # existing: Secret/user-service-tls  an object that exists before the installation
 //! # chart: charts/service              the subchart to install; default: the whole chart
 //! ```
@@ -25,7 +25,7 @@ pub(crate) struct ValueSet {
     /// The file name without `-values.yaml`.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
-    /// The path of the subchart below the chart's directory, empty for the whole chart.
+    /// The path of the subchart relative to the chart's directory. It is empty for the whole chart.
     subchart: String,
     release: String,
     namespace: String,
@@ -60,7 +60,7 @@ pub(crate) fn render_named(name: &str) -> Result<Arc<Rendering>> {
     ValueSet::read(name.to_owned(), directory().join(format!("{name}-values.yaml")))?.rendering()
 }
 
-/// The directory of the value sets and of their committed renderings.
+/// The directory that contains the value sets and their committed renderings.
 pub(crate) fn directory() -> PathBuf {
     helm::repository().join("helm/sightline/ci")
 }

@@ -1,4 +1,4 @@
-//! Every command in the documents is run by a test, or is marked with the reason why no test runs it.
+//! Checks that each command block in the documents is run by a test, or is marked with the reason why no test runs it.
 
 mod make;
 
@@ -10,10 +10,10 @@ use sightline_tests::test_stack::root;
 
 use crate::make::{CiTargets, check};
 
-/// The number of blocks that are marked `no-run`. Increase it only for commands that no test can run.
+/// The expected number of blocks that are marked `no-run`. Increase it only for commands that no test can run.
 const NOT_RUN: usize = 5;
 
-/// The pages with blocks that a test runs, and the file of that test.
+/// The pages with blocks that a test runs, and the source file of each test.
 const PAGES: [(Runner, &str, &str); 5] = [
     (Runner::E2e, "README.md", "tests/tests/e2e/docs.rs"),
     (Runner::E2e, "docs/adopt.md", "tests/tests/e2e/docs.rs"),
@@ -58,13 +58,13 @@ fn ci_runs_every_block_marked_ci() -> Result<()> {
 }
 
 #[test]
-fn a_test_runs_every_page_with_blocks_for_it() -> Result<()> {
+fn every_page_with_blocks_for_a_test_is_run() -> Result<()> {
     for block in documents::all()? {
         let Some(&Mark::Test(runner)) = block.mark() else { continue };
         let known = PAGES.iter().any(|(each, page, _)| *each == runner && *page == block.page);
         ensure!(
             known || runner == Runner::Ci,
-            "{block}: no test runs the blocks of this page that are marked `test={}`; add one, and name it in {}",
+            "{block}: no test runs the blocks of this page that are marked `test={}`; add one to {}",
             runner.name(),
             file!()
         );

@@ -1,7 +1,7 @@
 //! The `make` targets that continuous integration runs.
 //!
 //! `.ci/run` and the workflows start some targets. The Makefile adds the prerequisites of these targets and the targets
-//! that their recipes start. The tests on a cluster start further targets.
+//! that the recipes of these targets start. The tests on a cluster start further targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The target of the tests on a cluster, and the directory of their sources.
+/// The target that runs the tests on a cluster, and the directory that contains the source files of these tests.
 const CLUSTER_TESTS: (&str, &str) = ("kind-e2e", "tests/tests/kubernetes");
 
 /// The names of the targets that continuous integration runs.
@@ -25,7 +25,7 @@ impl CiTargets {
         for workflow in files(&root.join(".github/workflows"))? {
             started.extend(targets_of_workflow(&read(&workflow)?));
         }
-        ensure!(!started.is_empty(), "no `make` target was found in .ci/run");
+        ensure!(!started.is_empty(), "no `make` target was found in .ci/run or the workflows");
 
         let makefile = read(&root.join("Makefile"))?;
         let mut rules = rules(&makefile);
@@ -54,10 +54,10 @@ pub(crate) fn check(commands: &str, targets: &CiTargets) -> Vec<String> {
 fn check_line(line: &str, targets: &CiTargets) -> Result<(), String> {
     let mut words = line.split_whitespace();
     if words.next() != Some("make") {
-        return Err(format!("`{line}` is not a `make` command, so `test=ci` cannot apply"));
+        return Err(format!("`{line}` is not a `make` command, so it cannot have the mark `test=ci`"));
     }
     match words.find(|word| !targets.contains(word)) {
-        Some(word) => Err(format!("CI does not run `{word}` of `{line}`")),
+        Some(word) => Err(format!("CI does not run `{word}` in `{line}`")),
         None if line == "make" => Err("`make` alone runs no target".to_owned()),
         None => Ok(()),
     }
@@ -80,7 +80,7 @@ fn closure(started: BTreeSet<String>, rules: &BTreeMap<String, BTreeSet<String>>
     reached
 }
 
-/// Returns the targets that `.ci/run` starts with its function: `run TARGET`.
+/// Returns the targets that `.ci/run` starts through its `run` function: `run TARGET`.
 fn targets_of_script(script: &str) -> BTreeSet<String> {
     let lines = script.lines().map(without_comment).filter(|line| line.starts_with("run "));
     lines.flat_map(|line| after(line, "run")).collect()
@@ -109,8 +109,8 @@ fn is_target(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_lowercase()) && word.chars().all(is_part)
 }
 
-/// Returns the prerequisites of each target, and the targets that its recipe starts. Expansions such as `$(pipeline)`
-/// are left out.
+/// Returns the prerequisites of each target, and the targets that the recipe of each target starts. Expansions such as
+/// `$(pipeline)` are left out.
 fn rules(makefile: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut rules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut current: Vec<String> = Vec::new();
@@ -130,14 +130,15 @@ fn rules(makefile: &str) -> BTreeMap<String, BTreeSet<String>> {
     rules
 }
 
-/// Splits a rule into its targets and prerequisites. Assignments, including those for a single target, are not rules.
+/// Splits a rule into its targets and prerequisites. An assignment is not a rule, even if it applies to a single
+/// target.
 fn rule(line: &str) -> Option<(&str, &str)> {
     let line = line.split("##").next()?;
     let (targets, prerequisites) = line.split_once(':')?;
     (!targets.starts_with(['#', '.']) && !line.contains('=')).then_some((targets, prerequisites))
 }
 
-/// Whether the rules of two targets are the same, except that the recipe of the second has an additional `argument`.
+/// Whether the rules of two targets are the same, except that the recipe of the second target also contains `argument`.
 ///
 /// `make up` runs until Ctrl-C, so continuous integration runs `make demo` instead.
 fn differs_only_in(makefile: &str, (first, second): (&str, &str), argument: &str) -> bool {
@@ -162,7 +163,7 @@ fn targets_of_test(source: &str) -> BTreeSet<String> {
     names.filter(|name| is_target(name)).map(str::to_owned).collect()
 }
 
-/// Returns the files in a directory, and none if there is no such directory.
+/// Returns the files in a directory, or no files if the directory does not exist.
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     if !directory.exists() {
         return Ok(Vec::new());
@@ -248,9 +249,9 @@ images: build
             check(commands, &targets),
             [
                 "`make` alone runs no target",
-                "CI does not run `other` of `make other`",
-                "CI does not run `ARGS=one` of `make test ARGS=one`",
-                "`helm install` is not a `make` command, so `test=ci` cannot apply",
+                "CI does not run `other` in `make other`",
+                "CI does not run `ARGS=one` in `make test ARGS=one`",
+                "`helm install` is not a `make` command, so it cannot have the mark `test=ci`",
             ]
         );
     }

@@ -1,7 +1,7 @@
-//! Evaluates `NetworkPolicy` objects of `networking.k8s.io/v1`: whether they allow a connection.
+//! Evaluates whether `NetworkPolicy` objects of `networking.k8s.io/v1` allow a connection.
 //!
-//! The existing evaluator, cyclonus, is a Go program without changes since 2024, and most of its functions need a
-//! cluster. This one follows the documentation of the API; `semantics.rs` has a test for each rule.
+//! The existing evaluator, cyclonus, is a Go program that has not changed since 2024, and most of its functions need a
+//! cluster. The evaluator in this module follows the documentation of the API. `semantics.rs` has a test for each rule.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,11 +20,11 @@ pub(crate) type Labels = BTreeMap<String, String>;
 #[derive(Debug, Clone)]
 pub(crate) enum Peer {
     Pod(Pod),
-    /// The address of anything but a pod: a node, a control plane, a machine outside the cluster.
+    /// An address that does not belong to a pod, but to a node, a control plane or a machine outside the cluster.
     Address(IpAddr),
 }
 
-/// The properties of a pod that policies use.
+/// The pod properties that policies use.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
     pub(crate) namespace: String,
@@ -51,8 +51,8 @@ impl Port {
     }
 }
 
-/// Whether an `ipBlock` also matches pods. This depends on the network plugin: with Calico it does, with Cilium it does
-/// not.
+/// Whether an `ipBlock` also matches pods. This depends on the network plugin: an `ipBlock` matches pods with Calico,
+/// but not with Cilium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IpBlocks {
     MatchPods,
@@ -94,8 +94,9 @@ impl Policies<'_> {
         self.allow_direction(Direction::Ingress, to, from, to, port)
     }
 
-    /// Whether the policies on `target` allow the connection. A pod that no policy selects for this direction can
-    /// connect freely. Otherwise, one policy that allows the connection is enough. Policies select only pods.
+    /// Whether the policies on `target` allow the connection. If no policy selects a pod for this direction, all
+    /// connections of the pod are allowed. Otherwise, one policy that allows the connection is enough. Policies select
+    /// only pods, so an address has no restrictions.
     fn allow_direction(
         &self,
         direction: Direction,
@@ -147,7 +148,8 @@ impl Policies<'_> {
     }
 }
 
-/// Returns the namespace of a policy. If a manifest has none, `Network::of` sets the namespace of the release.
+/// Returns the namespace of a policy. If a manifest has no namespace, `Network::of` has set the namespace of the
+/// release.
 fn namespace(policy: &NetworkPolicy) -> &str {
     policy.metadata.namespace.as_deref().unwrap_or("default")
 }

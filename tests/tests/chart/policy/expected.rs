@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 
-/// Pods outside the release: name and namespace. An empty namespace is the namespace of the release.
+/// The names and namespaces of pods outside the release. An empty string means the namespace of the release.
 pub(super) const PODS: [(&str, &str); 7] = [
     ("same-namespace", ""),
     ("other-namespace", "elsewhere"),
@@ -18,7 +18,7 @@ pub(super) const PODS: [(&str, &str); 7] = [
 /// Other peers outside the release: the agent of another release, the cluster's DNS pods, and two addresses.
 const OTHERS: [&str; 4] = ["external-agent", "dns", "api-server", "outside"];
 
-/// The connections that the environment and the arguments of pods configure, in the default installation.
+/// The connections that the pods' environment variables and arguments configure in the default installation.
 pub(super) const CONFIGURED: &str = "
     order-service > user-service:8080 inventory-service:8082
     user-service order-service inventory-service > agent:4317
@@ -29,9 +29,9 @@ pub(super) const CONFIGURED: &str = "
 
 /// The allowed connections of each value set, as `source … > destination:port …`.
 ///
-/// As a source, `anyone` is every peer outside the release. As a destination, it is every pod outside the release
-/// except the DNS pods. Unless the values set the address of the API server, the policies allow its ports at every
-/// destination.
+/// As a source, `anyone` means every peer outside the release. As a destination, `anyone` means every pod outside the
+/// release except the DNS pods. Unless the values set the API server's address, the policies allow connections to the
+/// API server's ports at every destination.
 pub(super) const FLOWS: [(&str, &str); 6] = [
     (
         "default",
@@ -114,7 +114,7 @@ pub(super) const FLOWS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Expands `a b > c:1 d:2` to one flow for each pair, such as `a > c:1`.
+/// Expands `a b > c:1 d:2` into one flow for each pair, such as `a > c:1`.
 pub(super) fn parse(lines: &str) -> Result<BTreeSet<String>> {
     let mut flows = BTreeSet::new();
     let pods = || PODS.iter().map(|(name, _)| *name).chain(["external-agent"]);

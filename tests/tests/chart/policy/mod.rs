@@ -1,7 +1,8 @@
-//! The network policies allow the connections of the design and no others. The tests evaluate the rendered policies
-//! with the labels and ports of the rendered pods, for each source and destination.
+//! Checks that the network policies allow the connections in the design and no others. For each source and destination,
+//! the tests evaluate the rendered policies with the labels and ports of the rendered pods.
 //!
-//! A cluster enforces policies only if its network plugin does, so tests on a cluster would not find every mistake.
+//! A cluster enforces policies only if its network plugin supports them, so tests on a cluster might not find every
+//! mistake.
 
 pub(crate) mod evaluate;
 mod expected;
@@ -20,7 +21,7 @@ use crate::rendering::{Rendering, Workload};
 use crate::value_set::render_named;
 use evaluate::{IpBlocks, Labels, Peer, Pod, Policies, Port};
 
-/// The function of a test.
+/// A test function.
 pub(crate) type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// A port that no pod declares.
@@ -29,7 +30,7 @@ const UNDECLARED: Port = Port::tcp(9999);
 /// The pods and addresses that can connect to each other, and the policies between them.
 struct Network {
     policies: Vec<NetworkPolicy>,
-    /// Name, peer, and the ports to try. The workloads of the release come first.
+    /// The name of each peer, the peer itself, and the ports to try. The workloads of the release come first.
     peers: Vec<(String, Peer, Vec<Port>)>,
 }
 
@@ -148,7 +149,7 @@ fn allows_only(name: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// If a rendering has policies, they isolate each pod in both directions.
+/// If a rendering has policies, the policies isolate each pod in both directions.
 pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
     let policies = rendering.all::<NetworkPolicy>()?;
     if policies.is_empty() {
@@ -161,19 +162,19 @@ pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
         let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::MatchPods };
         if policies.allow(&outside, peer, UNDECLARED) {
             problems
-                .push(format!("{name} accepts connections from outside to a port that it does not declare"));
+                .push(format!("{name} accepts connections from outside the cluster to an undeclared port"));
         }
         if policies.allow(peer, &outside, UNDECLARED) {
-            problems.push(format!("{name} can connect to every port outside"));
+            problems.push(format!("{name} can connect to any port outside the cluster"));
         }
     }
     ensure_none(&problems)
 }
 
-/// Between two pods of the release, both sides allow a connection or both deny it. If only one side denied it, a
-/// mistake on that side would be enough to allow it.
+/// Between two pods of the release, a connection is either allowed on both sides or denied on both sides. If only one
+/// side denied a connection, a mistake on that side would be enough to allow the connection.
 ///
-/// The exception is a port that is open to everyone, because not every pod has egress to it.
+/// The exception is a port that is open to everyone, because some pods have no egress to such a port.
 pub(crate) fn egress_and_ingress_agree(rendering: &Rendering) -> Result<()> {
     let network = Network::of(rendering)?;
     let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::MatchPods };
@@ -197,8 +198,8 @@ pub(crate) fn egress_and_ingress_agree(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// A pod can connect to each address in its environment and arguments: the host is a Service, the port is one of its
-/// ports, and the policies on both sides allow the connection.
+/// A pod can connect to each address in the pod's environment and arguments: the host is a Service, the port is one of
+/// the Service's ports, and the policies on both sides allow the connection.
 pub(crate) fn configured_addresses_are_allowed(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     let mut flows = BTreeSet::new();

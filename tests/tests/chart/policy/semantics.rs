@@ -1,4 +1,4 @@
-//! Tests of the evaluator: one for each rule of the `NetworkPolicy` API.
+//! Tests of the evaluator, with one test for each rule of the `NetworkPolicy` API.
 
 use std::net::IpAddr;
 
@@ -10,14 +10,14 @@ use serde::Deserialize as _;
 use super::Test;
 use super::evaluate::{IpBlocks, Labels, Peer, Pod, Policies, Port};
 
-/// A rule of the API, with connections that its policies allow and deny.
+/// A rule of the API, policies that use the rule, and connections that these policies allow and deny.
 ///
 /// The peers are the pods `a` and `b` in the namespace `home`, the pods `a` and `c` in the namespace `away`, and the
-/// addresses `outside` and `excepted`. Each pod has the ports `http` (8080, in `b` 8081) and `dns` (53, UDP).
+/// addresses `outside` and `excepted`. Each pod has the ports `http` (8080, or 8081 in `b`) and `dns` (53, UDP).
 struct Rule {
-    /// The rule in words: the name of the test.
+    /// The rule in words, which is also the name of the test.
     name: &'static str,
-    /// YAML documents.
+    /// The policies, as YAML documents.
     policies: &'static str,
     /// Allowed connections, as `from > to:port`.
     allowed: &'static [&'static str],
@@ -33,13 +33,13 @@ const RULES: &[Rule] = &[
         denied: &[],
     },
     Rule {
-        name: "an empty pod selector selects all pods of the namespace and no rule denies everything",
+        name: "an empty pod selector selects the whole namespace and a policy without rules denies everything",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Ingress]}}",
         allowed: &["home/a > away/a:80", "home/a > outside:443", "home/a > away/c:8080"],
         denied: &["home/a > home/b:8081", "away/a > home/b:8081", "outside > home/a:80"],
     },
     Rule {
-        name: "a policy selects pods of its own namespace only",
+        name: "a policy selects only pods in its own namespace",
         policies: "{metadata: {namespace: away}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Ingress]}}",
         allowed: &["away/a > home/a:80", "home/a > away/c:80"],
         denied: &["home/a > away/a:80", "away/c > away/a:80"],
@@ -57,13 +57,13 @@ const RULES: &[Rule] = &[
         denied: &["home/a > outside:80", "outside > home/a:80"],
     },
     Rule {
-        name: "policyTypes Egress isolates for egress and not for ingress",
+        name: "policyTypes Egress isolates pods for egress but not for ingress",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Egress]}}",
         allowed: &["away/a > home/a:80", "home/b > away/a:80"],
         denied: &["home/a > home/b:8081", "home/a > outside:443"],
     },
     Rule {
-        name: "the policies of both sides must allow a connection",
+        name: "the policies on both sides must allow a connection",
         policies: "
 {metadata: {namespace: home}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Egress], egress: [{}]}}
 ---
@@ -96,7 +96,7 @@ const RULES: &[Rule] = &[
         denied: &["away/a > home/b:8081", "home/b > home/a:80", "outside > home/a:80"],
     },
     Rule {
-        name: "a namespace selector alone matches all pods of the namespaces",
+        name: "a namespace selector alone matches all pods in the selected namespaces",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, \
                    ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: away}}}]}]}}",
         allowed: &["away/a > home/b:8081", "away/c > home/a:80"],
@@ -117,7 +117,7 @@ const RULES: &[Rule] = &[
         denied: &["away/c > home/b:8081", "home/a > home/b:8081"],
     },
     Rule {
-        name: "one of several peers must match",
+        name: "one matching peer of several is enough",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{from: [\
                    {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: away}}}, \
                    {podSelector: {matchLabels: {app: a}}}]}]}}",
@@ -140,13 +140,13 @@ const RULES: &[Rule] = &[
         denied: &["home/a > home/a:80", "away/c > home/a:80"],
     },
     Rule {
-        name: "the default protocol is TCP and the default port is every port",
+        name: "a missing protocol means TCP and a missing port means every port",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{ports: [{port: 53}, {protocol: UDP}]}]}}",
         allowed: &["away/a > home/a:53", "away/a > home/a:53/UDP", "away/a > home/a:99/UDP"],
         denied: &["away/a > home/a:99"],
     },
     Rule {
-        name: "a port range includes both its ends",
+        name: "a port range includes its first and last port",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, ingress: [{ports: [{port: 80, endPort: 90}]}]}}",
         allowed: &["away/a > home/a:80", "away/a > home/a:85", "away/a > home/a:90"],
         denied: &["away/a > home/a:79", "away/a > home/a:91", "away/a > home/a:85/UDP"],
@@ -165,7 +165,7 @@ const RULES: &[Rule] = &[
         denied: &["home/a > home/b:8080", "home/a > outside:8080"],
     },
     Rule {
-        name: "an ipBlock matches its addresses without the exceptions",
+        name: "an ipBlock matches all its addresses except the exceptions",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Egress], \
                    egress: [{to: [{ipBlock: {cidr: 203.0.0.0/8, except: [203.0.114.0/24]}}]}]}}",
         allowed: &["home/a > outside:443"],
@@ -173,7 +173,7 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// Returns one test for each rule, and one for an `ipBlock` with the addresses of pods.
+/// Returns one test for each rule, and one test for an `ipBlock` that contains pod addresses.
 pub(crate) fn tests() -> Vec<(&'static str, Test)> {
     let mut tests: Vec<(&'static str, Test)> = Vec::new();
     for rule in RULES {
