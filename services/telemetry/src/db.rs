@@ -1,8 +1,8 @@
 //! Databases: a span and the metric `db.client.operation.duration` for every call.
 //!
-//! [`Database::call`] wraps the future of a query, so it works with every driver. The span is named after the operation
-//! and the table, such as `SELECT users`. The text of the query is recorded on the span, so it must have placeholders
-//! instead of values.
+//! [`Database::call`] wraps the future of a query, so it works with any driver. The span's name is the operation and
+//! the table, such as `SELECT users`. The text of the query is recorded on the span, so the text must contain
+//! placeholders instead of values.
 //!
 //! Names, attributes and the metric follow version 1.42 of the OpenTelemetry semantic conventions for
 //! [database spans](https://opentelemetry.io/docs/specs/semconv/db/database-spans/) and
@@ -54,7 +54,7 @@ use crate::span::CallSpan;
 
 /// A database, with the attributes that every call to it has.
 ///
-/// Make it once, after telemetry has started, and keep it next to the connection pool. A clone is cheap.
+/// Create it once, after telemetry has started, and keep it next to the connection pool. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Database {
     instruments: Arc<Instruments>,
@@ -68,20 +68,21 @@ struct Instruments {
     duration: Histogram<f64>,
 }
 
-/// The description of a query. Make it a `const`, next to the code that sends the query.
+/// The description of a query. Declare it as a `const` next to the code that sends the query.
 #[derive(Debug, Clone, Copy)]
 pub struct Query {
-    /// The operation, such as `SELECT`: the attribute `db.operation.name`.
+    /// The operation, such as `SELECT`. It becomes the attribute `db.operation.name`.
     pub operation: &'static str,
-    /// The table: the attribute `db.collection.name`.
+    /// The table. It becomes the attribute `db.collection.name`.
     pub collection: &'static str,
-    /// The SQL: the attribute `db.query.text`. It is recorded unchanged, so it must have placeholders for all values.
+    /// The SQL text. It becomes the attribute `db.query.text` unchanged, so it must contain placeholders for all
+    /// values.
     pub text: &'static str,
 }
 
 impl Database {
-    /// A database with the name `namespace` in the product `system`, which is a value of [`db.system.name`] such as
-    /// `sqlite` or `postgresql`.
+    /// Creates a database with the name `namespace`. `system` is the database product, as a value of [`db.system.name`]
+    /// such as `sqlite` or `postgresql`.
     ///
     /// [`db.system.name`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/db/#db-system-name
     #[must_use]
@@ -102,7 +103,7 @@ impl Database {
         }
     }
 
-    /// Sets the server of the database: `server.address` and `server.port`. An embedded database has none.
+    /// Sets the server of the database: `server.address` and `server.port`. An embedded database has no server.
     #[must_use]
     pub fn server(mut self, address: impl Into<String>, port: u16) -> Self {
         let address: Arc<str> = address.into().into();
@@ -111,11 +112,12 @@ impl Database {
         self
     }
 
-    /// Runs `future`, which sends `query` to the database, in a span of kind client, and records its duration.
+    /// Runs `future` in a span of kind `client`, and records the duration of the call. `future` must send `query` to
+    /// the database.
     ///
-    /// Returns the result of `future`. If it is an error, `error.type` is the type and the variant of the error, and
-    /// its message is not recorded: it can contain personal data. A call that is dropped before its end, for example
-    /// by a timeout, has the `error.type` `cancelled`.
+    /// Returns the result of `future`. If the result is an error, `error.type` is the error's type and variant. The
+    /// error's message is not recorded, because it can contain personal data. A call that is dropped before it
+    /// completes, for example by a timeout, has the `error.type` `cancelled`.
     pub async fn call<T, E: Error>(
         &self,
         query: &Query,

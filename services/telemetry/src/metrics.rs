@@ -1,4 +1,4 @@
-//! The meter provider and its readers, see the [metrics SDK](https://opentelemetry.io/docs/specs/otel/metrics/sdk/).
+//! The meter provider and its readers. See the [metrics SDK](https://opentelemetry.io/docs/specs/otel/metrics/sdk/).
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};

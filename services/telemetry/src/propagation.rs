@@ -2,11 +2,11 @@
 //!
 //! The layers and clients of [`http`](crate::http) and [`grpc`](crate::grpc) do this for every request. Use this module
 //! to pass the context by other means, such as the headers of a message in a queue: [`HeaderExtractor`] and
-//! [`HeaderInjector`] connect a [`HeaderMap`] to the propagator of the process, which [`start`](crate::start) installs
-//! from the setting `OTEL_PROPAGATORS`.
+//! [`HeaderInjector`] connect a [`HeaderMap`] to the process's propagator. [`start`](crate::start) installs the
+//! propagators that the setting `OTEL_PROPAGATORS` selects.
 //!
-//! By default the context passes in the headers `traceparent` and `tracestate` of [W3C Trace Context] and `baggage` of
-//! [W3C Baggage]. The [propagators API] of OpenTelemetry defines how a propagator reads and writes them.
+//! By default, the context is sent in the headers `traceparent` and `tracestate` of [W3C Trace Context] and `baggage`
+//! of [W3C Baggage]. OpenTelemetry's [propagators API] defines how a propagator reads and writes these headers.
 //!
 //! The sender:
 //!

@@ -6,7 +6,7 @@ use opentelemetry_sdk::trace::{Sampler, ShouldSample};
 
 use crate::settings::Sampling;
 
-/// The sampler of the SDK for these settings.
+/// Returns the SDK's sampler for these settings.
 pub(crate) fn sampler(settings: Sampling) -> Box<dyn ShouldSample> {
     let root = if settings.ratio >= 1.0 {
         Sampler::AlwaysOn

@@ -1,6 +1,6 @@
-//! The maximum length of a text from outside, such as a URL, in an attribute.
+//! Limits the length of attribute values that come from outside, such as URLs.
 
-/// The maximum length of such a text, in bytes. Usual URLs and user agents are shorter.
+/// The maximum length of such a value, in bytes. Typical URLs and user agents are shorter.
 pub(crate) const MAX: usize = 1024;
 
 /// The first [`MAX`] bytes of `text`, without a partial character at the end.

@@ -11,7 +11,7 @@ const READ_USER: Query =
 
 #[derive(Debug)]
 enum Failure {
-    #[allow(dead_code, reason = "only the Debug form reads it, which must not reach the span")]
+    #[allow(dead_code, reason = "only the `Debug` output contains this text, which must not reach the span")]
     Database(&'static str),
 }
 impl fmt::Display for Failure {

@@ -21,8 +21,8 @@ use crate::span::CallSpan;
 
 /// A layer that records a span and the metric `rpc.client.call.duration` for every call to a server.
 ///
-/// Wrap a channel in it, and give the wrapped channel to the client that tonic generates. Every status except `OK` is
-/// an error. The layer implements the [client span] of the semantic conventions for gRPC.
+/// Wrap a channel in this layer, and pass the wrapped channel to the client that tonic generates. Every status except
+/// `OK` is an error. The layer implements the [client span] of the semantic conventions for gRPC.
 ///
 /// ```no_run
 /// use tonic::transport::Endpoint;
@@ -57,7 +57,7 @@ impl ClientLayer {
 
     /// Sets `server.address` and `server.port` from the URI of the server.
     ///
-    /// The layer cannot read them from a request: the channel is inside the layer and adds the address later.
+    /// The layer cannot read the address from a request, because the channel inside the layer adds it later.
     #[must_use]
     pub fn target(mut self, server: &Uri) -> Self {
         let port = server.port_u16().or(match server.scheme_str() {
@@ -110,7 +110,7 @@ impl ClientCall {
             return InFlight::untraced();
         }
         let started = Instant::now();
-        // This program chooses the method, so every method of the right form counts as known.
+        // This program chooses the method, so every well-formed method counts as known.
         let (method, name): (StringValue, _) = match method_of(path) {
             Some(method) => (Arc::<str>::from(method).into(), Cow::Owned(method.to_owned())),
             None => (OTHER_METHOD.into(), Cow::Borrowed(GRPC)),
@@ -129,7 +129,7 @@ impl ClientCall {
     }
 }
 
-/// The status that tonic returns to the caller when a call fails without a status. For a timeout of the channel it is
+/// The status that tonic returns to the caller when a call fails without a status. For a channel timeout, tonic returns
 /// `CANCELLED`, although gRPC specifies `DEADLINE_EXCEEDED`.
 fn code_of_failure(error: &ErrorType) -> Code {
     match error.as_ref() {
@@ -147,7 +147,7 @@ impl Call for ClientCall {
     fn end(self, outcome: Outcome) {
         let code = match &outcome {
             Outcome::Complete => self.status.unwrap_or(self.fallback),
-            // A client cancels a call by dropping it, or by dropping the stream before its trailers.
+            // A client cancels a call by dropping the call, or by dropping the stream before the trailers arrive.
             Outcome::Dropped => self.status.unwrap_or(Code::Cancelled),
             Outcome::Failed(error) => self.status.unwrap_or_else(|| code_of_failure(error)),
         };

@@ -6,12 +6,12 @@
 //! providers that are installed when the layer is created: create it after [`start`](crate::start) has returned, or
 //! inside [`run`](crate::run).
 //!
-//! A call ends with its status. The status is in the trailers after the last message, or in the headers if there is no
-//! message, so the span of a stream lasts until the end of the stream. A client cancels a call by dropping the call or
-//! its stream before the status arrives.
+//! A call ends when its status has been sent or received. The status is in the trailers after the last message, or in
+//! the headers if there is no message. So the span of a stream lasts until the end of the stream. A client cancels a
+//! call by dropping the call or its stream before the status arrives.
 //!
 //! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for
-//! [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), which extend those for
+//! [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), which extend the conventions for
 //! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/) and
 //! [RPC metrics](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/).
 
@@ -35,7 +35,7 @@ pub use server::{ServerLayer, ServerService, server_layer};
 
 pub(crate) use status::code_name;
 
-/// The value of `rpc.system.name`, and the span name for an unknown method.
+/// The value of `rpc.system.name`, and the name of the span if the method is unknown.
 const GRPC: &str = "grpc";
 
 /// The value of `rpc.method` for an unknown method.
@@ -73,7 +73,7 @@ impl Instruments {
     }
 }
 
-/// `package.Service/Method` from the path of a request. Returns `None` if the path has another form.
+/// Extracts `package.Service/Method` from the path of a request. Returns `None` if the path has another form.
 fn method_of(path: &str) -> Option<&str> {
     // The name becomes part of the span, so its length is limited.
     const MAX_LEN: usize = 255;

@@ -27,12 +27,12 @@ use crate::text;
 
 /// A layer that records a span and the metric `rpc.server.call.duration` for every call that a server receives.
 ///
-/// The statuses `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are errors
-/// of the server. The layer implements the [server span] of the semantic conventions for gRPC.
+/// The statuses `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are server
+/// errors. The layer implements the [server span] of the semantic conventions for gRPC.
 ///
-/// A method is unknown if the server responds with `UNIMPLEMENTED` in the headers and without a message, which is the
-/// response of tonic when no handler exists. A client can invent the names of such methods, so the span is then named
-/// `grpc`, `rpc.method` is `_OTHER`, and `rpc.method_original` has the name that the client sent.
+/// A method is unknown if the server responds with `UNIMPLEMENTED` in the headers and without a `grpc-message`. tonic
+/// responds this way when no handler exists. A client can invent method names, so for an unknown method, the span is
+/// named `grpc`, `rpc.method` is `_OTHER`, and `rpc.method_original` is the name that the client sent.
 ///
 /// ```no_run
 /// use tonic::transport::Server;
@@ -163,8 +163,8 @@ impl Call for ServerCall {
         let seconds = self.started.elapsed().as_secs_f64();
         self.instruments.record(seconds, method.clone(), &[], status, failure.clone());
 
-        // The method is set here, not when the span starts: it could still turn out to be unknown, and the SDK does not
-        // replace an attribute of the same name.
+        // The method is set here and not when the span starts. At the start, it is not certain that the method is
+        // known, and the SDK does not replace an attribute of the same name.
         let attributes = [KeyValue::new(RPC_METHOD, method), KeyValue::new(RPC_RESPONSE_STATUS_CODE, status)];
         self.span.end(attributes.into_iter().chain(original), failure);
     }

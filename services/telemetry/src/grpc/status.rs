@@ -1,4 +1,4 @@
-//! The status of a call: reading it, its name, and whether it is an error. Also the deadline of a call.
+//! Reads the status and the deadline of a call, names status codes, and says which codes are server errors.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) fn code_of(name: &str) -> Option<Code> {
     (0..=16).map(Code::from_i32).find(|code| code_name(*code) == name)
 }
 
-/// Whether `code` is an error of the server. For a client, every code except `OK` is an error.
+/// Whether `code` is a server error. On the client side, every code except `OK` is an error.
 ///
 /// Source: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#server>
 pub(super) fn is_server_error(code: Code) -> bool {
@@ -50,7 +50,7 @@ pub(super) fn is_server_error(code: Code) -> bool {
     )
 }
 
-/// The status in headers or trailers, if they have one.
+/// The status in headers or trailers, if they contain a status.
 pub(super) fn in_headers(headers: &HeaderMap) -> Option<Code> {
     headers.get(tonic::Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }

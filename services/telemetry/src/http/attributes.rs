@@ -13,15 +13,15 @@ use crate::text;
 /// The text that replaces a secret, as the semantic conventions define it.
 const REDACTED: &str = "REDACTED";
 
-/// The query parameters that carry a credential or a signature, as the [semantic conventions] list them. They are
-/// case-sensitive.
+/// The query parameters that carry a credential or a signature, from the list in the [semantic conventions]. Their
+/// names are case-sensitive.
 ///
 /// [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/#url-query
 const SECRET_PARAMETERS: [&str; 5] =
     ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "X-Goog-Signature"];
 
-/// The name of `method`, if the semantic conventions define it. A client can invent methods, and each of them would
-/// otherwise become a new time series.
+/// The name of `method`. Returns `None` if the semantic conventions do not define the method. A client can invent
+/// methods, and each of them would otherwise become a new time series.
 pub(super) fn known_method(method: &Method) -> Option<&'static str> {
     Some(match method.as_str() {
         "GET" => "GET",
@@ -41,7 +41,7 @@ pub(super) fn known_method(method: &Method) -> Option<&'static str> {
 /// The value of `http.request.method` for a method that the semantic conventions do not define.
 pub(super) const OTHER_METHOD: &str = "_OTHER";
 
-/// The method in the name of a span.
+/// The text for `method` in the name of a span.
 pub(super) fn method_in_name(method: &'static str) -> &'static str {
     if method == OTHER_METHOD { "HTTP" } else { method }
 }
@@ -65,7 +65,7 @@ pub(crate) fn version(version: Version) -> Option<&'static str> {
     })
 }
 
-/// The host, and the port if there is one, of a `Host` header, of `:authority` in HTTP/2, or of a URL.
+/// The host and the optional port from a `Host` header, from `:authority` in HTTP/2, or from a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Authority<'a> {
     /// A name or an IP address. An IPv6 address has no brackets here.
@@ -74,7 +74,7 @@ pub(crate) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// The longest name in DNS. A longer text is not a host.
+    /// The maximum length of a DNS name. A longer text is not a host.
     const MAX_HOST: usize = 255;
 
     /// Parses `host[:port]`. Returns `None` if `text` has another form.
@@ -105,14 +105,14 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// `server.address`, and `server.port` if it is known.
+    /// The attribute `server.address`, and `server.port` if the port is known.
     pub(crate) fn attributes(self) -> impl Iterator<Item = KeyValue> {
         let port = self.port.map(|port| KeyValue::new(SERVER_PORT, i64::from(port)));
         std::iter::once(KeyValue::new(SERVER_ADDRESS, self.host.to_owned())).chain(port)
     }
 }
 
-/// `query` with the values of its secret parameters redacted, shortened to [`text::MAX`].
+/// Redacts the values of secret parameters in `query` and shortens the result to [`text::MAX`] bytes.
 pub(super) fn redacted_query(query: &str) -> String {
     let redacted = if query.split('&').any(|pair| secret_parameter(pair).is_some()) {
         let pairs: Vec<Cow<'_, str>> = query
@@ -129,13 +129,13 @@ pub(super) fn redacted_query(query: &str) -> String {
     text::bounded(&redacted).to_owned()
 }
 
-/// The name of the parameter in `pair` if its value is a secret.
+/// The parameter's name in the `name=value` pair, if the value is a secret.
 fn secret_parameter(pair: &str) -> Option<&str> {
     let key = pair.split_once('=')?.0;
     SECRET_PARAMETERS.contains(&key).then_some(key)
 }
 
-/// The URL of an outgoing request, made from the URL type of the crate `http` or of the crate `url`.
+/// The URL of an outgoing request. It can be created from the URL type of the `http` crate or of the `url` crate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     scheme: &'a str,
@@ -168,7 +168,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The server. If the URL has no port, it is the default port of the scheme.
+    /// The server. If the URL has no port, the port is the scheme's default.
     pub(super) fn server(&self) -> Option<Authority<'a>> {
         self.authority.map(|authority| Authority {
             port: authority.port.or(match self.scheme {
@@ -180,7 +180,8 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// The value of `url.full`: absolute, without credentials, signatures and fragment, shortened to [`text::MAX`].
+    /// The value of `url.full`: the absolute URL without the fragment, with credentials and signatures redacted. The
+    /// result is shortened to [`text::MAX`] bytes.
     pub(super) fn full(&self) -> String {
         let mut full = String::with_capacity(self.path.len() + 64);
         if let Some(Authority { host, port }) = self.authority {

@@ -25,9 +25,9 @@ use crate::span::CallSpan;
 
 /// A layer that records a span and the metric `http.client.request.duration` for every request to a server.
 ///
-/// The span is named after the method, and after the [`UrlTemplate`] in the extensions of the request if there is
-/// one. A response with a status of 400 or above is an error, as the [status of HTTP spans] defines it. The layer
-/// implements the [HTTP client span] and its [metric].
+/// The span's name is the method, followed by the [`UrlTemplate`] in the request's extensions if there is one. A
+/// response with a status of 400 or above is an error, as defined for the [status of HTTP spans]. The layer implements
+/// the [HTTP client span] and its [metric].
 ///
 /// ```no_run
 /// use telemetry::http::{UrlTemplate, client_layer};
@@ -58,10 +58,10 @@ pub type ClientLayer = CallLayer<HttpClient>;
 /// A [`tower::Service`] `S` inside a [`ClientLayer`].
 pub type ClientService<S> = CallService<S, HttpClient>;
 
-/// The path of a request's URL with placeholders for its variable parts, such as `/users/{id}`: the attribute
-/// [`url.template`].
+/// The value of the attribute [`url.template`]: the path of a request's URL with placeholders for the variable parts,
+/// such as `/users/{id}`.
 ///
-/// [`client_layer`] reads it from the extensions of a request.
+/// [`client_layer`] reads the template from the extensions of a request.
 ///
 /// [`url.template`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/#url-template
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl Call for ClientCall {
         let failure: Option<ErrorType> = match (outcome, self.response) {
             (Outcome::Failed(error), _) => Some(error),
             (Outcome::Dropped, None) => Some(CANCELLED),
-            // A client does not have to read the body, so dropping it is not an error.
+            // A client does not have to read the body, so dropping the body is not an error.
             (_, Some((status, _))) if status.is_client_error() || status.is_server_error() => {
                 Some(status.as_str().to_owned().into())
             }
@@ -173,7 +173,7 @@ impl Call for ClientCall {
             self.attributes
                 .extend(version(protocol).map(|version| KeyValue::new(NETWORK_PROTOCOL_VERSION, version)));
         }
-        // The span sets its error type itself.
+        // `CallSpan::end` sets `error.type` on the span, so the span's attributes must not contain it yet.
         let without_error = self.attributes.len();
         self.attributes.extend(failure.clone().map(|error| KeyValue::new(ERROR_TYPE, error)));
         self.client.0.duration.record(self.started.elapsed().as_secs_f64(), &self.attributes);

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 
 use super::problem::Problem;
 
-/// The longest time to receive a body. A slow sender cannot hold a connection and its memory for longer.
+/// The maximum time to receive a body. It limits how long a slow sender can hold a connection and the memory for the
+/// body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// [`axum::Json`] that rejects a bad body with a [`Problem`].
@@ -57,10 +58,11 @@ fn problem_of(rejection: &JsonRejection) -> Problem {
         JsonRejection::JsonSyntaxError(_) => {
             Problem::new(StatusCode::BAD_REQUEST, "The body is not valid JSON.")
         }
-        // axum would respond with 422. The caller has to do the same in both cases: send another body.
+        // axum would respond with 422. This is 400, as for invalid JSON, because the caller must send a different body
+        // in either case.
         JsonRejection::JsonDataError(_) => Problem::new(
             StatusCode::BAD_REQUEST,
-            "The JSON of the body does not have the required fields and types.",
+            "The JSON body does not have the required fields and types.",
         ),
         JsonRejection::MissingJsonContentType(_) => {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type must be application/json.")

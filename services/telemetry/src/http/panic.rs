@@ -1,4 +1,4 @@
-//! A middleware for axum that turns a panic of a handler into a response.
+//! An axum middleware that turns a handler's panic into a response.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -12,10 +12,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::problem::Problem;
 
-/// Responds to a panic of a handler with status 500, and records the panic on the span of the request.
+/// Responds with status 500 if a handler panics, and records the panic on the request's span.
 ///
-/// Without it, a panic closes the connection, and the span has the `error.type` `panic` but no message. Add it before
-/// [`server_layer`](super::server_layer), so that it runs inside that layer:
+/// Without this middleware, a panic closes the connection, and the span has the `error.type` `panic` but no message.
+/// Add the middleware before [`server_layer`](super::server_layer). It then runs inside that layer:
 ///
 /// ```
 /// use axum::{Router, middleware::from_fn, routing::get};
@@ -28,7 +28,7 @@ use super::problem::Problem;
 /// ```
 pub async fn catch_panics(request: Request, next: Next) -> Response {
     let mut response = pin!(next.run(request));
-    // A panic can leave the future in an invalid state. It is not polled again, only dropped.
+    // A panic can leave the future in an invalid state, so the future is not polled again, only dropped.
     let outcome =
         poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,

@@ -1,4 +1,4 @@
-//! Error responses in the format `application/problem+json` of [RFC 9457], with the trace id of the request.
+//! Error responses in the `application/problem+json` format of [RFC 9457], with the request's trace id.
 //!
 //! ```
 //! use axum::http::StatusCode;
@@ -30,11 +30,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// The problem details of a request that failed.
+/// The problem details of a failed request.
 ///
 /// `type` is `about:blank`, so `title` is the reason phrase of the status ([RFC 9457, section 4.2.1]). `trace_id` is
-/// the trace of the context in which the response is made. Outside a trace it is absent. Do not put internal causes
-/// into `detail`: record them on the span and in a log record.
+/// the trace id of the context in which the response is created. It is absent outside a trace. Do not put internal
+/// causes into `detail`. Record them on the span and in a log record instead.
 ///
 /// [RFC 9457, section 4.2.1]: https://www.rfc-editor.org/rfc/rfc9457#name-aboutblank
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with this status. `detail` explains this occurrence to the caller, in a sentence.
+    /// A problem with this status. `detail` is a sentence that explains the problem to the caller.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, detail: detail.into() }
     }
@@ -81,16 +81,15 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The problem for a path without a route, status 404. Use it with [`axum::Router::fallback`].
+/// The problem for a path without a route, with status 404. Use it with [`axum::Router::fallback`].
 pub fn not_found() -> Ready<Problem> {
     ready(Problem::new(StatusCode::NOT_FOUND, "There is no resource at this path."))
 }
 
-/// The problem for a path whose route does not accept the method, status 405. Use it with
+/// The problem for a path whose route does not accept the method, with status 405. Use it with
 /// [`axum::Router::method_not_allowed_fallback`]. axum adds the header `Allow`.
 pub fn method_not_allowed() -> Ready<Problem> {
-    let detail =
-        "The resource does not accept this method. The Allow header lists the methods that it accepts.";
+    let detail = "The resource does not accept this method. The Allow header lists the accepted methods.";
     ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail))
 }
 

@@ -1,4 +1,4 @@
-//! The wrapper around reqwest. The client layer does not fit, because reqwest has its own request and response types.
+//! A wrapper around reqwest. The client layer cannot be used, because reqwest has its own request and response types.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::scope::Scope;
 /// A builder for a [`reqwest::Client`] that works in any process.
 ///
 /// `reqwest::Client::new()` and `reqwest::Client::builder().build()` panic if the process has no default rustls
-/// provider, because reqwest is compiled without one. This function installs `ring` as the default provider of the
-/// process, unless another one is installed already.
+/// provider, because reqwest is compiled without a provider. This function installs `ring` as the default provider,
+/// unless the process already has a default provider.
 ///
-/// A server's certificate is checked against the CA certificates of the system, which the variables `SSL_CERT_FILE`
-/// and `SSL_CERT_DIR` can replace. The client can also be built on a system without CA certificates, such as an image
-/// built `FROM scratch`: plain HTTP works there, and a request to an `https` URL fails with an error because the
-/// certificate of the server is not trusted. To trust other certificates, call
+/// The client checks a server's certificate against the system's CA certificates. The variables `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` can replace these. The client can also be built on a system without CA certificates, such as an image
+/// built `FROM scratch`: plain HTTP works there, but a request to an `https` URL fails with an error because the
+/// server's certificate is not trusted. To trust other certificates, call
 /// [`tls_certs_only`](reqwest::ClientBuilder::tls_certs_only) on the builder.
 ///
 /// ```
@@ -35,14 +35,14 @@ use crate::scope::Scope;
 /// # client().unwrap();
 /// ```
 pub fn client_builder() -> reqwest::ClientBuilder {
-    // An error means that a provider is installed already. reqwest then uses that one.
+    // An error means that a provider is already installed. reqwest then uses that provider.
     let _ = ring::default_provider().install_default();
     let builder = reqwest::Client::builder();
     let provider =
         CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     match Verifier::new(provider) {
         Ok(_) => builder,
-        // `build` would fail in the same way, because by default it loads the CA certificates of the system too.
+        // `build` would fail in the same way, because by default it also loads the system's CA certificates.
         Err(error) => {
             tracing::debug!(%error, "the system has no CA certificates, so no HTTPS server is trusted");
             builder.tls_certs_only([])
@@ -50,10 +50,11 @@ pub fn client_builder() -> reqwest::ClientBuilder {
     }
 }
 
-/// A [`reqwest::Client`] with a span and the metric `http.client.request.duration` for every request.
+/// A [`reqwest::Client`] that records a span and the metric `http.client.request.duration` for every request.
 ///
-/// It records the same as [`client_layer`](super::client_layer). The redirects that reqwest follows and the retries
-/// that it makes belong to one span. This is the [second of the two ways] that the semantic conventions allow.
+/// It records the same telemetry as [`client_layer`](super::client_layer). One span covers a request together with the
+/// redirects that reqwest follows and the retries that reqwest makes. This is the [second of the two ways] that the
+/// semantic conventions allow.
 ///
 /// ```no_run
 /// use telemetry::http::{Client, client_builder};
@@ -85,16 +86,17 @@ impl Client {
         Self { inner: client, instrumentation: HttpClient::new(scope) }
     }
 
-    /// The wrapped client, to build requests with. A request that you send with it directly has no span and no metrics.
+    /// The wrapped client. Use it to build requests. A request sent directly with the wrapped client has no span and no
+    /// metrics.
     #[must_use]
     pub fn get_ref(&self) -> &reqwest::Client {
         &self.inner
     }
 
-    /// Sends `request`. `template` is the path of its URL with placeholders for the variable parts, such as
-    /// `/users/{id}`. It becomes part of the name of the span.
+    /// Sends `request`. `template` is the path of the request's URL with placeholders for the variable parts, such as
+    /// `/users/{id}`. The template becomes part of the span's name.
     ///
-    /// Fails when [`reqwest::Client::execute`] does. The call ends when the body of the response has been read or
+    /// Fails when [`reqwest::Client::execute`] fails. The span ends when the body of the response has been read or
     /// dropped.
     pub async fn execute(
         &self,
@@ -108,7 +110,7 @@ impl Client {
             let response = self.inner.execute(request);
             async move {
                 let response = response.await?;
-                // reqwest reads the URL of the response from the extensions when it converts the response back.
+                // The conversion back to a reqwest response reads the URL from the extensions.
                 let mut url = http::response::Builder::new().url(response.url().clone());
                 let mut response = Response::from(response);
                 if let Some(url) = url.extensions_mut() {

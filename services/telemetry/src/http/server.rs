@@ -32,12 +32,12 @@ use crate::text;
 /// A layer that records a span and the metrics `http.server.request.duration` and `http.server.active_requests` for
 /// every request that a server receives.
 ///
-/// Add it to an axum router last, with [`axum::Router::layer`]. It then sees the route that matched, and every request,
-/// including those that another layer or a fallback responds to. For the attributes `client.address` and
+/// Add this layer to an axum router last, with [`axum::Router::layer`]. It then sees the matched route and every
+/// request, even if another layer or a fallback responds to the request. To record the attributes `client.address` and
 /// `network.peer.*`, serve the router with [`axum::Router::into_make_service_with_connect_info`].
 ///
-/// A response with a status of 500 or above is an error, as the [status of HTTP spans] defines it. The layer
-/// implements the [HTTP server span] and the metrics of an [HTTP server].
+/// A response with a status of 500 or above is an error, as defined for the [status of HTTP spans]. The layer
+/// implements the [HTTP server span] and the metrics for an [HTTP server].
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -84,26 +84,27 @@ impl ServerLayer {
         Self(HttpServer { instruments: Arc::new(instruments), trace_response: false })
     }
 
-    /// Sets whether every response has the header `traceresponse`, which names its server span. Off by default.
+    /// Sets whether every response has the header `traceresponse`, which identifies the server span. The default is
+    /// `false`.
     ///
-    /// With it, the caller knows the trace of every request, even of one that succeeded:
+    /// With this header, the caller knows the trace of every request, even of a successful one:
     ///
     /// ```text
     /// traceresponse: 00-4bf92f3577b34da6a3ce929d0e0e4736-d75597dee50b0cac-01
     /// ```
     ///
-    /// The fields are the version `00`, the trace id, the id of the server span, and the flags: `01` if the span is
-    /// sampled, `00` if not. If the handler has set the header, the layer keeps it. If telemetry is off, the layer does
-    /// not add it.
+    /// The fields are the version `00`, the trace id, the id of the server span, and the flags. The flags are `01` if
+    /// the span is sampled and `00` if not. If the handler has set the header, the layer keeps the handler's value. If
+    /// telemetry is off, the layer does not add the header.
     ///
     /// ```
     /// let layer = telemetry::http::server_layer().trace_response(true);
     /// ```
     ///
-    /// The [format] is from a draft of W3C Trace Context. No W3C recommendation has the header, and the newest draft
-    /// has a [metric of `Server-Timing`] instead, with the same value. Switch the header on only if every caller is
-    /// allowed to know the trace id. A script in a browser can read it in a response from another origin only if the
-    /// response lists it in `Access-Control-Expose-Headers`.
+    /// The [format] is from a draft of W3C Trace Context. No W3C recommendation includes the header, and the latest
+    /// draft replaces it with a [metric of `Server-Timing`] that has the same value. Enable the header only if every
+    /// caller is allowed to know the trace id. A browser script can read the header in a response from another origin
+    /// only if the response lists `traceresponse` in `Access-Control-Expose-Headers`.
     ///
     /// [metric of `Server-Timing`]: https://github.com/w3c/trace-context/pull/560
     /// [format]: https://github.com/w3c/trace-context/blob/0b83a231593a67ec024063280d77bc1842afaa37/spec/21-http_response_header_format.md
@@ -201,7 +202,7 @@ fn start_attributes<B>(
     attributes
 }
 
-/// The attributes of the other end of the connection. It counts as the client, because headers are not trusted.
+/// The attributes of the connection's peer. The peer counts as the client, because headers are not trusted.
 pub(crate) fn peer_attributes(peer: SocketAddr) -> [KeyValue; 3] {
     let address: Arc<str> = peer.ip().to_string().into();
     [

@@ -1,8 +1,9 @@
-//! The response header `traceresponse`, which names the server span of a request.
+//! The response header `traceresponse`, which identifies the server span of a request.
 //!
-//! Its value has the form `00-{trace id}-{span id}-{flags}`, in lower-case hexadecimal digits. It is version `00` of
-//! the format in drafts of W3C Trace Context. No W3C recommendation has the header: it was [removed from Level 2],
-//! stayed in the [draft of Level 3], and was replaced there by a [metric of `Server-Timing`] with the same value.
+//! The header's value has the form `00-{trace id}-{span id}-{flags}`, in lower-case hexadecimal digits. This is version
+//! `00` of the format in drafts of W3C Trace Context. No W3C recommendation includes the header. It was [removed from
+//! Level 2] and stayed in the [draft of Level 3] until a [metric of `Server-Timing`] with the same value replaced it
+//! there.
 //!
 //! [removed from Level 2]: https://github.com/w3c/trace-context/pull/484
 //! [draft of Level 3]: https://github.com/w3c/trace-context/blob/0b83a231593a67ec024063280d77bc1842afaa37/spec/21-http_response_header_format.md
@@ -16,10 +17,12 @@ use opentelemetry::trace::{SpanContext, TraceFlags};
 
 const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
-/// Two digits for the version, 32 for the trace id, 16 for the span id, two for the flags, and three dashes.
+/// The length of the value: two digits for the version, 32 for the trace id, 16 for the span id, two for the flags, and
+/// three dashes.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 
-/// Adds the header for `span`. Does nothing if the handler has set the header, or if `span` is from another process.
+/// Adds the header for `span`. Does nothing if the handler has already set the header, or if `span` is from another
+/// process.
 pub(super) fn add(headers: &mut HeaderMap, span: &SpanContext) {
     if let Entry::Vacant(entry) = headers.entry(TRACERESPONSE)
         && let Some(value) = value(span)
@@ -29,7 +32,7 @@ pub(super) fn add(headers: &mut HeaderMap, span: &SpanContext) {
 }
 
 fn value(span: &SpanContext) -> Option<HeaderValue> {
-    // Without a tracer provider, the span context is that of the caller: it is remote.
+    // Without a tracer provider, this is the caller's span context, which is remote.
     if !span.is_valid() || span.is_remote() {
         return None;
     }
@@ -70,13 +73,13 @@ mod tests {
         app(layer).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
-    /// All lines of the header.
+    /// All values of the header in `response`.
     fn traceresponse(response: &Response<Body>) -> Vec<&str> {
         response.headers().get_all(TRACERESPONSE).iter().map(|value| value.to_str().unwrap()).collect()
     }
 
     #[tokio::test]
-    async fn every_response_names_its_server_span() {
+    async fn every_response_identifies_its_server_span() {
         for (method, path, status) in [
             ("GET", "/users/7", 200),
             ("HEAD", "/users/7", 200),
@@ -97,17 +100,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_trace_is_the_trace_of_the_caller() {
+    async fn the_trace_id_comes_from_the_caller() {
         let recorder = Recorder::new();
         let layer = ServerLayer::of(recorder.scope()).trace_response(true);
         let response = send(layer, "GET", "/users/7", Some(PARENT)).await;
         let header = traceresponse(&response)[0];
         let span_id = header.strip_prefix("00-4bf92f3577b34da6a3ce929d0e0e4736-").unwrap();
-        assert_ne!(&span_id[..16], "00f067aa0ba902b7", "the span of the caller");
+        assert_ne!(&span_id[..16], "00f067aa0ba902b7", "the header has the caller's span id");
     }
 
     #[tokio::test]
-    async fn an_unsampled_request_has_no_flags() {
+    async fn an_unsampled_request_has_the_flags_00() {
         let recorder = Recorder::sampling(Sampler::AlwaysOff);
         let layer = ServerLayer::of(recorder.scope()).trace_response(true);
         let response = send(layer, "GET", "/users/7", Some(PARENT)).await;
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_of_the_handler_is_kept() {
+    async fn keeps_a_header_that_the_handler_set() {
         let recorder = Recorder::new();
         let layer = ServerLayer::of(recorder.scope()).trace_response(true);
         let response = send(layer, "GET", "/own", None).await;
@@ -140,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_tracer_provider_there_is_no_header() {
-        let _propagator = Recorder::new(); // so the context of the caller is read
+        let _propagator = Recorder::new(); // installs the propagator that reads the caller's context
         for parent in [None, Some(PARENT)] {
             let response = send(server_layer().trace_response(true), "GET", "/users/7", parent).await;
             assert_eq!(traceresponse(&response), [""; 0], "{parent:?}");

@@ -110,7 +110,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// The message of an event, and its other fields in their order.
+/// The message of an event, and the other fields in the order in which they were recorded.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Runs `log` inside a span. Returns the formatted lines and the context of the span.
+    /// Runs `log` inside a span. Returns the formatted lines and the span context.
     fn format<F>(formatter: F, log: impl FnOnce()) -> (String, SpanContext)
     where
         F: FormatEvent<tracing_subscriber::Registry, tracing_subscriber::fmt::format::DefaultFields>

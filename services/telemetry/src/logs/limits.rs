@@ -1,6 +1,6 @@
-//! [Log record limits], which the SDK does not apply, and the count of the records submitted to the exporter.
+//! Applies the [log record limits], which the SDK does not support, and counts the records submitted to the exporter.
 //!
-//! [Log record limits]: https://opentelemetry.io/docs/specs/otel/logs/sdk/#logrecord-limits
+//! [log record limits]: https://opentelemetry.io/docs/specs/otel/logs/sdk/#logrecord-limits
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl<P: LogProcessor> Limited<P> {
         too_long || count > self.limits.attributes
     }
 
-    /// Returns the value cut to the limit, or `None` if it does not exceed the limit.
+    /// Returns `value` shortened to the limit, or `None` if `value` does not exceed the limit.
     fn shortened(&self, value: &AnyValue) -> Option<AnyValue> {
         match (value, self.limits.value_length) {
             (AnyValue::String(text), Some(limit)) => shorten(text.as_str(), limit).map(AnyValue::from),
@@ -48,7 +48,7 @@ impl<P: LogProcessor> Limited<P> {
         }
     }
 
-    /// Copies the record, with at most the allowed attributes and with shortened values.
+    /// Copies the record with shortened values and with at most the allowed number of attributes.
     fn rebuild(&self, record: &SdkLogRecord) -> SdkLogRecord {
         let mut copy = self.record_factory.create_log_record();
         if let Some(name) = record.event_name() {

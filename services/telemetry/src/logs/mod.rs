@@ -29,8 +29,8 @@ use crate::otlp::Exporters;
 use crate::settings::{Batch, LogFormat, Logs};
 use limits::Limited;
 
-/// Creates the logger provider for OTLP and the counters of its exporter. Returns `None` if the settings do not send
-/// logs over OTLP.
+/// Creates the logger provider for OTLP and the counters of its exporter. Returns `None` if the settings do not enable
+/// OTLP for logs.
 pub(crate) fn provider(
     settings: &Logs,
     resource: &Resource,
@@ -69,7 +69,8 @@ impl std::fmt::Debug for Console {
 }
 
 impl Console {
-    /// Describes the log lines that were dropped because standard output was too slow. Returns `None` if none were.
+    /// Describes the log lines that were dropped because standard output was too slow. Returns `None` if no line was
+    /// dropped.
     pub(crate) fn describe_loss(&self) -> Option<String> {
         let dropped = self.dropped.dropped_lines();
         (dropped > 0).then(|| format!("{dropped} log lines to the console"))
@@ -99,16 +100,16 @@ pub(crate) fn subscribe(
     Ok(console)
 }
 
-/// Returns the filter from `RUST_LOG`. The settings have already validated it.
+/// Returns the filter from `RUST_LOG`. The settings have already validated the filter.
 fn filter(settings: &Logs) -> EnvFilter {
     EnvFilter::new(&settings.filter)
 }
 
-/// Creates the layer that makes OpenTelemetry spans from the spans of `#[instrument]`, as children of the current
-/// OpenTelemetry context. It ignores spans below the level `info`.
+/// Creates the layer that turns the spans of `#[instrument]` into OpenTelemetry spans, as children of the current
+/// OpenTelemetry context. The layer ignores spans below the level `info`.
 ///
-/// It records no location, thread or timing, because they would double the cost of a span. It records no events,
-/// because they already become log records.
+/// The layer records no location, thread or timing, because these would double the cost of a span. It records no
+/// events, because events already become log records.
 fn span_layer(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer_with_scope(crate::scope::instrumentation_scope()))

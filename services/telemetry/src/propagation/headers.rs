@@ -1,4 +1,4 @@
-//! The context in the headers of an HTTP request. The metadata of a gRPC call is in these headers too.
+//! Reads the context from HTTP headers and writes it to them. gRPC sends the metadata of a call in HTTP headers too.
 
 use std::borrow::Cow;
 
@@ -10,27 +10,27 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// The maximum length of `baggage` and of `tracestate`, in bytes. An implementation must pass on at least this much
-/// baggage ([W3C Baggage, limits]), and a `tracestate` of at least 512 characters.
+/// The maximum length of `baggage` and of `tracestate`, in bytes. An implementation must propagate at least this much
+/// baggage ([W3C Baggage, limits]) and at least 512 characters of `tracestate`.
 ///
 /// [W3C Baggage, limits]: https://www.w3.org/TR/baggage/#limits
 const MAX_LENGTH: usize = 8192;
 
-/// The maximum number of list members of a `tracestate` ([W3C Trace Context, list]).
+/// The maximum number of list members in a `tracestate` ([W3C Trace Context, list]).
 ///
 /// [W3C Trace Context, list]: https://www.w3.org/TR/trace-context/#list
 const MAX_STATES: usize = 32;
 
-/// Reads the context of the caller from the headers of a request, for a propagator.
+/// Lets a propagator read the caller's context from the headers of a request.
 ///
 /// It never fails: a malformed header counts as absent.
 ///
 /// - A value with characters other than visible ASCII is ignored.
-/// - Several lines of `baggage` or `tracestate` are one list. A list of more than 8192 bytes, or a `tracestate` of more
-///   than 32 members, is ignored as a whole.
-/// - Malformed members of `baggage` are left out.
-/// - A `traceparent` must have the form that [W3C Trace Context] defines. If there are two, both are ignored, because
-///   only one can be the parent.
+/// - Several `baggage` or `tracestate` header lines are joined into one list. A list of more than 8192 bytes, or a
+///   `tracestate` of more than 32 members, is ignored as a whole.
+/// - Malformed `baggage` members are left out.
+/// - A `traceparent` must have the form that [W3C Trace Context] defines. If a request has more than one, all are
+///   ignored, because a request can have only one parent.
 ///
 /// ```
 /// use opentelemetry::global;
@@ -44,13 +44,13 @@ const MAX_STATES: usize = 32;
 #[derive(Debug)]
 pub struct HeaderExtractor<'a> {
     headers: &'a HeaderMap,
-    // The joined lines. `Extractor::get` returns a reference, so it cannot join them itself.
+    // The joined header lines. `Extractor::get` returns a reference, so it cannot join the lines itself.
     baggage: Option<Cow<'a, str>>,
     tracestate: Option<Cow<'a, str>>,
 }
 
 impl<'a> HeaderExtractor<'a> {
-    /// An extractor over `headers`.
+    /// Creates an extractor for `headers`.
     #[must_use]
     pub fn new(headers: &'a HeaderMap) -> Self {
         let tracestate = list(headers, &TRACESTATE)
@@ -84,8 +84,8 @@ impl Extractor for HeaderExtractor<'_> {
 
 /// Whether `value` has the form of a `traceparent`: fields of fixed length in lower-case hexadecimal digits.
 ///
-/// The propagator of the SDK also accepts fewer digits (`00-abc-1-01`) and signs in front of them. Unrelated requests
-/// could then get the same trace id.
+/// The SDK's propagator also accepts fields with fewer digits (`00-abc-1-01`) or with a leading sign. Unrelated
+/// requests could then get the same trace id.
 ///
 /// Source: <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>
 fn is_traceparent(value: &str) -> bool {
@@ -98,7 +98,7 @@ fn is_traceparent(value: &str) -> bool {
     fixed && (fields.next().is_none() || !value.trim().starts_with("00-"))
 }
 
-/// The lines of the header `name` as one list. Returns `None` if the header is absent or too long.
+/// Joins the lines of the header `name` into one list. Returns `None` if the header is absent or the list is too long.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
     let mut list: Option<Cow<'a, str>> = None;
     for line in headers.get_all(name) {
@@ -121,8 +121,8 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
 
 /// The members of `list` that are valid baggage.
 ///
-/// The SDK skips the others too, but logs a warning with the whole header for each of them. So any client could cause
-/// half a megabyte of logs with one request of 8 KiB, and put personal data into them.
+/// The SDK also skips invalid members, but logs a warning with the whole header for each of them. So any client could
+/// cause half a megabyte of logs with one 8 KiB request, and put personal data into the logs.
 fn valid_members(list: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if list.split(',').all(is_baggage) {
         return Some(list);
@@ -131,21 +131,23 @@ fn valid_members(list: Cow<'_, str>) -> Option<Cow<'_, str>> {
     (!valid.is_empty()).then(|| Cow::Owned(valid.join(",")))
 }
 
-/// Whether `member` is `key=value`, with or without properties after it, and UTF-8 after percent-decoding.
+/// Whether `member` has the form `key=value`, optionally followed by properties, and the key and value are UTF-8 after
+/// percent-decoding.
 fn is_baggage(member: &str) -> bool {
     let pair = member.split(';').next().unwrap_or_default();
     pair.split_once('=').is_some_and(|(key, value)| !key.trim().is_empty() && decodes(key) && decodes(value))
 }
 
-/// Whether `text` is UTF-8 after percent-decoding. A malformed escape such as `%zz` stays as it is, as in the SDK.
+/// Whether `text` is UTF-8 after percent-decoding. Like the SDK, this function does not change a malformed escape such
+/// as `%zz`.
 fn decodes(text: &str) -> bool {
     percent_decode_str(text).decode_utf8().is_ok()
 }
 
-/// Writes a context into the headers of a request, for a propagator.
+/// Lets a propagator write a context into the headers of a request.
 ///
-/// It never fails: a value that is not valid in a header is left out. An empty value removes the header: the W3C
-/// propagator writes an empty `tracestate` if the context has none, and an empty header has no meaning.
+/// It never fails: a value that is not valid in a header is left out. An empty value removes the header, because the
+/// W3C propagator writes an empty `tracestate` if the context has no trace state, and an empty header has no meaning.
 ///
 /// ```
 /// use opentelemetry::{Context, global};
@@ -162,7 +164,7 @@ pub struct HeaderInjector<'a> {
 }
 
 impl<'a> HeaderInjector<'a> {
-    /// An injector into `headers`.
+    /// Creates an injector for `headers`.
     #[must_use]
     pub fn new(headers: &'a mut HeaderMap) -> Self {
         Self { headers }
@@ -325,7 +327,7 @@ mod tests {
     }
 
     proptest! {
-        /// Extraction does not panic, and its result is bounded, for any bytes that a caller sends.
+        /// For any bytes that a caller sends, extraction does not panic and its result is bounded.
         #[test]
         fn extracts_a_bounded_context_from_any_headers(lines in prop::collection::vec(
             (prop::sample::select(vec!["traceparent", "tracestate", "baggage", "b3", "x-other"]),

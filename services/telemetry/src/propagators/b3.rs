@@ -1,5 +1,5 @@
-//! B3, the headers of Zipkin and of older service meshes. The crate that implemented them is deprecated, and it would
-//! prevent an update of the SDK.
+//! A propagator for B3, the header format of Zipkin and older service meshes. The existing crate for B3 is deprecated,
+//! and a dependency on that crate would prevent updates of the SDK.
 //!
 //! Sources: <https://github.com/openzipkin/b3-propagation>,
 //! <https://opentelemetry.io/docs/specs/otel/context/api-propagators/#b3-requirements>
@@ -17,7 +17,7 @@ const SPAN_ID: &str = "x-b3-spanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
 
-/// A propagator that writes one of the two forms. It reads both, the single header first.
+/// A propagator that writes one of the two forms of B3. It reads both forms and prefers the single header.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum B3 {
     /// `b3: TRACE-SPAN-SAMPLED`.
@@ -26,11 +26,12 @@ pub(super) enum B3 {
     Multi,
 }
 
-/// A context value for the debug flag: the caller wants the trace to be sampled in any case.
+/// A context value for the debug flag. A caller sets this flag if the trace must be sampled in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Debug;
 
-/// The span context in the headers. Headers with a sampling decision but without ids are ignored.
+/// The span context and the debug flag from the headers. Headers that contain a sampling decision but no ids are
+/// ignored.
 struct Extracted {
     span: SpanContext,
     debug: bool,
@@ -103,15 +104,15 @@ fn parse(trace: &str, span: &str, sampled: Option<&str>, debug: bool) -> Option<
     if !(is_hex(trace, 32) || is_hex(trace, 16)) || !is_hex(span, 16) {
         return None;
     }
-    // If the decision is absent, it is left to the receiver. The API cannot express that, so the trace counts as not
-    // sampled, as in other implementations.
+    // Without a sampling decision in the headers, the receiver decides. The API cannot express that, so the trace
+    // counts as not sampled, as in other implementations.
     let flags = TraceFlags::default().with_sampled(debug || matches!(sampled, Some("1" | "true")));
     let trace = TraceId::from_hex(trace).ok()?;
     let span = SpanContext::new(trace, SpanId::from_hex(span).ok()?, flags, true, TraceState::default());
     span.is_valid().then_some(Extracted { span, debug })
 }
 
-/// Whether `text` has exactly this number of hexadecimal digits. The parser would also accept a sign, or fewer digits.
+/// Whether `text` consists of exactly `digits` hexadecimal digits. The parser would also accept a sign or fewer digits.
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

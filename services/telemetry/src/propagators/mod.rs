@@ -10,7 +10,8 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use crate::settings::Propagator;
 use b3::B3;
 
-/// One propagator that uses all of `selected`. If several of them find a span context, the last one wins.
+/// Combines the `selected` propagators into one. If several propagators find a span context, the last one in the list
+/// wins.
 pub(crate) fn composite(selected: &[Propagator]) -> TextMapCompositePropagator {
     let propagators = selected.iter().map(|propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
         match propagator {

@@ -48,9 +48,9 @@ fn channel(recorder: &Recorder, endpoint: &Endpoint) -> Channel {
     ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy())
 }
 
-/// Removes the ports, whose values differ in each run.
+/// Removes the ports, because they differ in each run.
 fn without_ports((mut attributes, failed): (Attributes, bool)) -> (Attributes, bool) {
-    attributes.remove("server.port").expect("the span has the port of the server");
+    attributes.remove("server.port").expect("the server's port is recorded");
     attributes.remove("network.peer.port");
     (attributes, failed)
 }
@@ -81,7 +81,7 @@ async fn client_and_server_record_the_same_call() {
         assert_eq!((server.name.as_ref(), &server.span_kind), (CHECK, &SpanKind::Server));
         assert_eq!(server.span_context.trace_id(), client.span_context.trace_id());
         assert_eq!(server.parent_span_id, client.span_context.span_id());
-        // For a server, NOT_FOUND is not an error.
+        // On the server side, NOT_FOUND is not an error.
         let all = expected([
             ("client.address", "127.0.0.1"),
             ("network.peer.address", "127.0.0.1"),
@@ -156,7 +156,7 @@ async fn a_refused_connection_is_unavailable() {
 }
 
 #[tokio::test]
-async fn records_a_timeout_of_the_channel() {
+async fn records_a_channel_timeout() {
     let client_side = Recorder::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts connections but never responds
     let endpoint = endpoint(listener.local_addr().unwrap()).timeout(Duration::from_millis(50));
@@ -180,7 +180,7 @@ async fn records_a_cancelled_call() {
 }
 
 #[tokio::test]
-async fn a_response_without_a_grpc_status_has_a_status_by_its_http_status() {
+async fn derives_a_missing_grpc_status_from_the_http_status() {
     for (http, code) in [(503, "UNAVAILABLE"), (404, "UNIMPLEMENTED"), (200, "UNKNOWN")] {
         let recorder = Recorder::new();
         let service =

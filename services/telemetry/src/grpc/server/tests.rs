@@ -10,8 +10,8 @@ use crate::testing::{
     Attributes, PARENT, Recorder, ScriptedBody, attributes_and_failed, cancel, never_completes,
 };
 
-/// Calls `Echo/Say` of a service that responds with `response`, and reads the body to its end. Returns the attributes
-/// of the span, and whether it failed.
+/// Calls `Echo/Say` on a service that responds with `response`, and reads the whole body. Returns the span's
+/// attributes, and whether the call failed.
 async fn call(response: Response<ScriptedBody>) -> (Attributes, bool) {
     let recorder = Recorder::new();
     let mut response = Some(response);
@@ -34,7 +34,7 @@ async fn call(response: Response<ScriptedBody>) -> (Attributes, bool) {
 }
 
 #[tokio::test]
-async fn only_errors_of_the_server_fail_the_span() {
+async fn only_server_errors_mark_the_span_as_failed() {
     for (code, name, failed) in [
         ("0", "OK", false),
         ("1", "CANCELLED", false),
@@ -75,7 +75,7 @@ async fn a_failing_body_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_passed_deadline_is_an_error_and_a_cancelled_call_is_not() {
+async fn an_expired_deadline_is_an_error_but_a_cancelled_call_is_not() {
     for (timeout, code, failed) in [
         (None, "CANCELLED", false),
         (Some("1H"), "CANCELLED", false),

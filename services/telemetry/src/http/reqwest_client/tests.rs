@@ -21,7 +21,7 @@ use crate::testing::{
 
 #[tokio::test]
 async fn records_the_kind_of_a_failure() {
-    // Announces ten bytes, sends three, and closes the connection.
+    // This server announces ten bytes, sends three, and closes the connection.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let truncating = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -62,7 +62,7 @@ async fn sends_the_context_with_the_request() {
     let context = Context::new().with_baggage([KeyValue::new("environment", "demo")]);
     let response = client.execute(request, None).with_context(context).await.unwrap();
     assert_eq!(response.url().as_str(), format!("http://{address}/"));
-    assert!(recorder.spans().is_empty(), "ended before the body was read");
+    assert!(recorder.spans().is_empty(), "the span ended before the body was read");
     let received = response.text().await.unwrap();
 
     let span = recorder.span();
@@ -85,7 +85,7 @@ async fn https_server() -> (u16, reqwest::Certificate) {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        // The client ends the handshake if it does not trust the certificate.
+        // The client aborts the handshake if it does not trust the certificate.
         if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await {
             let mut request = [0; 1024];
             assert!(stream.read(&mut request).await.unwrap() > 0);
@@ -110,7 +110,7 @@ async fn a_built_client_trusts_the_given_certificates() {
 
 #[test]
 fn a_client_can_be_built_without_a_provider_and_without_ca_certificates() {
-    // In a new process, because other tests install a provider in this one.
+    // The test needs a new process, because other tests install a provider in this process.
     let test = format!("{}::in_a_new_process", module_path!().split_once("::").unwrap().1);
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", &test, "--ignored"])
@@ -123,7 +123,7 @@ fn a_client_can_be_built_without_a_provider_and_without_ca_certificates() {
 }
 
 #[tokio::test]
-#[ignore = "a_client_can_be_built_without_a_provider_and_without_ca_certificates runs it in a new process"]
+#[ignore = "a_client_can_be_built_without_a_provider_and_without_ca_certificates runs this in a new process"]
 async fn in_a_new_process() {
     assert!(CryptoProvider::get_default().is_none());
     let client =

@@ -131,7 +131,7 @@ async fn records_the_attributes_of_request_and_response() {
 async fn records_the_metrics_of_a_request() {
     let recorder = Recorder::new();
     let response = app(&recorder).oneshot(get_request("/users/7")).await.unwrap();
-    assert_eq!(active(&recorder), [1], "ended before the body was read");
+    assert_eq!(active(&recorder), [1], "the request ended before the body was read");
     response.into_body().collect().await.unwrap();
     assert_eq!(active(&recorder), [0]);
     let series = expected([
@@ -222,7 +222,7 @@ async fn a_call_lasts_until_the_end_of_a_streamed_body() {
     let mut body = respond_with(&recorder, ScriptedBody::data(&["a", "b"])).await.into_body();
     for _ in 0..2 {
         body.frame().await.unwrap().unwrap();
-        assert!(recorder.spans().is_empty(), "ended too early");
+        assert!(recorder.spans().is_empty(), "the span ended too early");
         assert_eq!(active(&recorder), [1]);
     }
     assert!(body.frame().await.is_none());
@@ -304,16 +304,16 @@ async fn the_span_has_the_recorded_error_as_its_only_error_type() {
     let app = Router::new().route("/", get(handler)).layer(ServerLayer::of(recorder.scope()));
     app.oneshot(get_request("/")).await.unwrap();
     let span = recorder.span();
-    // `attributes_and_failed` fails if an attribute is there twice.
+    // `attributes_and_failed` fails if an attribute occurs twice.
     assert_eq!(attributes_and_failed(&span).0["error.type"], "std::io::error::Error::Custom");
     assert_eq!(span.status, opentelemetry::trace::Status::error("disk on fire"));
     assert_eq!(span.events.len(), 1);
-    // The metric has the status, because its attributes must not depend on sampling.
+    // The metric's `error.type` is the status, because a metric's attributes must not depend on sampling.
     assert_eq!(recorder.histogram_counts(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"], "500");
 }
 
 #[tokio::test]
-async fn measures_an_unsampled_request() {
+async fn records_the_duration_of_an_unsampled_request() {
     let recorder = Recorder::sampling(Sampler::AlwaysOff);
     let app = Router::new()
         .route("/", get(|| async { trace_id().unwrap_or_default() }))
@@ -333,7 +333,7 @@ async fn serves_requests_without_telemetry() {
 }
 
 #[tokio::test]
-async fn spans_of_tracing_are_children_with_their_own_errors() {
+async fn tracing_spans_are_children_with_their_own_errors() {
     use opentelemetry::trace::TracerProvider as _;
     use tracing_subscriber::layer::SubscriberExt as _;
 
