@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use url::Url;
 
-/// Creates a client for one server. Connecting times out after 5 s, a whole request after 30 s.
+/// Creates a client for one server. A connection attempt times out after 5 s, and a whole request after 30 s.
 ///
 /// The client ignores proxy settings if the server is on this machine. `HTTP_PROXY` is often set without a matching
 /// `NO_PROXY`, and requests to a loopback address would then go to the proxy. Fails if TLS cannot be set up.
 pub(crate) fn client(target: &Url) -> reqwest::Result<reqwest::Client> {
     let configured = || if is_loopback(target) { builder().no_proxy() } else { builder() };
     match configured().build() {
-        // reqwest loads root certificates even for plain HTTP, and a container image may contain none.
+        // reqwest loads root certificates even for plain HTTP, and a container image may not contain any.
         Err(_) if target.scheme() == "http" => configured().tls_certs_only([]).build(),
         built => built,
     }
@@ -40,11 +40,12 @@ fn is_loopback(target: &Url) -> bool {
     }
 }
 
-/// Installs ring as rustls' default crypto provider: reqwest's feature `rustls-no-provider` comes without one.
+/// Installs ring as rustls' default crypto provider, because reqwest's feature `rustls-no-provider` does not include a
+/// provider.
 fn install_crypto_provider() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Fails if the process has already installed a provider, which works as well.
+        // Fails if a provider is already installed. That provider works too.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }

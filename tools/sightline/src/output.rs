@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// Prints a line on standard output.
+/// Prints a line to standard output.
 ///
 /// Ignores write errors, because the reader may close the pipe early (`sightline trace … | head`).
 pub fn println(text: impl Display) {
@@ -15,13 +15,13 @@ pub fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// Prints a line on standard error: progress, warnings and errors.
+/// Prints a line to standard error. It is used for progress, warnings and errors.
 pub fn eprintln(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Whether to colour standard output: it is a terminal, and neither `NO_COLOR` (<https://no-color.org>) nor `TERM=dumb`
-/// is set.
+/// Returns whether to colour standard output: `true` if it is a terminal, and neither `NO_COLOR`
+/// (<https://no-color.org>) nor `TERM=dumb` is set.
 #[must_use]
 pub fn use_colour() -> bool {
     io::stdout().is_terminal()

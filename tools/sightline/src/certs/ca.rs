@@ -1,4 +1,4 @@
-//! The CA: created once, then kept, and renewed with the same key.
+//! The CA, which is created once and later renewed with the same key.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,13 @@ pub(super) struct Ca {
     pub(super) pem: String,
     pub(super) validity: Validity,
     dir: PathBuf,
-    /// `None` if the key is kept elsewhere. Valid certificates are then kept, but no new one can be signed.
+    /// `None` if the key is kept elsewhere. Without the key, valid certificates are kept, but no new certificate can be
+    /// signed.
     key: Option<KeyPair>,
 }
 
 impl Ca {
-    /// Reads the CA from this directory. Creates it if it is missing, and renews it if it expires soon.
+    /// Reads the CA from this directory. Creates the CA if it is missing, and renews it if it expires soon.
     pub(super) fn ensure(dir: &Path, now: OffsetDateTime) -> Result<(Self, Entry), CertsError> {
         files::create_dir(dir)?;
         let (cert_path, key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
@@ -88,7 +89,7 @@ fn self_sign(key: &KeyPair, validity: Validity) -> Result<String, CertsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "Sightline local CA");
-    // A path length of 0: this CA signs certificates of processes, but no further CA.
+    // With a path length of 0, this CA can sign certificates of processes, but not the certificate of another CA.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (params.not_before, params.not_after) = (validity.not_before, validity.not_after);

@@ -30,7 +30,8 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), CertsError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create directory", dir))
 }
 
-/// Takes an exclusive lock on the directory and waits for it if necessary. Dropping the file releases the lock.
+/// Takes an exclusive lock on the directory. Waits if another process holds the lock. Dropping the returned file
+/// releases the lock.
 pub(super) fn lock(dir: &Path) -> Result<File, CertsError> {
     let path = dir.join(".lock");
     let file = OpenOptions::new()
@@ -47,7 +48,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, CertsError> {
 /// Returns the content of the file, or `None` if it does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<String>, CertsError> {
     match fs::read(path) {
-        // Content that is not UTF-8 is not PEM either; the parser reports it.
+        // Content that is not UTF-8 is not PEM either, so the parser rejects it.
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
@@ -79,7 +80,7 @@ fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
         })
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
-        // Report the first error. If this fails too, the next attempt removes the file.
+        // Report the first error. If the removal fails too, the next attempt removes the file.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
@@ -89,7 +90,7 @@ fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
     }
 }
 
-/// Sets the mode of a key to 0600 if other users have any permission on it.
+/// Sets the mode of a key file to 0600 if other users have any permission on the file.
 pub(super) fn restrict(path: &Path) -> Result<(), CertsError> {
     let mode = fs::metadata(path).map_err(failed("read", path))?.permissions().mode();
     if mode & 0o077 != 0 {

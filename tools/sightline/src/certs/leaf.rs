@@ -40,8 +40,8 @@ pub(super) fn ensure(
     Ok(Entry { name: name.to_owned(), dir, outcome, validity })
 }
 
-/// Returns the validity of a certificate that can be kept. Otherwise returns the reason to renew it, or `None` if it
-/// does not exist yet.
+/// Returns the validity of the certificate if it can be kept. Otherwise returns the reason to renew the certificate, or
+/// `None` if the certificate does not exist yet.
 fn check_files(
     ca: &Ca,
     paths: &TlsFiles,
@@ -78,8 +78,8 @@ fn check(ca: &Ca, cert: &str, key: &str, name: &str, now: OffsetDateTime) -> Res
     Ok(validity)
 }
 
-/// The subject alternative names of a certificate: this machine, and the identity as a DNS name. In a cluster,
-/// `server_name_override` of the Collector's exporters expects the latter.
+/// Returns the subject alternative names of a certificate: the names and addresses of this machine, and the identity as
+/// a DNS name. In a cluster, the Collector's exporters expect the identity, because it is their `server_name_override`.
 fn hosts(name: &str) -> BTreeSet<String> {
     ["localhost", "127.0.0.1", "::1", name].map(str::to_owned).into()
 }
@@ -100,7 +100,8 @@ fn create(
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    // The agent is a server for the services and a client of the gateway, so each certificate allows both roles.
+    // A process can be both a server and a client: the agent is a server for the services and a client of the gateway.
+    // Each certificate therefore allows both roles.
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
@@ -108,7 +109,7 @@ fn create(
 
     let key = KeyPair::generate().map_err(failed)?;
     let cert = ca.sign(name, &params, &key)?;
-    // The key first, the certificate last: see the documentation of the `certs` module.
+    // Replace the key first and the certificate last. The documentation of the `certs` module explains why.
     files::replace(&paths.key, &key.serialize_pem(), Access::Owner)?;
     files::replace(&paths.cert, &cert, Access::Public)?;
     Ok(validity)

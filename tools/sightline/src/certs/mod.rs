@@ -8,8 +8,8 @@
 //! DIR/<identity>/tls.key     private key of the identity
 //! ```
 //!
-//! The file names of an identity are the keys of a Kubernetes TLS secret, so the Collector's configuration is the same
-//! on a machine and in a cluster.
+//! The names of an identity's files are the same as the keys of a Kubernetes TLS secret, so the Collector's
+//! configuration is the same on a machine and in a cluster.
 //!
 //! # Replacing files that running processes read
 //!
@@ -19,9 +19,9 @@
 //! renames gets a key and a certificate that do not match. rustls and Go both reject such a pair; the process must then
 //! keep its previous pair and read the files again.
 //!
-//! A CA is renewed with the same key. The certificates that it signed stay valid, and a peer that still has the old
-//! `ca.crt` accepts new ones. This matters because the Collector reloads its certificate but never the `ca_file` of a
-//! client.
+//! A CA is renewed with the same key. The certificates that the CA has signed stay valid, and a peer that still has the
+//! old `ca.crt` accepts new certificates. This matters because the Collector reloads its certificate but never the
+//! `ca_file` of a client.
 
 mod ca;
 mod files;
@@ -47,8 +47,7 @@ pub const LEAF_LIFETIME: Duration = Duration::days(90);
 /// The lifetime of the CA: longer than a checkout is likely to exist.
 const CA_LIFETIME: Duration = Duration::days(3650);
 
-/// The time from the start of a certificate's validity to its creation. It is not zero, because the clocks of two
-/// machines can differ.
+/// The time by which a new certificate is backdated, because the clocks of two machines can differ.
 const BACKDATE: Duration = Duration::minutes(10);
 
 /// The certificates to create or renew.
@@ -56,9 +55,10 @@ const BACKDATE: Duration = Duration::minutes(10);
 pub struct Request {
     /// The directory that contains `ca/` and one directory for each identity. Created with mode 0700 if it is missing.
     pub dir: PathBuf,
-    /// The names that get a certificate. Each becomes a DNS name in the certificate, so it must be a valid one.
+    /// The identities that get a certificate. Each identity becomes a DNS name in its certificate, so it must be a
+    /// valid DNS name.
     pub identities: Vec<String>,
-    /// The lifetime of new certificates, at most 3650 days. Existing certificates keep theirs.
+    /// The lifetime of new certificates, at most 3650 days. Existing certificates keep their lifetime.
     pub lifetime: Duration,
 }
 
@@ -95,22 +95,22 @@ impl Report {
 pub struct Entry {
     /// `ca`, or the name of the identity.
     pub name: String,
-    /// The directory of its files.
+    /// The directory that contains the certificate.
     pub dir: PathBuf,
-    /// Whether it was created, kept or renewed.
+    /// Whether the certificate was created, kept or renewed.
     pub outcome: Outcome,
-    /// The time in which it is valid.
+    /// The period in which the certificate is valid.
     pub validity: Validity,
 }
 
 /// What [`ensure`] did with one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was none; it was created.
+    /// The certificate did not exist and was created.
     Created,
-    /// It is valid and was not changed.
+    /// The certificate is valid and was not changed.
     Kept,
-    /// It was replaced for this reason.
+    /// The certificate was replaced for this reason.
     Renewed(Reason),
 }
 
@@ -138,12 +138,12 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The time in which a certificate is valid.
+/// The period in which a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// The start of this time, inclusive.
+    /// The start of the period, inclusive.
     pub not_before: OffsetDateTime,
-    /// The end of this time, inclusive.
+    /// The end of the period, inclusive.
     pub not_after: OffsetDateTime,
 }
 
@@ -166,7 +166,8 @@ impl Validity {
 pub enum CertsError {
     /// An identity cannot be used as a DNS name and as a directory name.
     #[error(
-        "{0:?} cannot be an identity: use a DNS name of lower-case letters, digits, '-' and '.' other than \"ca\""
+        "{0:?} cannot be an identity: use a DNS name other than \"ca\" with only lower-case letters, digits, \
+         '-' and '.'"
     )]
     Name(String),
     /// The requested lifetime in days is out of range.
@@ -185,14 +186,14 @@ pub enum CertsError {
     /// The CA's files exist but cannot be used. The CA is never replaced automatically, because every process that
     /// trusts it would lose its connections.
     #[error(
-        "cannot use the CA in {}: {problem}. Restore its files, or remove the directory to create a new CA \
-         and restart every process that trusts the old one",
+        "cannot use the CA in {}: {problem}. Restore its files. To create a new CA instead, remove the directory, \
+         run this again, and then restart every process that trusts the old CA",
         dir.display()
     )]
     Ca {
         /// The directory of the CA.
         dir: PathBuf,
-        /// What is wrong with its files.
+        /// What is wrong with the CA's files.
         problem: &'static str,
     },
     /// A certificate or its key could not be created.
@@ -208,11 +209,11 @@ pub enum CertsError {
 /// Ensures that the directory contains a valid CA, and a valid certificate for each identity.
 ///
 /// Missing certificates are created. A certificate is renewed if less than a third of its lifetime is left, if it was
-/// signed by a different CA, if its names differ, or if its files are damaged. Concurrent calls, also from other
-/// processes, wait for each other.
+/// signed by a different CA, if its names differ, or if its files are damaged. Concurrent calls wait for each other,
+/// even if they come from different processes.
 ///
-/// Fails on a name or lifetime that cannot be used, on files that cannot be read or written, and on a CA whose files
-/// cannot be used.
+/// Fails if a name or the lifetime is invalid, if a file cannot be read or written, or if the files of the CA cannot be
+/// used.
 pub fn ensure(request: &Request) -> Result<Report, CertsError> {
     ensure_at(request, OffsetDateTime::now_utc())
 }
@@ -258,7 +259,7 @@ pub struct TlsFiles {
     pub ca: PathBuf,
     /// The certificate, `tls.crt`.
     pub cert: PathBuf,
-    /// Its private key, `tls.key`.
+    /// The private key of the certificate, `tls.key`.
     pub key: PathBuf,
 }
 

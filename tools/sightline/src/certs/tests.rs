@@ -94,7 +94,7 @@ fn certificates_of_another_ca_are_rejected() {
     let server = TlsFiles::in_dir(&ours.path().join("agent"));
     let mut client = TlsFiles::in_dir(&theirs.path().join("order-service"));
     handshake(&server, &client, "localhost").unwrap_err();
-    // The server must also reject a client that trusts the server's CA.
+    // The server must also reject the client if the client trusts the server's CA.
     client.ca = server.ca.clone();
     handshake(&server, &client, "localhost").unwrap_err();
 }

@@ -8,19 +8,19 @@ use sightline::output;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
-/// Create the certificates for mutual TLS, or renew those that need it
+/// Create the certificates for mutual TLS, or renew them if necessary
 ///
 /// Creates a CA, and one certificate for each process of the local stack and for each --name. Renews a certificate if
 /// less than a third of its lifetime is left, if its CA or its names have changed, or if its files are damaged. Keeps
-/// the others.
+/// the other certificates.
 ///
 /// Exits with 0 if all certificates can be used, and 2 otherwise.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Directory for the certificates: contains ca/ and one directory for each identity
+    /// Directory for the certificates. It contains ca/ and one directory for each identity
     #[arg(long, default_value = ".sightline/certs")]
     dir: PathBuf,
-    /// Additional identity: the name of its directory, and a DNS name in its certificate. Can be repeated
+    /// Additional identity. NAME is the name of its directory and a DNS name in its certificate. Can be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
     /// Lifetime of new certificates in days
@@ -40,7 +40,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             request.identities.push(name);
         }
     }
-    let report = certs::ensure(&request).context("cannot provide the certificates")?;
+    let report = certs::ensure(&request).context("cannot create or renew the certificates")?;
     let now = OffsetDateTime::now_utc();
     output::println(describe(&report.ca, now));
     for entry in &report.identities {
@@ -58,7 +58,7 @@ fn describe(entry: &Entry, now: OffsetDateTime) -> String {
     let not_after = entry.validity.not_after;
     let date =
         not_after.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_default();
-    // Rounded to the nearest day, so that a certificate for 90 days is shown with 90 days a second after its creation.
+    // Round to the nearest day. A 90-day certificate is then shown with 90 days even a second after its creation.
     let days = (not_after - now + Duration::hours(12)).whole_days();
     let reason = match &entry.outcome {
         Outcome::Renewed(reason) => format!(": {reason}"),

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Address of order-service
     #[arg(long, value_name = "URL", env = "SIGHTLINE_ORDERS_URL", default_value = "http://127.0.0.1:8081")]
     orders: Url,
-    /// How long to wait for the complete trace, such as 90s or 15m
+    /// Maximum time to wait for the complete trace, such as 90s or 15m
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
     within: Duration,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use sightline::stack::parent_death;
 
-/// Run a program that gets SIGTERM when its parent process ends
+/// Run a program that gets SIGTERM when its parent process dies
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Process id of the parent
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     arguments: Vec<OsString>,
 }
 
-/// Replaces this process with the program. Returns only an error.
+/// Replaces this process with the program. Returns only if this fails.
 pub(crate) fn run(args: &Args) -> anyhow::Error {
     let error = parent_death::exec(args.pid, &args.program, &args.arguments);
     anyhow::Error::new(error).context(format!("cannot run {}", args.program.display()))

@@ -1,4 +1,4 @@
-//! The commands, one module each: its arguments, and what it runs and prints.
+//! The commands. Each module defines the arguments of one command, and what the command runs and prints.
 
 pub(crate) mod certs;
 pub(crate) mod check;
@@ -35,7 +35,7 @@ fn ensure_http(option: &str, url: &Url) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The context that is added to all errors of Jaeger. It says what to do.
+/// The context that is added to every error of a Jaeger query. It says what to do.
 const JAEGER_FAILED: &str = "cannot query Jaeger (is `make up` running? If Jaeger is elsewhere, set --jaeger URL or \
                              SIGHTLINE_JAEGER_URL)";
 
@@ -50,7 +50,8 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 
 /// Parses a duration such as `90s`, `15m`, `2h` or `7d`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("{text:?} is not a duration: use a whole number and s, m, h or d, as in 15m");
+    let invalid =
+        || format!("{text:?} is not a duration: use a whole number followed by s, m, h or d, as in 15m");
     let unit = text.chars().last().ok_or_else(invalid)?;
     let seconds = match unit {
         's' => 1,
@@ -60,7 +61,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(invalid()),
     };
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| invalid())?;
-    // At most a hundred years, so that subtracting it from the current time gives a valid date.
+    // The maximum is a hundred years, because subtracting the duration from the current time must give a valid date.
     let days = i64::from(number) * seconds / 86_400;
     if number == 0 || days > 36_500 {
         Err(invalid())

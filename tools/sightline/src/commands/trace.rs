@@ -74,8 +74,8 @@ fn not_found(id: &TraceId, address: &str) -> String {
         "Jaeger at {address} has no trace {id}. Check these points:\n\
          - Is the trace only seconds old? A service exports spans every 5 s, and the gateway waits before it\n  \
            decides which traces to keep. Try again.\n\
-         - Was it sampled? The traceparent of a sampled trace ends with 01. The gateway then keeps failed and\n  \
-           slow traces, and SIGHTLINE_SAMPLING_PERCENTAGE of the others.\n\
+         - Was it sampled? The traceparent of a sampled trace ends with 01. Of the sampled traces, the gateway\n  \
+           keeps all failed and slow ones, and SIGHTLINE_SAMPLING_PERCENTAGE percent of the others.\n\
          - Does Jaeger receive any traces? Run `sightline traces --service order-service`.\n\
          - docs/troubleshoot.md describes how to check each hop."
     )

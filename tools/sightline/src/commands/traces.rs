@@ -11,12 +11,12 @@ use time::{Duration, OffsetDateTime};
 
 use super::{Backend, JAEGER_FAILED, block_on, parse_duration};
 
-/// List the traces with spans of a service, newest first
+/// List the traces that contain spans of a service, newest first
 ///
 /// Exits with 0 if there are traces, 1 if there are none, and 2 if Jaeger cannot be queried.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name of the service: its resource attribute service.name
+    /// Name of the service, which is its resource attribute service.name
     #[arg(long, value_name = "NAME")]
     service: String,
     /// Maximum number of traces to list
@@ -82,15 +82,13 @@ fn describe(trace: &Trace, columns: usize) -> String {
     )
 }
 
-/// Explains an empty result: the service is unknown to Jaeger, or it has no trace in the time searched.
+/// Explains an empty result: Jaeger does not know the service, or has no trace of the service in the searched period.
 async fn nothing_found(jaeger: &Jaeger, service: &str) -> anyhow::Result<String> {
     let services = jaeger.services().await.context(JAEGER_FAILED)?;
     let address = jaeger.address();
     let service = escape(service);
     Ok(if services.iter().any(|name| *name == service) {
-        format!(
-            "Jaeger at {address} has no trace of {service} in that time: change --since to look further back."
-        )
+        format!("Jaeger at {address} has no recent trace of {service}: change --since to look further back.")
     } else if services.is_empty() {
         format!("Jaeger at {address} has no spans. docs/troubleshoot.md describes how to check each hop.")
     } else {

@@ -65,11 +65,11 @@ impl Expected {
             Role::GrpcClient => "gRPC client span",
             Role::Sql => "SQL span",
         };
-        format!("{role} of {}", self.service)
+        format!("{role} from {}", self.service)
     }
 }
 
-/// Returns descriptions of what is missing in the trace: expected spans, and parents of stored spans. `caller` is the
+/// Returns descriptions of what is missing from the trace: expected spans, and parents of stored spans. `caller` is the
 /// id of the caller's span, which is never stored and does not count as missing.
 #[must_use]
 pub fn missing(trace: &Trace, expected: &[Expected], caller: Option<&str>) -> Vec<String> {
@@ -83,7 +83,7 @@ pub fn missing(trace: &Trace, expected: &[Expected], caller: Option<&str>) -> Ve
         let parent = span.parent_span_id.as_deref();
         parent.is_some_and(|parent| !stored.contains(parent) && caller != Some(parent))
     });
-    missing.extend(orphans.map(|span| format!("parent of {} of {}", span.name, span.service)));
+    missing.extend(orphans.map(|span| format!("parent of span {} from {}", span.name, span.service)));
     missing
 }
 
@@ -109,9 +109,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_missing_in_a_complete_trace() {
+    fn nothing_is_missing_from_a_complete_trace() {
         assert!(missing(&new_user(), NEW_USER, Some("caller")).is_empty());
-        assert_eq!(missing(&new_user(), NEW_USER, None), ["parent of 1 of user-service"]);
+        assert_eq!(missing(&new_user(), NEW_USER, None), ["parent of span 1 from user-service"]);
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         let mut trace = new_user();
         trace.spans.remove(1);
         trace.spans[0].status = Status::Error(String::new());
-        assert_eq!(missing(&trace, NEW_USER, Some("caller")), ["SQL span of user-service"]);
+        assert_eq!(missing(&trace, NEW_USER, Some("caller")), ["SQL span from user-service"]);
         let failing = missing(&trace, FAILING_ORDER, Some("caller"));
         assert_eq!(failing.len(), 3, "{failing:?}");
         trace.spans.clear();

@@ -20,7 +20,7 @@ use crate::stack::Stack;
 
 pub use self::expected::{Expected, missing};
 
-/// The time between two queries of Jaeger for a trace.
+/// The time between two queries for the same trace.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The time between two reports that the trace is not complete yet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ impl Demo {
     /// All requests, in the order in which they are sent and shown.
     pub const ALL: [Self; 3] = [Self::Order, Self::FailingOrder, Self::NewUser];
 
-    /// Returns a title for people.
+    /// Returns a title to display.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -91,20 +91,20 @@ pub struct Sent {
     pub request: String,
     /// The status of the response.
     pub status: StatusCode,
-    /// The id of its trace.
+    /// The trace id of the request.
     pub trace_id: TraceId,
     /// The span id of the caller in the `traceparent` header. This span is not stored.
     pub caller: String,
 }
 
-/// The error of a request or its trace.
+/// An error while sending a request or waiting for its trace.
 #[derive(Debug, Error)]
 pub enum DemoError {
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
     /// No random trace id could be generated.
-    #[error("the system provides no random numbers")]
+    #[error("the system cannot generate random numbers")]
     Random,
     /// A service did not respond.
     #[error("no response to {request}")]
@@ -127,7 +127,7 @@ pub enum DemoError {
     /// Jaeger could not be queried.
     #[error(transparent)]
     Jaeger(#[from] JaegerError),
-    /// The trace is not complete within the time limit.
+    /// The trace was not complete within the time limit.
     #[error(
         "trace {trace_id} is not complete after {} s: {stored} spans are stored, missing: {}",
         waited.as_secs(),
@@ -136,7 +136,7 @@ pub enum DemoError {
     Incomplete {
         /// The id of the trace.
         trace_id: TraceId,
-        /// The time waited.
+        /// How long the program waited for the trace.
         waited: Duration,
         /// The number of stored spans.
         stored: usize,
@@ -145,7 +145,8 @@ pub enum DemoError {
     },
 }
 
-/// Sends one of the requests to the services of a stack. Fails if there is no response, or an unexpected one.
+/// Sends one of the requests to the services of a stack. Fails if there is no response, or if the response is
+/// unexpected.
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
     let caller = Caller::new()?;
@@ -153,7 +154,7 @@ pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     send_request(&client, demo, request, caller).await
 }
 
-/// Sends an order to the order-service at this address, which can be on a different machine. Fails if there is no
+/// Sends an order to the order-service at this address, which may be on a different machine. Fails if there is no
 /// successful response.
 pub async fn send_order(orders: &Url) -> Result<Sent, DemoError> {
     let client = http::client(orders).map_err(DemoError::Client)?;
@@ -218,9 +219,9 @@ async fn exchange(
 
 /// Waits until the trace is complete, and returns it.
 ///
-/// A trace is complete when all expected spans are stored, when every parent is stored except the caller's span, and
-/// when two consecutive queries return the same number of spans. Calls `progress` every few seconds with the time
-/// waited. Fails after `timeout`, or if Jaeger cannot be queried.
+/// A trace is complete when all expected spans are stored, when all parents except the caller's span are stored, and
+/// when two consecutive queries return the same number of spans. Every few seconds, calls `progress` with the time
+/// since the beginning of the wait. Fails after `timeout`, or if Jaeger cannot be queried.
 pub async fn wait_until_complete(
     jaeger: &Jaeger,
     sent: &Sent,

@@ -11,7 +11,7 @@ use super::decode::{DecodeError, decode};
 use super::model::{Trace, TraceId};
 use crate::http;
 
-/// The maximum size of a response in bytes. A larger response is an error, so that it does not fill the memory.
+/// The maximum size of a response in bytes. A larger response is rejected before it fills the memory.
 const MAX_RESPONSE: usize = 512 << 20;
 
 /// A client for one Jaeger.
@@ -24,7 +24,7 @@ pub struct Jaeger {
 /// A search for traces.
 #[derive(Debug, Clone)]
 pub struct Search {
-    /// The `service.name` of a service with spans in the traces.
+    /// The `service.name` of a service. The search finds only traces that contain spans of this service.
     pub service: String,
     /// The earliest start time, inclusive.
     pub from: OffsetDateTime,
@@ -64,7 +64,7 @@ pub enum JaegerError {
         message: String,
     },
     /// The response could not be decoded.
-    #[error("cannot decode the response of {url}")]
+    #[error("cannot decode the response from {url}")]
     InvalidResponse {
         /// The requested URL.
         url: Url,
@@ -72,14 +72,14 @@ pub enum JaegerError {
         source: DecodeError,
     },
     /// The response is too large.
-    #[error("the response of {url} is larger than {} MiB", MAX_RESPONSE >> 20)]
+    #[error("the response from {url} is larger than {} MiB", MAX_RESPONSE >> 20)]
     TooLarge {
         /// The requested URL.
         url: Url,
     },
 }
 
-/// The body of an error response of Jaeger.
+/// The body of a Jaeger error response.
 #[derive(Deserialize)]
 struct ErrorBody {
     error: ErrorDetail,
@@ -98,7 +98,8 @@ impl Jaeger {
         Ok(Self { base, http })
     }
 
-    /// Creates a client for the Jaeger on this port of this machine. Fails if the HTTP client cannot be set up.
+    /// Creates a client for the Jaeger that listens on this port on this machine. Fails if the HTTP client cannot be
+    /// set up.
     pub fn local(port: u16) -> Result<Self, JaegerError> {
         let http = http::local_client().map_err(JaegerError::Client)?;
         let mut base = Url::parse("http://127.0.0.1").map_err(JaegerError::Address)?;
@@ -113,15 +114,16 @@ impl Jaeger {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Whether this Jaeger has a UI. A Jaeger that is built from its Go module has none, and shows a page that says so.
+    /// Whether this Jaeger has a UI. A Jaeger that is built from its Go module has no UI, and shows a page that says
+    /// so.
     pub async fn has_ui(&self) -> bool {
         let page = async { self.http.get(self.base.clone()).send().await?.text().await };
         let page: reqwest::Result<String> = page.await;
         page.is_ok_and(|page| !page.contains("not the Jaeger UI"))
     }
 
-    /// Returns a trace with all spans that are stored so far, or `None` if none is stored. Fails if Jaeger does not
-    /// respond, or responds with an error or an invalid body.
+    /// Returns a trace with all spans that are stored so far, or `None` if no span is stored. Fails if Jaeger does not
+    /// respond, or if it responds with an error or an invalid body.
     pub async fn trace(&self, id: &TraceId) -> Result<Option<Trace>, JaegerError> {
         let Some((url, text)) = self.get(self.trace_url(id)).await? else {
             return Ok(None);
@@ -130,15 +132,16 @@ impl Jaeger {
         Ok(traces.into_iter().find(|trace| trace.id == id.as_str()))
     }
 
-    /// Returns a trace as the text of Jaeger's response, which contains one or more JSON documents. `None` and errors
-    /// are as for [`trace`](Self::trace).
+    /// Returns a trace as the text of Jaeger's response, which contains one or more JSON documents. Returns `None` or
+    /// fails under the same conditions as [`trace`](Self::trace).
     pub async fn trace_text(&self, id: &TraceId) -> Result<Option<String>, JaegerError> {
         Ok(self.get(self.trace_url(id)).await?.map(|(_, text)| text))
     }
 
-    /// Returns the matching traces with all their spans, newest first. Errors are as for [`trace`](Self::trace).
+    /// Returns the matching traces with all their spans, newest first. Fails under the same conditions as
+    /// [`trace`](Self::trace).
     pub async fn traces(&self, search: &Search) -> Result<Vec<Trace>, JaegerError> {
-        // Fails only for years that RFC 3339 cannot represent, after 9999.
+        // Fails only for years after 9999, which RFC 3339 cannot represent.
         let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
         let mut url = self.url(&["traces"]);
         url.query_pairs_mut()
@@ -152,7 +155,8 @@ impl Jaeger {
         decode(&text).map_err(|source| JaegerError::InvalidResponse { url, source })
     }
 
-    /// Returns the names of the services that have spans, sorted. Errors are as for [`trace`](Self::trace).
+    /// Returns the sorted names of the services that have spans. Fails under the same conditions as
+    /// [`trace`](Self::trace).
     pub async fn services(&self) -> Result<Vec<String>, JaegerError> {
         #[derive(Deserialize)]
         struct Services {
@@ -175,7 +179,7 @@ impl Jaeger {
 
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Fails only for a URL that cannot have a path, such as `mailto:`. Requests to it fail anyway.
+        // Fails only for a URL that cannot have a path, such as `mailto:`. Requests to such a URL fail anyway.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v3"]).extend(path);
         }
@@ -207,7 +211,8 @@ impl Jaeger {
             Ok(_) if status == StatusCode::NOT_FOUND => Ok(None),
             Ok(ErrorBody { error }) => Err(JaegerError::ErrorStatus { url, status, message: error.message }),
             Err(_) => {
-                let message = "not an error of Jaeger. Does a different program use this address?".to_owned();
+                let message =
+                    "this is not a Jaeger error. Does a different program use this address?".to_owned();
                 Err(JaegerError::ErrorStatus { url, status, message })
             }
         }
@@ -220,8 +225,8 @@ mod tests {
     use axum::Router;
     use axum::http::Uri;
 
-    /// Starts a server that sends the same response to each request. `URI` in the body is replaced by the URI of the
-    /// request.
+    /// Starts a server that sends the same response to each request. `URI` in the body is replaced by the
+    /// request's URI.
     async fn backend(status: u16, body: &'static str) -> Jaeger {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_contain_the_message_of_jaeger() {
+    async fn errors_contain_jaegers_message() {
         let body = r#"{"error":{"httpCode":500,"message":"disk on fire"}}"#;
         let error = backend(500, body).await.services().await.unwrap_err();
         assert!(error.to_string().ends_with("500 Internal Server Error: disk on fire"), "{error}");

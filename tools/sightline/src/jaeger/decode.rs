@@ -1,8 +1,9 @@
 //! Decodes OTLP JSON, the format of Jaeger's responses and of the Collector's file exporter.
 //!
-//! This module does not use the types of opentelemetry-proto, because they reject a whole trace for one `"NaN"`, one
-//! enum by name or one value of an unknown type. The protobuf JSON mapping allows all of these, and a tool for viewing
-//! traces should show the rest of the trace. The tool also needs only a few of the fields.
+//! This module does not use the types of opentelemetry-proto, because they reject a whole trace if it contains a single
+//! `"NaN"`, an enum value that is given by name, or a value of an unknown type. The protobuf JSON mapping allows all of
+//! these, and a tool for viewing traces should show the rest of the trace. The tool also needs only a few of the
+//! fields.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,15 +15,15 @@ use thiserror::Error;
 
 use super::model::{Event, Kind, Link, Span, Status, Trace, Value};
 
-/// The text is not JSON of the expected structure.
+/// The text is not JSON, or does not have the expected structure.
 #[derive(Debug, Error)]
-#[error("not JSON of the expected structure")]
+#[error("not JSON with the expected structure")]
 pub struct DecodeError(#[from] serde_json::Error);
 
 /// Decodes one or more JSON documents and returns the traces in them, newest first.
 ///
-/// Each document is `{"resourceSpans": …}`, or the same inside `{"result": …}`. A streamed response consists of several
-/// documents. Fails if the text is not OTLP JSON.
+/// Each document is `{"resourceSpans": …}`, or the same object inside `{"result": …}`. A streamed response consists of
+/// several documents. Fails if the text is not OTLP JSON.
 pub fn decode(text: &str) -> Result<Vec<Trace>, DecodeError> {
     let mut traces: Vec<Trace> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
@@ -39,8 +40,8 @@ pub fn decode(text: &str) -> Result<Vec<Trace>, DecodeError> {
     Ok(traces)
 }
 
-/// Merges the documents into one, `{"resourceSpans": [...]}`, and keeps all their fields. Fails if the text is not
-/// JSON.
+/// Merges the documents into one document, `{"resourceSpans": [...]}`, and keeps all fields inside `resourceSpans`.
+/// Fails if the text is not JSON.
 pub fn merge(text: &str) -> Result<Json, DecodeError> {
     let mut all = Vec::new();
     for chunk in serde_json::Deserializer::from_str(text).into_iter::<Json>() {
@@ -152,7 +153,7 @@ struct KeyValueDto {
     value: AnyValueDto,
 }
 
-/// A value of an attribute: at most one of the fields is set.
+/// An attribute value. At most one of the fields is set.
 #[derive(Deserialize, Default)]
 struct AnyValueDto {
     #[serde(rename = "stringValue")]
@@ -178,7 +179,7 @@ struct ValuesDto<T> {
     values: Vec<T>,
 }
 
-/// A protobuf enum, by number or by name.
+/// A protobuf enum value, given by number or by name.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum EnumDto {
@@ -318,7 +319,7 @@ impl From<AnyValueDto> for Value {
 mod tests {
     use super::*;
 
-    /// A response of Jaeger 2.13, shortened.
+    /// A shortened response from Jaeger 2.13.
     const JAEGER: &str = r#"{"result":{"resourceSpans":[{"resource":{"attributes":[
         {"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"scope":{"name":"x","version":"1"},
         "spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"GET /orders/{id}",
@@ -332,7 +333,7 @@ mod tests {
         "status":{}}]}]}]}}"#;
 
     #[test]
-    fn decodes_a_response_of_jaeger() {
+    fn decodes_a_jaeger_response() {
         let traces = decode(JAEGER).unwrap();
         assert_eq!(traces.len(), 1);
         let [root, child] = traces[0].spans.as_slice() else { panic!("expected two spans") };

@@ -75,8 +75,8 @@ impl Trace {
         names
     }
 
-    /// Returns the first start and the last end, in nanoseconds since 1970. Spans without a start time are ignored;
-    /// `None` if no span has one.
+    /// Returns the first start and the last end, in nanoseconds since 1970. Spans without a start time are ignored.
+    /// Returns `None` if no span has a start time.
     #[must_use]
     pub fn bounds(&self) -> Option<(u64, u64)> {
         let dated = || self.spans.iter().filter(|span| span.start != 0);
@@ -95,7 +95,7 @@ pub struct Span {
     pub span_id: String,
     /// The id of the parent in hex digits; `None` for a root.
     pub parent_span_id: Option<String>,
-    /// The `service.name` of the resource; empty if it has none.
+    /// The `service.name` of the resource; empty if the resource does not have this attribute.
     pub service: String,
     /// The name of the instrumentation scope.
     pub scope: String,
@@ -105,7 +105,7 @@ pub struct Span {
     pub kind: Kind,
     /// The start time in nanoseconds since 1970; 0 if unknown.
     pub start: u64,
-    /// The end time in nanoseconds since 1970. It is before `start` if the clock was set back.
+    /// The end time in nanoseconds since 1970. This is before `start` if the clock was set back during the span.
     pub end: u64,
     /// The attributes of the span.
     pub attributes: Vec<(String, Value)>,

@@ -10,24 +10,24 @@ use sightline::stack::{Binaries, Ports, Process, StackConfig, Storage};
 ///
 /// Sends three requests, shows their traces and prints the addresses of the stack. Ctrl-C stops everything.
 ///
-/// Each port has an environment variable that changes it: see below. If a port is in use, nothing is started, and the
+/// Each port can be changed with an environment variable: see below. If a port is in use, nothing is started, and the
 /// error names the port and its variable.
 ///
 /// Exits with 0 after a clean stop, 1 if a process failed, 2 if the stack could not be started, and 130 after a second
-/// Ctrl-C. With --demo, an incomplete trace also exits with 1.
+/// Ctrl-C. With --demo, also exits with 1 if a trace is incomplete.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ports_help())]
 pub(crate) struct Args {
-    /// Stop after the traces are shown; exit with 0 only if all are complete and nothing was lost
+    /// Stop after the traces are shown. Exit with 0 only if all traces are complete and no telemetry was lost
     #[arg(long)]
     pub(super) demo: bool,
-    /// State directory: certificates, the agent's queue, traces, databases and logs
+    /// State directory for certificates, the agent's queue, traces, databases and logs
     #[arg(long, default_value = ".sightline")]
     dir: PathBuf,
     /// Where Jaeger stores traces
     #[arg(long, value_enum, env = "SIGHTLINE_STORAGE", default_value = "badger")]
     storage: Storage,
-    /// Percentage of ordinary traces that the gateway keeps. It always keeps failed and slow traces
+    /// Percentage of ordinary traces that the gateway keeps. The gateway always keeps failed and slow traces
     #[arg(long, default_value_t = 100, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
     sampling: u8,
     /// Use free ports instead of the standard ones
@@ -56,8 +56,9 @@ impl Args {
             None => Binaries::directory().context("cannot find the path of this program")?,
         };
         let working_directory = std::env::current_dir().context("cannot find the working directory")?;
-        let root = find_checkout(&working_directory)
-            .context("the working directory is not in a checkout of Sightline: run this in a checkout")?;
+        let root = find_checkout(&working_directory).context(
+            "the working directory is not in a checkout of Sightline: run this command in a checkout",
+        )?;
 
         let mut config = StackConfig::for_checkout(root, self.dir, &services);
         config.binaries.sightline = Some(sightline);
@@ -92,7 +93,8 @@ fn ports_help() -> String {
     text
 }
 
-/// Finds the root of the checkout that contains this directory, by the agent's configuration file.
+/// Finds the root of the checkout that contains this directory. The root is the directory in which
+/// `collector-config/agent.yaml` exists.
 fn find_checkout(dir: &Path) -> Option<&Path> {
     dir.ancestors().find(|root| root.join("collector-config/agent.yaml").is_file())
 }

@@ -18,11 +18,11 @@ use time::OffsetDateTime;
 pub(crate) use self::config::Args;
 use self::signals::Signals;
 
-/// How long to wait for a complete trace. The export delay of the services, the decision wait of the gateway and
-/// Jaeger's writing take four seconds; a machine under load needs more.
+/// The maximum time to wait for a complete trace. A trace normally takes four seconds: the services' export delay, the
+/// gateway's decision wait, and the time that Jaeger needs to write it. On a machine under load, a trace takes longer.
 const TRACE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The longest time between two checks of the certificates.
+/// The maximum time between two checks of the certificates.
 const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Runs the stack until a signal arrives, a process fails or, with `--demo`, the traces are shown.
@@ -41,7 +41,7 @@ async fn up(args: Args, started: Instant) -> anyhow::Result<ExitCode> {
     let outcome = tokio::select! {
         outcome = run_stack(&mut stack, is_demo, started) => outcome,
         signal = signals.next() => {
-            output::println(format_args!("\n{signal}: stopping all processes. Repeat it to kill them at once."));
+            output::println(format_args!("\n{signal}: stopping all processes. Repeat it to kill them immediately."));
             Ok(())
         }
     };
@@ -64,7 +64,7 @@ async fn up(args: Args, started: Instant) -> anyhow::Result<ExitCode> {
 }
 
 /// Waits until the stack is healthy and shows the traces. Without `--demo`, then keeps the stack running until a
-/// process ends.
+/// process exits.
 async fn run_stack(stack: &mut Stack, is_demo: bool, started: Instant) -> anyhow::Result<()> {
     stack.wait_until_ready(print_progress).await?;
     let shown = tokio::select! {
@@ -75,7 +75,7 @@ async fn run_stack(stack: &mut Stack, is_demo: bool, started: Instant) -> anyhow
         return shown.map_err(Into::into);
     }
     if let Err(error) = shown {
-        // Keep the stack running, because finding the cause needs its metrics and logs.
+        // Keep the stack running, because its metrics and logs help to find the cause.
         output::eprintln(format_args!(
             "\nsightline: {:#}\nThe stack keeps running. docs/troubleshoot.md describes how to check each hop.",
             anyhow::Error::new(error)
@@ -159,12 +159,12 @@ fn headline(sent: &Sent) -> String {
     format!("\n── {}: {} → {}\n", sent.demo.title(), sent.request, sent.status)
 }
 
-/// Renews certificates when they need it, until a process ends.
+/// Renews certificates when necessary, until a process exits.
 async fn keep_running(stack: &mut Stack) -> anyhow::Result<()> {
     loop {
         let until_renewal = stack.certificates().renew_at() - OffsetDateTime::now_utc();
         let until_renewal = Duration::try_from(until_renewal).unwrap_or_default();
-        // The upper limit is needed because timers stand still while a laptop sleeps.
+        // The upper limit is needed because timers do not advance while a laptop is suspended.
         let wait = until_renewal.clamp(Duration::from_mins(1), CERTIFICATE_CHECK_INTERVAL);
         tokio::select! {
             error = stack.wait_for_exit() => return Err(error.into()),
@@ -183,7 +183,7 @@ async fn keep_running(stack: &mut Stack) -> anyhow::Result<()> {
     }
 }
 
-/// Prints each process that did not stop cleanly. Returns whether all did.
+/// Prints each process that did not stop cleanly. Returns whether all processes stopped cleanly.
 fn report_exits(exits: &[Exit], took: Duration) -> bool {
     for exit in exits.iter().filter(|exit| !exit.is_clean()) {
         output::eprintln(format_args!("  {:<19} {}", exit.process, exit.describe()));

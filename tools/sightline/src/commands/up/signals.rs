@@ -1,4 +1,4 @@
-//! The signals that end the program.
+//! The signals that stop the program.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen. From now on these signals no longer end the process by themselves.
+    /// Starts to listen for the signals. After this call, the signals no longer terminate the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
