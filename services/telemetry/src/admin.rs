@@ -1,7 +1,8 @@
 //! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet's probes.
 //!
-//! It is separate from the service's port, so the service's clients do not need access to it. Its requests are not
-//! traced. By default, `/metrics` serves the metrics that are also exported over OTLP.
+//! The admin port is separate from the service's port, so the service's clients do not need access to the admin port.
+//! Requests to the admin port are not traced. By default, `/metrics` serves the metrics that are also exported over
+//! OTLP.
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(crate) enum Phase {
     Starting,
     /// The service accepts requests.
     Ready,
-    /// The service finishes the requests in flight and accepts no new ones.
+    /// The service is finishing the requests in flight and accepts no new ones.
     Stopping,
 }
 

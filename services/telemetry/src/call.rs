@@ -1,8 +1,7 @@
-//! The life of an instrumented call: an HTTP request or a gRPC call, on the server or the client, or a call to a
-//! database.
+//! The lifecycle of an instrumented call. A call is an HTTP request or a gRPC call, on the server or the client side,
+//! or a call to a database.
 //!
-//! A call starts, its response passes through, and it ends exactly once, with success, with a failure or because it
-//! is dropped.
+//! A call starts, its response passes through, and the call ends exactly once: it succeeds, fails or is dropped.
 
 use std::thread;
 
@@ -17,9 +16,9 @@ use crate::propagation;
 pub enum Outcome {
     /// The whole response passed through.
     Complete,
-    /// The call was dropped before its end. Rust cancels a future this way.
+    /// The call was dropped before it completed. Dropping a future is how Rust cancels it.
     Dropped,
-    /// The call failed, before its response or within it.
+    /// The call failed before or during its response.
     Failed(ErrorType),
 }
 
@@ -32,17 +31,17 @@ pub trait Call {
     fn end(self, outcome: Outcome);
 }
 
-/// A call whose response is an HTTP response. That includes gRPC.
+/// A call with an HTTP response, such as an HTTP request or a gRPC call.
 pub trait HttpCall: Call {
-    /// Reads the head of the response, and can add headers to it. Returns `true` if the response cannot have a body,
-    /// such as the response to a HEAD request.
+    /// Reads the response's head and may add headers to it. Returns `true` if the response cannot have a body, such as
+    /// the response to a HEAD request.
     fn on_head(&mut self, head: &mut response::Parts) -> bool;
 
     /// Reads the trailers of the response.
     fn on_trailers(&mut self, _trailers: &HeaderMap) {}
 }
 
-/// A call that has not ended yet. It ends at the latest when this value is dropped.
+/// A call that has not ended yet. The call ends when this value is dropped, if not earlier.
 #[derive(Debug)]
 pub struct InFlight<C: Call>(Option<C>);
 

@@ -9,8 +9,9 @@ use crate::tls::TlsError;
 
 /// The reason why telemetry could not be started.
 ///
-/// [`run`](crate::run) prints it. It exits with code 64 for [`Settings`](Self::Settings) and
-/// [`Certificates`](Self::Certificates), because a restart does not help there, and with code 1 for the others.
+/// [`run`](crate::run) prints this error. It exits with code 64 for [`Settings`](Self::Settings) and
+/// [`Certificates`](Self::Certificates), because a restart does not fix these errors, and with code 1 for the other
+/// variants.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A setting has a value that cannot be used.
@@ -36,7 +37,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether the cause is a setting or a file that a setting names, so that a restart does not help.
+    /// Whether the cause is a setting, or a file that a setting names. A restart does not fix such an error.
     pub(crate) fn is_settings_error(&self) -> bool {
         matches!(self, Self::Settings(_) | Self::Certificates(_))
     }

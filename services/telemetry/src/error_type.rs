@@ -1,4 +1,4 @@
-//! The values of `error.type`: short, the same for all failures of one kind, and never a message.
+//! The values of `error.type`. A value is short, the same for all failures of one kind, and never an error message.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>
 
@@ -11,23 +11,23 @@ use std::io;
 /// A value of `error.type`.
 pub(crate) type ErrorType = Cow<'static, str>;
 
-/// The caller closed the connection, or a timeout around the call passed, before the call ended.
+/// The caller closed the connection, or a timeout around the call expired, before the call ended.
 pub(crate) const CANCELLED: ErrorType = Cow::Borrowed("cancelled");
 /// The code inside the call panicked.
 pub(crate) const PANIC: ErrorType = Cow::Borrowed("panic");
 /// The value that the semantic conventions define for a failure without a more specific value.
 pub(crate) const OTHER: ErrorType = Cow::Borrowed("_OTHER");
 
-/// The maximum length of a type with its variant, in bytes. Generic arguments could otherwise make it kilobytes long.
+/// The maximum length of a type name with its variant, in bytes. A longer text is truncated.
 const MAX_LEN: usize = 128;
 
-/// The error type of a failure of a connection: the first known kind among the error and its sources, such as
-/// `timeout`, `connect` or `connection_reset`.
+/// The error type of a transport error: the first known kind among the error and its sources, such as `timeout`,
+/// `connect` or `connection_reset`.
 ///
-/// If no kind is known, the value is [`OTHER`] for the types that the function checks for, and the name of the Rust
-/// type for all others.
+/// If no kind is known, the value is [`OTHER`] for the Rust types that the function checks for, and the type's name for
+/// all other types.
 pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
-    // The error of a tower service can be of any type. A boxed error does not implement `Error`, so it needs a case
+    // A tower service's error can be of any type. A boxed error does not implement `Error`, so it needs its own case
     // here.
     let any: &dyn Any = error;
     let known: Option<&(dyn Error + 'static)> = if let Some(boxed) = any.downcast_ref::<tower::BoxError>() {
@@ -80,7 +80,7 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
 }
 
 fn of_reqwest(error: &reqwest::Error) -> Option<&'static str> {
-    // The timeout comes first, because a timeout while connecting is both.
+    // The timeout comes first, because a timeout while connecting is also a connect error.
     if error.is_timeout() {
         Some("timeout")
     } else if error.is_connect() {
@@ -106,11 +106,11 @@ fn of_io(kind: io::ErrorKind) -> Option<&'static str> {
     })
 }
 
-/// The error type of an error of an application or a driver: its Rust type and its variant, such as
+/// The error type of an error from an application or a driver: the error's Rust type and variant, such as
 /// `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// The variant comes from the `Debug` form, if that looks like a derived one. For a `dyn Error`, only the variant
-/// is known.
+/// The variant comes from the `Debug` output, if the output looks derived. For a `dyn Error`, only the variant is
+/// known.
 pub(crate) fn of_error<E: Error + ?Sized>(error: &E) -> ErrorType {
     let name = type_name::<E>();
     let name = name.split_once('<').map_or(name, |(name, _)| name);
@@ -121,15 +121,15 @@ pub(crate) fn of_error<E: Error + ?Sized>(error: &E) -> ErrorType {
     match variant {
         Some(variant) if name.rsplit("::").next() != Some(variant.as_str()) => {
             let mut error_type = format!("{name}::{variant}");
-            error_type.truncate(MAX_LEN); // all characters are ASCII, so this cannot split one
+            error_type.truncate(MAX_LEN); // all characters are ASCII, so this cannot split a character
             Cow::Owned(error_type)
         }
         _ => Cow::Borrowed(name),
     }
 }
 
-/// The identifier at the start of a derived `Debug` form. Formatting stops after it, because the rest can be long and
-/// can contain personal data.
+/// The identifier at the start of derived `Debug` output. Formatting stops after the identifier, because the rest can
+/// be long and can contain personal data.
 fn variant<E: fmt::Debug + ?Sized>(error: &E) -> Option<String> {
     struct Start {
         name: String,
@@ -154,7 +154,7 @@ fn variant<E: fmt::Debug + ?Sized>(error: &E) -> Option<String> {
     let mut start = Start { name: String::new(), rest: String::new() };
     // The writer above returns an error when it needs no more text.
     let _ = write!(start, "{error:?}");
-    // A derived form is a name, followed by nothing, by a tuple or by a struct. Other forms count as written by hand.
+    // Derived output is a name, optionally followed by a tuple or a struct. Any other output counts as handwritten.
     let derived = start.name.starts_with(|c: char| c.is_ascii_uppercase())
         && start.name.len() <= MAX_LEN
         && (start.rest.is_empty() || start.rest.starts_with('(') || start.rest == " {");
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    #[allow(dead_code, reason = "only their Debug form matters")]
+    #[allow(dead_code, reason = "only the `Debug` output of the variants matters")]
     enum Store {
         PoolTimedOut,
         Database(String),

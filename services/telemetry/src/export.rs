@@ -2,7 +2,8 @@
 //!
 //! The SDK's batch processors have threads but no Tokio runtime. If exporters used the service's runtime, a shutdown
 //! from async code on the only worker thread would wait for itself and lose every span. Exporters therefore do their
-//! I/O on a current-thread runtime that nothing else uses. Its thread suppresses telemetry, so exports are not traced.
+//! I/O on a current-thread runtime that nothing else uses. The runtime's thread suppresses telemetry, so exports are
+//! not traced.
 
 use std::fmt;
 use std::io;
@@ -128,18 +129,18 @@ impl<E> fmt::Debug for Exporter<E> {
     }
 }
 
-/// The first pause after a broken connection. It doubles each time, up to [`MAX_BACKOFF`].
+/// The first pause after a broken connection. The pause doubles each time, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(3);
 
-/// Repeats an export when its connection breaks before the response, for example because the agent was killed. It
-/// starts no new export after `batch_timeout`.
+/// Repeats an export when its connection breaks before the response, for example because the agent was killed. No new
+/// export starts after `batch_timeout`.
 ///
-/// The SDK's exporter retries after other failures, but not after this one. tonic reports a broken connection as the
-/// status `Unknown`, or as `Internal` after a GOAWAY, and [OTLP] forbids a retry when a server responds with one of
-/// these. In this case no server has responded. The batch may have arrived, so it can arrive twice; a store identifies
-/// a span by its ID. The SDK's own timeout starts again with each export, so a batch can take up to twice
-/// `batch_timeout`.
+/// The SDK's exporter retries after other failures, but not after a broken connection. tonic reports a broken
+/// connection as the status `Unknown`, or as `Internal` after a GOAWAY. [OTLP] forbids a retry when a server responds
+/// with one of these statuses, but after a broken connection, no server has responded. The batch may already have
+/// arrived, so a retry can deliver it twice. A store can detect this, because a span has a unique ID. The SDK's own
+/// timeout starts again with each export, so a batch can take up to twice `batch_timeout`.
 ///
 /// [OTLP]: https://opentelemetry.io/docs/specs/otlp/#failures
 async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
@@ -158,8 +159,8 @@ async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
     }
 }
 
-/// Recognizes a broken connection by the error's text, because the SDK passes on nothing else. The text has a cause
-/// after the status only if the failure occurred in this process.
+/// Recognizes a broken connection by the error's text, because the SDK passes on only the text. In the text, a cause
+/// follows the status only if the failure occurred in this process.
 fn is_broken_connection(error: &OTelSdkError) -> bool {
     let OTelSdkError::InternalFailure(reason) = error else { return false };
     ["gRPC code: Unknown: ", "gRPC code: Internal: "].iter().any(|status| reason.contains(status))
@@ -203,8 +204,8 @@ impl<E: LogExporter> LogExporter for Exporter<E> {
 
 impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
     /// Does not count deliveries. With the default temporality, `cumulative`, the next export makes up for a failed
-    /// one, so only the last export can be lost. The provider's shutdown reports that one. With `delta`, the
-    /// measurements of a failed export are lost.
+    /// one, so data is lost only if the last export fails. The provider's shutdown reports that failure. With `delta`,
+    /// the measurements of a failed export are lost.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         self.block_on(|| self.inner.export(metrics))
     }

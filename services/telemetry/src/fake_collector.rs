@@ -14,7 +14,7 @@ use axum::{Router, routing::post};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
-/// A running fake Collector. It runs until the test process ends.
+/// A fake Collector that runs until the test process exits.
 pub(crate) struct FakeCollector {
     address: SocketAddr,
     spans: Arc<AtomicUsize>,
@@ -31,7 +31,8 @@ impl FakeCollector {
         Self::start_on(0)
     }
 
-    /// Starts on `port`, on a separate thread: a test may block its thread, and a real Collector is another process.
+    /// Starts on `port`, in a separate thread. The fake Collector therefore responds even while a test blocks its own
+    /// thread, as a real Collector in another process does.
     pub(crate) fn start_on(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -40,7 +41,7 @@ impl FakeCollector {
         let app = Router::new()
             .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", post(grpc_spans))
             .route("/v1/traces", post(http_spans))
-            // Accept every other OTLP request: an empty message is a complete response to each of them.
+            // Accept every other OTLP request. An empty message is a complete response to each of them.
             .fallback(|headers: HeaderMap| async move { response(&headers) })
             .with_state(Arc::clone(&spans));
         std::thread::spawn(move || {

@@ -21,13 +21,13 @@ use crate::{Service, logs, metrics, propagators, resource, traces};
 
 /// Starts traces, metrics and logs for this process.
 ///
-/// It installs the global tracer provider, meter provider and propagator of OpenTelemetry, and the global subscriber of
-/// `tracing`. Call it once, before any layer of this crate is created, on any thread, inside or outside a Tokio
-/// runtime. It reads local files to detect the resource. In a Kubernetes cluster it also asks the API server, which
-/// can take two seconds.
+/// This function installs OpenTelemetry's global tracer provider, meter provider and propagator, and the global
+/// `tracing` subscriber. Call it once, before any layer of this crate is created. It works on any thread, inside or
+/// outside a Tokio runtime. To detect the resource, it reads local files. In a Kubernetes cluster, it also asks the API
+/// server, which can take two seconds.
 ///
-/// Keep the returned guard and end it with [`Telemetry::shutdown`]. Dropping the guard flushes too, but cannot report
-/// what was lost.
+/// Keep the returned guard, and call [`Telemetry::shutdown`] at the end. Dropping the guard also flushes, but cannot
+/// report what was lost.
 ///
 /// # Errors
 ///
@@ -72,10 +72,10 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
     Ok(Telemetry { registry, console, signals: Some(signals) })
 }
 
-/// The guard of the process's telemetry, returned by [`start`].
+/// The guard of the process's telemetry. [`start`] returns it.
 ///
-/// Dropping it shuts telemetry down with a timeout of five seconds and discards the report of lost telemetry. Use
-/// [`shutdown`](Self::shutdown) to get the report.
+/// Dropping the guard shuts telemetry down with a timeout of five seconds and discards the report of lost telemetry.
+/// Use [`shutdown`](Self::shutdown) to get the report.
 #[derive(Debug)]
 #[must_use = "telemetry ends when its guard is dropped"]
 pub struct Telemetry {
@@ -91,7 +91,7 @@ struct Signals {
     logs: Option<SdkLoggerProvider>,
     log_delivery: Option<Arc<Delivery>>,
     deliveries: Vec<Arc<Delivery>>,
-    // The last field, so that it is dropped after the exporters that need it.
+    // This is the last field, so the thread is dropped after the exporters that need it.
     thread: ExportThread,
 }
 
@@ -101,9 +101,9 @@ impl Telemetry {
 
     /// Returns the registry with the metrics for Prometheus.
     ///
-    /// [`run`](crate::run) serves it on the admin port. A program that calls [`start`] can serve it itself, with the
-    /// crate `prometheus`. The registry has metrics only if `OTEL_METRICS_EXPORTER` contains `prometheus`, as its
-    /// default does.
+    /// [`run`](crate::run) serves these metrics on the admin port. A program that calls [`start`] can serve them with
+    /// the `prometheus` crate. The registry has metrics only if `OTEL_METRICS_EXPORTER` contains `prometheus`, as it
+    /// does by default.
     #[must_use]
     pub fn registry(&self) -> &prometheus::Registry {
         &self.registry
@@ -111,8 +111,8 @@ impl Telemetry {
 
     /// Flushes everything that is queued and shuts telemetry down within `timeout`.
     ///
-    /// The call blocks. It can be made from async code, because exporters do not need the caller's runtime. Log
-    /// records that are created during the call go only to the console, and later ones are dropped.
+    /// The call blocks its thread. Async code may make the call, because exporters do not need the caller's runtime.
+    /// Log records created during the call go only to the console, and later log records are dropped.
     ///
     /// # Errors
     ///
@@ -148,7 +148,7 @@ impl Telemetry {
         self.shutdown_once(timeout)
     }
 
-    /// Does nothing if telemetry is already shut down.
+    /// Shuts telemetry down, unless it is already shut down.
     fn shutdown_once(&mut self, timeout: Duration) -> Result<(), ShutdownError> {
         let mut lost = self.signals.take().map(|signals| signals.shutdown(timeout)).unwrap_or_default();
         lost.extend(self.console.take().and_then(|console| console.describe_loss()));
@@ -177,7 +177,7 @@ impl Signals {
         Ok(Self { traces, metrics, logs, log_delivery, deliveries, thread })
     }
 
-    /// Shuts the three providers down in parallel, each with the timeout, and describes what was lost.
+    /// Shuts the three providers down in parallel, each with `timeout`, and describes what was lost.
     fn shutdown(self, timeout: Duration) -> Vec<String> {
         let Self { traces, metrics, logs, log_delivery, mut deliveries, thread } = self;
         if let Some(delivery) = log_delivery {
@@ -191,7 +191,7 @@ impl Signals {
         let spawn = |name: &'static str, shutdown: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
             let sender = sender.clone();
             thread::Builder::new().name("telemetry-shutdown".into()).spawn(move || {
-                // Fails after the deadline, when the receiver is gone.
+                // This fails after the deadline, when the receiver no longer exists.
                 let _ = sender.send((name, shutdown()));
             })
         };
@@ -214,15 +214,16 @@ impl Signals {
             }
         }
         if finished < threads.len() {
-            // Keep the thread: an exporter may still run, and would panic without it. The process ends soon anyway.
+            // Keep the export thread. An exporter may still be running, and would panic without this thread. The
+            // process exits soon anyway.
             std::mem::forget(thread);
         }
-        // Spans and log records are counted individually, so the errors of their providers add nothing.
+        // Spans and log records are counted individually, so their providers' errors add no information.
         deliveries.iter().filter_map(|delivery| delivery.describe_loss()).chain(metrics_error).collect()
     }
 }
 
-/// Returns the error of a provider's shutdown. A provider that is already shut down is not an error.
+/// Returns the error from a provider's shutdown. It is not an error if the provider was already shut down.
 fn shutdown_error(result: OTelSdkResult) -> Option<String> {
     match result {
         Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
@@ -275,7 +276,7 @@ mod tests {
         let port = free_port();
         let signals = signals(port, [("OTEL_BSP_SCHEDULE_DELAY", "10")]);
         make_spans(&signals, 100);
-        // Fails: the Collector does not run yet.
+        // This fails because the Collector is not running yet.
         let _ = signals.traces.force_flush();
         let collector = FakeCollector::start_on(port);
         make_spans(&signals, 100);
@@ -283,8 +284,8 @@ mod tests {
         assert_eq!(collector.spans(), 200);
     }
 
-    /// Starts a server that accepts as many connections as `connections` says. On each of them it writes `farewell`
-    /// instead of a response and closes the connection. A fake Collector then takes over its port.
+    /// Starts a server that accepts the given number of connections. On each connection, the server writes `farewell`
+    /// instead of a response and then closes the connection. Afterwards, a fake Collector takes over the port.
     fn start_breaking(
         connections: usize,
         farewell: &'static [u8],
@@ -294,7 +295,7 @@ mod tests {
         let successor = thread::spawn(move || {
             for _ in 0..connections {
                 let (mut connection, _) = listener.accept().unwrap();
-                // More bytes than a client sends before its first request.
+                // Read more bytes than a client sends before its first request.
                 connection.read_exact(&mut [0; 1_000]).unwrap();
                 connection.write_all(farewell).unwrap();
             }
@@ -306,7 +307,8 @@ mod tests {
 
     #[test]
     fn retries_when_a_connection_breaks_before_the_response() {
-        // RFC 9113, sections 6.5 and 6.8: SETTINGS, and a GOAWAY which says that no stream was processed.
+        // A SETTINGS frame, and a GOAWAY frame which says that no stream was processed (RFC 9113, sections 6.5 and
+        // 6.8).
         let goaway = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
         for farewell in [&b""[..], goaway] {
             let (port, successor) = start_breaking(4, farewell);
@@ -341,7 +343,7 @@ mod tests {
 
     #[test]
     fn shutdown_respects_its_timeout_when_the_server_does_not_respond() {
-        // Accepts connections and never sends anything.
+        // This listener accepts connections but never sends anything.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let signals = signals(silent.local_addr().unwrap().port(), []);
         make_spans(&signals, 3);

@@ -1,4 +1,4 @@
-//! The tower layer and service that all servers and clients of HTTP and gRPC share.
+//! The tower layer and service that all HTTP and gRPC servers and clients share.
 
 use std::task::{Context, Poll};
 
@@ -10,17 +10,17 @@ use crate::response::{ResponseBody, ResponseFuture};
 
 /// One kind of call, such as a request to an HTTP server.
 pub trait StartCall {
-    /// The type of its calls.
+    /// The type of a call of this kind.
     type Call: HttpCall;
 
-    /// Starts the call of `request`. A client also writes the context of the call into the headers.
+    /// Starts the call for `request`. A client also writes the call's context into the headers of `request`.
     fn start_call<B>(&self, request: &mut Request<B>) -> InFlight<Self::Call>;
 }
 
-/// A layer that records every request as a call of the kind `K`, with a span and metrics, and handles it in the context
-/// of that span.
+/// A layer that records every request as a call of the kind `K`, with a span and metrics, and handles the request in
+/// the context of that span.
 ///
-/// A clone is cheap, and uses the same instruments.
+/// Cloning is cheap, and all clones use the same instruments.
 #[derive(Debug, Clone)]
 pub struct CallLayer<K>(pub(crate) K);
 

@@ -1,16 +1,16 @@
 //! Traces, metrics and logs for a Rust service, built on [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/).
 //!
 //! The crate sets up the three signals from the standard `OTEL_*` environment variables and adds what a service needs
-//! around the SDK: layers for axum, tonic, reqwest and SQL, mutual TLS with certificate reload, resource detection, an
-//! admin port, and a shutdown that reports what was lost.
+//! around the SDK: instrumentation for axum, tonic, reqwest and SQL, mutual TLS with certificate reload, resource
+//! detection, an admin port, and a shutdown that reports what was lost.
 //!
 //! # Getting started
 //!
-//! There are two ways to use it:
+//! There are two ways to use the crate:
 //!
 //! - [`run`] runs a whole service. It reads the settings, starts telemetry, serves the admin port, handles SIGTERM,
 //!   flushes, and returns the exit code. `examples/minimal.rs` is a complete service.
-//! - [`start`] starts telemetry only, for a program with its own `main`. [`Telemetry::shutdown`] ends it:
+//! - [`start`] starts only telemetry, for a program with its own `main`. [`Telemetry::shutdown`] stops telemetry:
 //!
 //! ```
 //! use std::time::Duration;
@@ -47,17 +47,17 @@
 //! # Settings
 //!
 //! Every setting is an environment variable that is read once, at start. [`settings::names`] lists them. Names and
-//! values are those of the [OpenTelemetry specification]; the library's own variables start with `SIGHTLINE_`. A value
-//! that cannot be used is an error at start, even if the specification asks only for a warning.
+//! values follow the [OpenTelemetry specification]. The crate's own variables start with `SIGHTLINE_`. A value that
+//! cannot be used is an error at start, even if the specification asks only for a warning.
 //!
 //! # Guarantees
 //!
 //! - **Loss is counted.** [`Telemetry::shutdown`] reports every span and log record that was not delivered, including
 //!   those that a full queue dropped.
-//! - **Telemetry never fails a request.** Queues are bounded and never block. If the Collector is slow or absent,
+//! - **Telemetry never makes a request fail.** Queues are bounded and never block. If the Collector is slow or absent,
 //!   telemetry is dropped and counted.
-//! - **Exports do not depend on the service's runtime.** They run on their own thread, so a shutdown works from async
-//!   code on a single worker thread.
+//! - **Exports do not depend on the service's runtime.** They run on their own thread, so async code on the only worker
+//!   thread can call the shutdown.
 //!
 //! Spans and metrics follow the [semantic conventions](https://opentelemetry.io/docs/specs/semconv/) 1.42. The modules
 //! link to the sections that they implement.
@@ -105,7 +105,7 @@ pub use tls::TlsError;
 /// See the [semantic conventions for services](https://opentelemetry.io/docs/specs/semconv/resource/service/).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// The default for the resource attribute `service.name`. `OTEL_SERVICE_NAME` replaces it.
+    /// The default for the resource attribute `service.name`. `OTEL_SERVICE_NAME` overrides it.
     pub name: &'static str,
     /// The resource attribute `service.version`.
     pub version: &'static str,

@@ -15,11 +15,11 @@ use crate::guard::{self, Telemetry};
 use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
 use crate::{Service, StartError};
 
-/// The time that requests in flight have after the stop signal. It is longer than the five seconds after which an
-/// example service gives up a call to another service, and short enough to leave time to flush.
+/// The maximum time for the requests in flight after the stop signal. It is longer than five seconds, which is the
+/// timeout for a call from one example service to another, and short enough to leave time for the flush.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The time from the stop signal to the exit: ten seconds minus a margin.
+/// The maximum time from the stop signal to the exit: ten seconds minus a safety margin.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(9_500);
 
 /// The exit code for every failure except a setting that cannot be used.
@@ -27,9 +27,9 @@ const EXIT_FAILURE: u8 = 1;
 
 /// Runs a service from its start to its exit code.
 ///
-/// It does the following:
+/// The function does the following:
 ///
-/// 1. Reads the settings of this crate, and the service's settings with `read`.
+/// 1. Reads this crate's settings, and calls `read` for the service's settings.
 /// 2. Creates a multi-threaded Tokio runtime and starts telemetry as [`start`](crate::start) does.
 /// 3. Serves the admin port: `/metrics`, `/livez` and `/readyz`.
 /// 4. Runs `app` until it returns. SIGTERM and SIGINT complete [`Running::stopping`]; `app` then has seven seconds to
@@ -120,8 +120,8 @@ where
 
 type AppResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Serves the admin port and runs the app until it ends or exceeds the drain timeout. Also returns the time of the
-/// stop signal, if there was one.
+/// Serves the admin port and runs the app until the app returns or exceeds the drain timeout. Also returns the time of
+/// the stop signal, if there was one.
 async fn serve<S, F, Fut, E>(
     settings: &Settings,
     telemetry: &Telemetry,
@@ -146,7 +146,7 @@ where
             Err(format!("requests were still in flight {seconds} s after the stop signal").into())
         }
     };
-    // The app may have ended before `drain_timeout` was polled again.
+    // The app may have returned before `drain_timeout` was polled again.
     (result, stopped_at.or_else(|| running.is_stopping().then(Instant::now)))
 }
 
@@ -157,7 +157,8 @@ async fn drain_timeout(running: &Running, stopped_at: &mut Option<Instant>) {
     tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-/// A handle with which a service started by [`run`] reports that it is ready and learns when to stop.
+/// A handle for a service that [`run`] started. With the handle, the service reports that it is ready and learns when to
+/// stop.
 ///
 /// Clones refer to the same service.
 ///
@@ -203,7 +204,7 @@ impl Running {
 
     /// Marks the service as ready: `/readyz` responds with 200 from now on.
     ///
-    /// Call it when the service accepts requests. It has no effect if the service is already stopping.
+    /// Call this when the service accepts requests. The call has no effect if the service is already stopping.
     pub fn ready(&self) {
         self.phase.send_if_modified(|phase| {
             let starting = *phase == Phase::Starting;
@@ -214,10 +215,10 @@ impl Running {
         });
     }
 
-    /// Completes when the service receives SIGTERM or SIGINT, or at once if it already has.
+    /// Completes when the service receives SIGTERM or SIGINT, or immediately if it has already received one of them.
     pub async fn stopping(&self) {
         let mut phase = self.phase.subscribe();
-        // This fails only if there is no sender, and `self` holds one.
+        // This fails only if no sender exists, and `self` holds a sender.
         let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
     }
 
@@ -236,7 +237,7 @@ async fn stop_on_signal(phase: Arc<watch::Sender<Phase>>, mut terminate: Signal,
 }
 
 /// Prints a line to standard error, where it is visible even if no telemetry is exported.
-#[expect(clippy::print_stderr, reason = "an operator reads the final errors of a process on standard error")]
+#[expect(clippy::print_stderr, reason = "operators look for a process's final errors on standard error")]
 fn print_error(service: Service, message: &str) {
     eprintln!("{}: {message}", service.name);
 }

@@ -1,8 +1,8 @@
-//! OTLP exporters over gRPC and HTTP. With TLS, both use the client that reloads its certificate files.
+//! OTLP exporters over gRPC and HTTP. With TLS, both protocols use the TLS client that reloads its certificate files.
 //!
-//! The SDK's exporter has a single timeout for an attempt and for a batch. Here, `OTEL_EXPORTER_OTLP_TIMEOUT` limits an
-//! attempt, and the processor's timeout (`OTEL_BSP_EXPORT_TIMEOUT` for spans) limits a batch with all its attempts. So
-//! no data is lost when an agent restarts.
+//! The SDK's exporter uses the same timeout for an attempt and for a batch. Here, `OTEL_EXPORTER_OTLP_TIMEOUT` limits
+//! an attempt, and the processor's timeout (`OTEL_BSP_EXPORT_TIMEOUT` for spans) limits all attempts of a batch
+//! together. So a batch can be retried until a restarted agent is ready, and no data is lost.
 //!
 //! Source: [OpenTelemetry Protocol Exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 
@@ -24,7 +24,7 @@ use crate::export::ExportThread;
 use crate::settings::{Otlp, Protocol, Signal, TlsFiles};
 use crate::tls::{self, CertificateWatcher};
 
-/// The timeout for opening a connection. It is short, so that a retry soon tries the next address of the host.
+/// The timeout for opening a connection. It is short, so a retry soon tries the host's next address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// TCP closes a connection if sent data stays unacknowledged for this long. This detects a peer that disappeared
@@ -45,7 +45,7 @@ impl<'a> Exporters<'a> {
         Self { thread, reload_interval, watchers: HashMap::new(), channels: HashMap::new() }
     }
 
-    /// Builds an exporter of spans. `export_timeout` is the timeout of a batch, all attempts included.
+    /// Builds an exporter for spans. `export_timeout` is the timeout for all attempts of a batch together.
     pub(crate) fn spans(
         &mut self,
         otlp: &Otlp,
@@ -64,7 +64,7 @@ impl<'a> Exporters<'a> {
         built.map_err(|error| exporter_error(Signal::Traces, &error))
     }
 
-    /// Builds an exporter of log records. `export_timeout` is the timeout of a batch, all attempts included.
+    /// Builds an exporter for log records. `export_timeout` is the timeout for all attempts of a batch together.
     pub(crate) fn logs(&mut self, otlp: &Otlp, export_timeout: Duration) -> Result<LogExporter, StartError> {
         let built = match otlp.protocol {
             Protocol::Grpc => {
@@ -79,7 +79,7 @@ impl<'a> Exporters<'a> {
         built.map_err(|error| exporter_error(Signal::Logs, &error))
     }
 
-    /// Builds an exporter of metrics. `export_timeout` is the timeout of an export, all attempts included.
+    /// Builds an exporter for metrics. `export_timeout` is the timeout for all attempts of an export together.
     pub(crate) fn metrics(
         &mut self,
         otlp: &Otlp,
@@ -134,11 +134,12 @@ impl<'a> Exporters<'a> {
             .timeout(otlp.timeout)
             .connect_timeout(CONNECT_TIMEOUT)
             .user_agent(USER_AGENT)
-            // A collector does not redirect. Following a redirect could send credentials in headers to another host.
+            // A Collector does not redirect requests. Following a redirect could send credentials in headers to another
+            // host.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        // reqwest needs a TLS configuration even without TLS. Loading the CAs of the system would fail in an image
-        // `FROM scratch`, which has none.
+        // reqwest needs a TLS configuration even without TLS. Loading the system's CAs would fail in an image built
+        // `FROM scratch`, which contains no CAs.
         let config = if otlp.is_tls() {
             self.client_config(&otlp.tls, signal)?
         } else {
@@ -166,7 +167,7 @@ impl<'a> Exporters<'a> {
 
 const USER_AGENT: &str = concat!("sightline-telemetry/", env!("CARGO_PKG_VERSION"));
 
-/// Retries until the export timeout ends, which leaves enough time for a collector to restart.
+/// Retries until the export timeout expires. This leaves enough time for a Collector to restart.
 fn retry_policy() -> RetryPolicy {
     RetryPolicy::recommended().with_max_retries(usize::MAX).with_max_delay(Duration::from_secs(3))
 }

@@ -1,8 +1,8 @@
-//! The response of a call: the future that resolves to it, then its body. Both run in the context of the call, and
-//! either of them can end the call.
+//! The response of a call: first the future that resolves to the response, then the response's body. The future and the
+//! body run in the context of the call, and either of them can end the call.
 //!
-//! A call ends with the body and not with the headers, so a stream that breaks is recorded as an error. A call that is
-//! dropped ends as cancelled, so a request that its caller abandons is counted too and does not stay active.
+//! A call ends with the body and not with the headers, so a broken stream is recorded as an error. A dropped call ends
+//! as cancelled, so a request that its caller abandons is also counted and does not stay active.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use crate::call::{Call, HttpCall, InFlight, Outcome};
 use crate::error_type;
 
 pin_project! {
-    /// The future of a response. Dropping it before the response is there ends the call as cancelled.
+    /// The future of a response. Dropping the future before it completes ends the call as cancelled.
     #[derive(Debug)]
     pub struct ResponseFuture<F, C: Call> {
-        // Fields are dropped in this order: spans inside the future end before the span of the call.
+        // Fields are dropped in this order, so spans inside the future end before the span of the call.
         #[pin]
         inner: F,
         call: InFlight<C>,
@@ -72,8 +72,8 @@ pin_project! {
     pub struct ResponseBody<B, C: Call> {
         #[pin]
         inner: B,
-        // The bytes that are still to come, if the response announces its length. A server stops polling once it has
-        // sent the announced length, so it may never see the end of the body.
+        // The number of remaining bytes, if the response announces its length. A server stops polling the body once it
+        // has sent the announced length, so the body may never report its end.
         remaining: Option<u64>,
         call: InFlight<C>,
     }
@@ -145,7 +145,7 @@ where
     }
 }
 
-/// Makes the context of the call the current one until the guard is dropped.
+/// Makes the call's context the current context until the guard is dropped.
 fn attach<C: Call>(call: &InFlight<C>) -> Option<ContextGuard> {
     call.context().map(|context| context.clone().attach())
 }

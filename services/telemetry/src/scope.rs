@@ -1,4 +1,4 @@
-//! The tracer and the meter of the layers, and the bucket boundaries of their histograms.
+//! The layers' tracer and meter, and the bucket boundaries of the layers' histograms.
 
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::{Histogram, Meter};
@@ -19,7 +19,7 @@ pub(crate) const DATABASE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.
 
 /// The tracer and meter of one layer.
 ///
-/// They come from the providers that are installed when the layer is created. A layer that is created before the
+/// Both come from the providers that are installed when the layer is created. A layer that is created before the
 /// providers are installed never records anything.
 #[derive(Debug)]
 pub(crate) struct Scope {
@@ -28,7 +28,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// A scope of the providers of this process.
+    /// Creates a scope from this process's global providers.
     pub(crate) fn global() -> Self {
         Self {
             tracer: global::tracer_with_scope(instrumentation_scope()),
@@ -36,7 +36,8 @@ impl Scope {
         }
     }
 
-    /// A scope of these providers. Tests run in parallel in one process, so they cannot share the global providers.
+    /// Creates a scope from these providers. Tests run in parallel in one process, so they cannot share the global
+    /// providers.
     #[cfg(test)]
     pub(crate) fn of(
         traces: &opentelemetry_sdk::trace::SdkTracerProvider,

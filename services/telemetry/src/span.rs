@@ -1,7 +1,7 @@
 //! Functions for the span of the current context: recording an error, and reading the trace id.
 //!
-//! The current span is that of the innermost layer or database call around the code, or of the function with
-//! `#[tracing::instrument]` around it.
+//! The current span is the innermost span around the code. A layer, a database call or a function with
+//! `#[tracing::instrument]` starts it.
 //!
 //! ```
 //! use telemetry::span::record_error;
@@ -29,13 +29,13 @@ use crate::error::chain;
 use crate::error_type::{self, ErrorType};
 use crate::scope::Scope;
 
-/// Records `error` on the span of the current context: an `exception` event, the status `Error`, and `error.type`.
+/// Records `error` on the current span: adds an `exception` event, and sets the status `Error` and `error.type`.
 ///
-/// The message of the event and the status is the message of the error, followed by those of its sources, separated by
-/// colons. `error.type` is the type and the variant of the error, such as `sqlx_core::error::Error::PoolTimedOut`.
+/// The event and the status contain the error's message, followed by the messages of the error's sources, separated by
+/// colons. `error.type` is the error's type and variant, such as `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// Call it once for an error, where the code handles it. Pass the concrete type: for a `&dyn Error`, only the variant
-/// is known. If the span is not recorded, the function does nothing.
+/// Call this function once for each error, where the code handles the error. Pass the concrete type, because only the
+/// variant of a `&dyn Error` is known. If the span is not recorded, the function does nothing.
 ///
 /// ```
 /// # #[derive(Debug, thiserror::Error)]
@@ -47,8 +47,8 @@ use crate::scope::Scope;
 /// }
 /// ```
 pub fn record_error<E: Error + ?Sized>(error: &E) {
-    // `map_current` would forbid attaching a context, which the `Display` and `Debug` implementations of `error`
-    // could do.
+    // `map_current` does not allow its closure to attach a context, but the `Display` or `Debug` implementation of
+    // `error` might attach one.
     let context = Context::current();
     let span = context.span();
     if !span.is_recording() {
@@ -86,10 +86,10 @@ pub fn trace_id() -> Option<String> {
     })
 }
 
-/// A context value that marks a span which sets its `error.type` when it ends.
+/// A context value for a span that sets its `error.type` only when the span ends.
 ///
-/// The SDK appends attributes without a check for the same name. If [`record_error`] set the attribute too, the span
-/// would have it twice, which OTLP forbids. So [`record_error`] leaves the value here.
+/// The SDK appends an attribute even if the span already has one with the same name. If [`record_error`] also set
+/// `error.type`, the span would have it twice, which OTLP forbids. So [`record_error`] stores the error type here.
 struct ErrorSlot {
     span: SpanId,
     error: OnceLock<ErrorType>,
@@ -97,7 +97,7 @@ struct ErrorSlot {
 
 /// The span of one instrumented call, and the context to run the call in.
 ///
-/// Dropping it does not end the span. [`InFlight`](crate::call::InFlight) does that.
+/// Dropping this value does not end the span. [`InFlight`](crate::call::InFlight) ends the span.
 #[derive(Debug)]
 pub(crate) struct CallSpan {
     pub(crate) context: Context,
@@ -110,7 +110,7 @@ impl CallSpan {
         let recording = span.is_recording();
         let id = span.span_context().span_id();
         let context = parent.with_span(span);
-        // A span that is not recorded needs no slot, which saves a copy of the values of the context.
+        // A span that is not recorded needs no slot. Leaving the slot out saves a copy of the context's values.
         let context = if recording {
             context.with_value(ErrorSlot { span: id, error: OnceLock::new() })
         } else {
@@ -119,13 +119,13 @@ impl CallSpan {
         Self { context, recording }
     }
 
-    /// Adds these attributes and ends the span, as failed if there is an error type.
+    /// Adds these attributes and ends the span. If `failure` is an error type, marks the span as failed.
     pub(crate) fn end(&self, attributes: impl IntoIterator<Item = KeyValue>, failure: Option<ErrorType>) {
         let span = self.context.span();
         if self.recording {
             span.set_attributes(attributes);
             if failure.is_some() {
-                // No description: the attributes have the reason, and a message can contain personal data.
+                // The description is empty: the attributes contain the reason, and a message can contain personal data.
                 span.set_status(Status::error(""));
             }
             // The error that the application recorded is more specific than what a layer can see.

@@ -1,4 +1,4 @@
-//! Helpers for the tests of the layers: telemetry in memory, and response bodies that follow a script.
+//! Helpers for the layers' tests: in-memory telemetry, and response bodies with scripted frames.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn};
@@ -43,7 +43,7 @@ impl Recorder {
 
     /// Records the spans that `sampler` keeps.
     pub(crate) fn sampling(sampler: Sampler) -> Self {
-        // A process has one propagator. All tests install the same one.
+        // A process has only one propagator, so all tests install the same one.
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
@@ -84,7 +84,7 @@ impl Recorder {
         spans.remove(0)
     }
 
-    /// Waits until `count` spans have ended. A server's span ends in another task than the one of the test.
+    /// Waits until `count` spans have ended. A server's span ends in a different task than the test.
     pub(crate) async fn wait_for_spans(&self, count: usize) -> Vec<SpanData> {
         let waiting = async {
             while self.spans().len() < count {
@@ -97,7 +97,7 @@ impl Recorder {
         self.spans()
     }
 
-    /// Returns the series of a histogram: the attributes and the number of recorded values of each.
+    /// Returns the attributes and the number of recorded values of each series of a histogram.
     pub(crate) fn histogram_counts(&self, name: &str) -> Vec<(Attributes, u64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram
@@ -118,7 +118,7 @@ impl Recorder {
         })
     }
 
-    /// Returns the series of a sum: the attributes and the value of each.
+    /// Returns the attributes and the value of each series of a sum.
     pub(crate) fn sums(&self, name: &str) -> Vec<(Attributes, i64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::I64(MetricData::Sum(sum)) => sum
@@ -141,7 +141,7 @@ impl Recorder {
     }
 }
 
-/// Converts `pairs` to text. Panics if a name occurs twice.
+/// Converts the values of `pairs` to text. Panics if a name occurs twice.
 #[track_caller]
 pub(crate) fn attributes(pairs: impl IntoIterator<Item = KeyValue>) -> Attributes {
     let mut attributes = Attributes::new();
@@ -163,7 +163,7 @@ pub(crate) fn expected<const N: usize>(pairs: [(&str, &str); N]) -> Attributes {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A body with given frames. After the last frame, it ends or stays pending.
+/// A body with given frames. After the last frame, the body ends or stays pending.
 #[derive(Debug)]
 pub(crate) struct ScriptedBody {
     frames: VecDeque<Result<Frame<Bytes>, io::Error>>,
@@ -178,13 +178,13 @@ impl ScriptedBody {
         Self { frames, hangs: false }
     }
 
-    /// Never ends, instead of ending after the last frame.
+    /// Makes the body stay pending after the last frame.
     pub(crate) fn then_hangs(mut self) -> Self {
         self.hangs = true;
         self
     }
 
-    /// Adds an error of this kind.
+    /// Adds an error of this kind after the frames so far.
     pub(crate) fn then_fails(mut self, kind: io::ErrorKind) -> Self {
         self.frames.push_back(Err(kind.into()));
         self
@@ -242,7 +242,7 @@ pub(crate) fn unused_address() -> SocketAddr {
 
 /// Creates a client without instrumentation. reqwest needs a TLS provider even for plain HTTP.
 pub(crate) fn reqwest_client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default(); // fails if another test has already done so
+    let _ = rustls::crypto::ring::default_provider().install_default(); // fails if a provider is already installed
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 

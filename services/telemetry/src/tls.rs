@@ -1,9 +1,9 @@
 //! The TLS client of the exporters, which reloads its certificate files when they change.
 //!
 //! The kubelet replaces a mounted Secret by swapping a symbolic link, and other tools rename a new file over the old
-//! one. Comparing the content of the files detects both; a watch on a file would not see a swapped link. An exporter
-//! keeps one `ClientConfig` for its whole life, so each handshake asks [`CertificateWatcher`] for the current client
-//! certificate and the current CAs.
+//! one. Comparing the content of the files detects both changes. A watch on the file would miss a swapped link. An
+//! exporter keeps one `ClientConfig` for its whole lifetime, so each handshake asks [`CertificateWatcher`] for the
+//! current client certificate and the current CAs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub enum TlsError {
     Read {
         /// The path of the file.
         path: PathBuf,
-        /// The error of the operating system.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file contains no usable PEM.
@@ -47,7 +47,7 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The path of the private key.
         key: PathBuf,
-        /// The error of rustls.
+        /// The error from rustls.
         source: rustls::Error,
     },
     /// The CAs cannot be used to verify a server's certificate.
@@ -79,7 +79,8 @@ struct Loaded {
     identity: Option<Arc<CertifiedKey>>,
 }
 
-/// The bytes of the files, to detect changes. Debug output hides them because they include a private key.
+/// The bytes of the files, kept to detect changes. The `Debug` output hides the bytes because they include a private
+/// key.
 #[derive(Default, PartialEq, Eq)]
 struct Content {
     ca_bundle: Option<Vec<u8>>,
@@ -107,15 +108,15 @@ impl CertificateWatcher {
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(self) as Arc<dyn ServerCertVerifier>)
             .with_client_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesClientCert>);
-        // A resumed session would keep the client certificate of its first handshake.
+        // A resumed session would keep using the client certificate of its first handshake.
         config.resumption = Resumption::disabled();
         Ok(config)
     }
 
     /// Reloads the files and returns whether they changed.
     ///
-    /// After an error, the previous content stays in use: during a rotation, the new certificate can be there before
-    /// its key.
+    /// After an error, the previous content stays in use. Errors are normal during a rotation, because the new
+    /// certificate can arrive before its key.
     pub(crate) fn reload(&self) -> Result<bool, TlsError> {
         if Content::read(&self.files)? == self.current.load().content {
             return Ok(false);
@@ -134,7 +135,7 @@ impl CertificateWatcher {
             let outcome = self.reload();
             match &outcome {
                 Ok(true) => tracing::info!("telemetry's certificates changed; new connections use them"),
-                // Repeated failures are logged once.
+                // Of several failures in a row, only the first is logged.
                 Err(error) if !failed_before => tracing::warn!(
                     error = crate::error::chain(error),
                     "telemetry's changed certificates cannot be used; the previous ones stay in use"
@@ -184,7 +185,7 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     if found.is_empty() { Err(unusable()) } else { Ok(found) }
 }
 
-/// A verifier that trusts the CAs in `pem`, the content of `path`.
+/// A verifier that trusts the CAs in `pem`, which is the content of the file `path`.
 fn bundle_verifier(
     path: &Path,
     pem: &[u8],

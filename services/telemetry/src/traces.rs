@@ -17,7 +17,7 @@ use crate::otlp::Exporters;
 use crate::sampling::sampler;
 use crate::settings::{Batch, SpanExporterKind, Traces};
 
-/// The tracer provider for these settings, and the delivery counts of each of its exporters.
+/// Creates the tracer provider for these settings. Also returns the delivery counters of each exporter.
 pub(crate) fn provider(
     settings: &Traces,
     resource: &Resource,
@@ -29,7 +29,7 @@ pub(crate) fn provider(
         .with_resource(resource.clone())
         .with_sampler(sampler(settings.sampling))
         .with_span_limits(settings.limits);
-    // It comes before the exporters, so they see the attributes that it adds.
+    // This processor comes before the exporters, so they see the attributes that it adds.
     if !settings.baggage_attributes.is_empty() {
         builder = builder.with_span_processor(BaggageProcessor::new(&settings.baggage_attributes));
     }
@@ -105,7 +105,7 @@ impl SpanProcessor for CountingProcessor {
     }
 }
 
-/// Copies selected entries of the baggage into attributes of each span, so a query can find them.
+/// Copies selected baggage entries into attributes of each span, so queries can use them.
 #[derive(Debug)]
 struct BaggageProcessor {
     keys: Vec<Key>,
@@ -172,8 +172,8 @@ impl SpanProcessor for SpanLogger {
     }
 }
 
-/// Shortens the text of attributes to `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` characters, which the SDK does not
-/// support. It runs on the thread of the batch processor, so it does not delay a request.
+/// Shortens the text of attributes to `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` characters. The SDK does not support
+/// this limit. The exporter runs on the batch processor's thread, so it does not delay a request.
 #[derive(Debug)]
 struct ShorteningExporter<E> {
     inner: E,
@@ -225,7 +225,7 @@ fn shorten_all(attributes: &mut [KeyValue], limit: usize) {
     }
 }
 
-/// The first `limit` characters of `text`. Returns `None` if it has no more than that.
+/// The first `limit` characters of `text`. Returns `None` if `text` is not longer.
 pub(crate) fn shorten(text: &str, limit: usize) -> Option<String> {
     text.char_indices().nth(limit).map(|(end, _)| text[..end].to_owned())
 }
