@@ -16,7 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The maximum pause between two checks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Repeats `check` until it succeeds, and returns its result. Fails after `timeout` with the last error of `check`.
+/// Repeats `check` until it succeeds, and returns the result of `check`. Fails after `timeout` with the last error of
+/// `check`.
 pub async fn eventually<T>(
     condition: impl Display,
     timeout: Duration,

@@ -41,8 +41,8 @@ pub const USER: &str = "\
     user-service client SELECT users
 ";
 
-/// If this environment variable is set and not empty, each stack keeps its state, including the complete logs. Error
-/// messages name the directory of the logs.
+/// If this environment variable is set and not empty, the state of each stack is kept, including the complete logs.
+/// Error messages name the directory of the logs.
 const KEEP_STATE: &str = "SIGHTLINE_KEEP_STATE";
 
 /// The maximum number of lines that an error message shows of each log.
@@ -62,7 +62,7 @@ pub struct TestStack {
 }
 
 impl TestStack {
-    /// Starts the same stack as `make up`. `change` can change the configuration of the stack.
+    /// Starts the same stack as `make up`. `change` can modify the configuration of the stack.
     ///
     /// Fails if a program is missing, and reports the command that builds the program. Fails if a process does not
     /// become healthy, and reports the end of the process's log.

@@ -2,7 +2,7 @@
 //! request rate and the memory use.
 //!
 //! `SIGHTLINE_VOLUME_REQUESTS` sets the number of orders; the default is 2000. The test is a separate program because
-//! it uses all processors.
+//! the test uses all processors.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;

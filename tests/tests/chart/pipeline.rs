@@ -196,7 +196,7 @@ pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> R
         let highest = if stage.role() == "jaeger" { 85 } else { 65 };
         if limits.is_none_or(|(limit, spike)| limit.saturating_sub(spike) > highest) {
             problems.push(format!(
-                "{}: limit_percentage and spike_limit_percentage are {limits:?}; they must differ by at most {highest}",
+                "{}: limit_percentage minus spike_limit_percentage must be at most {highest}: {limits:?}",
                 stage.workload
             ));
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::ensure_none;
 use crate::rendering::{Rendering, Workload};
 
-/// Runs a check on every workload. Fails with all problems that it returns.
+/// Runs a check on every workload. Fails if the check finds problems, and reports all of them.
 pub(crate) fn check_each(rendering: &Rendering, check: fn(&Workload) -> Vec<String>) -> Result<()> {
     let mut problems = Vec::new();
     for workload in rendering.workloads()? {
@@ -31,7 +31,7 @@ pub(crate) fn restricted(workload: &Workload) -> Vec<String> {
         }
     };
     let shared = [spec.host_network, spec.host_pid, spec.host_ipc];
-    check(!shared.contains(&Some(true)), "it uses a namespace of the host");
+    check(!shared.contains(&Some(true)), "it uses a host namespace");
     for volume in spec.volumes.iter().flatten() {
         let name = &volume.name;
         check(volume_allowed(volume), &format!("the standard forbids the type of the volume {name}"));
@@ -221,8 +221,8 @@ pub(crate) fn ports(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// Checks that a pod has probes and enough time to stop if it runs until it is deleted. A pod that runs to completion
-/// must not have the restart policy `Always`.
+/// A pod that runs until it is deleted must have probes and enough time to stop. A pod that runs to completion must not
+/// have the restart policy `Always`.
 pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
     let grace = workload.spec.termination_grace_period_seconds;

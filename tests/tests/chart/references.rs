@@ -1,4 +1,4 @@
-//! Every object that a manifest refers to exists.
+//! Checks that every object that a manifest refers to exists.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ fn add_variable(source: &EnvVarSource, references: &mut Vec<Reference>) {
     }
 }
 
-/// Adds the objects whose keys all become variables of a container.
+/// Adds the objects whose keys all become environment variables of a container.
 fn add_variables(source: &EnvFromSource, references: &mut Vec<Reference>) {
     references.extend(source.config_map_ref.iter().map(|map| ("ConfigMap", map.name.clone(), None)));
     references.extend(source.secret_ref.iter().map(|secret| ("Secret", secret.name.clone(), None)));

@@ -64,7 +64,7 @@ fn every_page_with_blocks_for_a_test_is_run() -> Result<()> {
         let known = PAGES.iter().any(|(each, page, _)| *each == runner && *page == block.page);
         ensure!(
             known || runner == Runner::Ci,
-            "{block}: no test runs the blocks of this page that are marked `test={}`; add one to {}",
+            "{block}: no test runs the blocks of this page that are marked `test={}`; add a test and list it in {}",
             runner.name(),
             file!()
         );

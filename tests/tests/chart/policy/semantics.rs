@@ -165,7 +165,7 @@ const RULES: &[Rule] = &[
         denied: &["home/a > home/b:8080", "home/a > outside:8080"],
     },
     Rule {
-        name: "an ipBlock matches all its addresses except the exceptions",
+        name: "an ipBlock does not match the addresses in its except list",
         policies: "{metadata: {namespace: home}, spec: {podSelector: {}, policyTypes: [Egress], \
                    egress: [{to: [{ipBlock: {cidr: 203.0.0.0/8, except: [203.0.114.0/24]}}]}]}}",
         allowed: &["home/a > outside:443"],
