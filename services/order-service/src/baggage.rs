@@ -1,4 +1,4 @@
-//! The baggage that the service adds to a request. It reaches every service that handles the request.
+//! The baggage that the service adds to a request. The baggage reaches every service that handles the request.
 //!
 //! See the [baggage API](https://opentelemetry.io/docs/specs/otel/baggage/api/).
 

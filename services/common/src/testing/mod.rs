@@ -55,8 +55,8 @@ pub async fn unused_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// Asserts that the files in `migrations/sqlite` and `migrations/postgres` of `package` are exactly the migrations
-/// in `migrations`. The name of a file is `VERSION_NAME.sql`.
+/// Asserts that `migrations` lists exactly the files in the directories `migrations/sqlite` and `migrations/postgres`
+/// of `package`. The name of a file is `VERSION_NAME.sql`.
 pub fn assert_files_match(package: &Path, migrations: &Migrations) {
     for (name, kind) in [("sqlite", Kind::Sqlite), ("postgres", Kind::Postgres)] {
         let directory = package.join("migrations").join(name);

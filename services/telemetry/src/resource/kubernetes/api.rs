@@ -1,7 +1,8 @@
 //! Sends requests to the API server. All requests together have one timeout.
 //!
-//! The requests run on a separate thread with its own runtime. The caller may be running inside a runtime, which must
-//! not be blocked. The requests are neither traced nor logged. A failed request is reported as a [`Gap`].
+//! The requests run on a separate thread with its own runtime, because the caller may be running inside a runtime, and
+//! that runtime must not be blocked. The requests are neither traced nor logged. A failed request is reported as a
+//! [`Gap`].
 
 use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};

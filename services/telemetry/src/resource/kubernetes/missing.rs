@@ -13,7 +13,7 @@ pub(super) struct Gap {
     pub(super) remedy: Option<String>,
 }
 
-/// All attributes of one detection that could not be looked up.
+/// All attributes that one detection could not look up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Missing(pub(super) Vec<Gap>);
 

@@ -12,7 +12,7 @@
 //! `SIGHTLINE_KUBERNETES_API=false` it sends no requests to the API server. Attributes that cannot be looked up are
 //! left out and returned as [`Missing`].
 //!
-//! The third source needs these permissions. Each of them is optional:
+//! The third source uses these permissions. Each of them is optional:
 //!
 //! | verb | resource | scope | attributes |
 //! | --- | --- | --- | --- |
