@@ -157,8 +157,8 @@ async fn drain_timeout(running: &Running, stopped_at: &mut Option<Instant>) {
     tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-/// A handle for a service that [`run`] started. With the handle, the service reports that it is ready and learns when to
-/// stop.
+/// A handle for a service that [`run`] started. With the handle, the service reports that it is ready and learns when
+/// to stop.
 ///
 /// Clones refer to the same service.
 ///
