@@ -15,8 +15,8 @@ pub struct Binaries {
     pub jaeger: PathBuf,
     /// The directory that contains `user-service`, `order-service` and `inventory-service`.
     pub services: PathBuf,
-    /// `sightline`, which starts each child so that it ends with its parent: see [`parent_death`](super::parent_death).
-    /// With `None`, children outlive a parent that gets SIGKILL.
+    /// `sightline`, which starts each child and makes sure that the child is stopped when its parent dies: see
+    /// [`parent_death`](super::parent_death). With `None`, children outlive a parent that gets SIGKILL.
     pub sightline: Option<PathBuf>,
 }
 
@@ -33,10 +33,10 @@ impl Binaries {
         }
     }
 
-    /// Returns the directory in which Cargo puts the programs that have the same profile as the running program.
+    /// Returns the directory in which Cargo puts programs that are built with the same profile as the running program.
     ///
-    /// This is the directory of the running program; for a test, which runs in `deps`, its parent directory. Fails if
-    /// the path of the running program is unknown.
+    /// This is the directory of the running program. A test program is in the subdirectory `deps`, so for a test it is
+    /// the parent of that directory. Fails if the path of the running program is unknown.
     pub fn directory() -> io::Result<PathBuf> {
         let program = std::env::current_exe()?;
         let dir = program.parent().unwrap_or(Path::new("."));
@@ -44,7 +44,7 @@ impl Binaries {
         Ok(parent.unwrap_or(dir).to_owned())
     }
 
-    /// Replaces the Collector and Jaeger with the programs in the environment variables `OTELCOL` and `JAEGER`, if set.
+    /// Sets the paths of the Collector and Jaeger from the environment variables `OTELCOL` and `JAEGER`, if set.
     #[must_use]
     pub fn with_environment(self) -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -13,13 +13,14 @@ use super::parent_death;
 use super::process::Process;
 use crate::waterfall::text::escape;
 
-/// The number of lines at the end of a log that an error message quotes, and the number of bytes to read for them.
+/// The maximum number of lines that an error message quotes from the end of a log.
 const TAIL_LINES: usize = 8;
+/// The maximum number of bytes to read from the end of a log to find these lines.
 const TAIL_BYTES: u64 = 8 << 10;
-/// The number of characters after which a quoted line is cut.
+/// The maximum length of a quoted line in characters.
 const TAIL_COLUMNS: usize = 240;
 
-/// A child process with its log file. Dropping it kills the process.
+/// A child process with its log file. Dropping a `Child` kills the process.
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) process: Process,
@@ -29,7 +30,8 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts the command with its output in the log file, and a thread that waits for it to exit.
+    /// Starts the command with its output redirected to the log file. Also starts a thread that waits for the process
+    /// to exit.
     pub(super) fn spawn(process: Process, mut command: Command, log: PathBuf) -> io::Result<Self> {
         let file = open_log(&log)?;
         command.stdout(file.try_clone()?).stderr(file);
@@ -37,9 +39,9 @@ impl Child {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the process id is out of range"))?;
         let (exit_sender, exit) = watch::channel(None);
-        // A thread rather than a task, because it must outlive the runtime in which the child was started.
+        // This is a thread rather than a task, because it must outlive the runtime in which the child was started.
         thread::Builder::new().name(format!("wait {process}")).spawn(move || {
-            // `wait` fails only if other code has waited for the child, and no other code can.
+            // `wait` fails only if other code has already waited for the child. No other code has access to the child.
             let _ = exit_sender.send(child.wait().ok());
         })?;
         Ok(Self { process, log, pid, exit })
@@ -49,7 +51,7 @@ impl Child {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Returns the exit status, or `None` if the process still runs.
+    /// Returns the exit status, or `None` if the process is still running.
     pub(super) fn exited(&self) -> Option<ExitStatus> {
         *self.exit.borrow()
     }
@@ -63,7 +65,7 @@ impl Child {
     /// Sends SIGTERM to the process.
     pub(super) fn terminate(&self) {
         if self.exited().is_none() {
-            // Fails if the process has just ended, which is the desired result.
+            // If this fails, the process has just exited by itself, so there is nothing left to do.
             let _ = kill_process(self.pid, Signal::TERM);
         }
     }
@@ -83,7 +85,7 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Kills the process, so that none remains after an error or an interrupted stop.
+    /// Kills the process. Otherwise it would keep running after an error or an interrupted stop.
     fn drop(&mut self) {
         self.kill();
     }
@@ -110,7 +112,7 @@ fn tail(path: &Path) -> io::Result<Vec<String>> {
 }
 
 fn shorten(line: &str) -> String {
-    // The Collector separates the fields of a log line by tabs, and `escape` would show them as `\t`.
+    // The Collector separates the fields of a log line with tabs, which `escape` would show as `\t`.
     let line = line.replace('\t', " ");
     let line = escape(&line);
     match line.char_indices().nth(TAIL_COLUMNS) {
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kill_ends_a_process_that_ignores_sigterm() {
+    async fn kills_a_process_that_ignores_sigterm() {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("/bin/sh");
         // The shell ignores SIGTERM and has a child process.

@@ -29,8 +29,8 @@ impl Storage {
     }
 }
 
-/// The configuration of a stack. [`StackConfig::for_checkout`] returns the one that `make up` uses; change fields of it
-/// as needed.
+/// The configuration of a stack. [`StackConfig::for_checkout`] returns the configuration that `make up` uses. Change
+/// its fields as needed.
 #[derive(Debug, Clone)]
 pub struct StackConfig {
     /// The state directory, for certificates, the agent's queue, traces, logs and databases. Created if it is missing.
@@ -45,20 +45,20 @@ pub struct StackConfig {
     pub processes: Vec<Process>,
     /// Where Jaeger stores traces.
     pub storage: Storage,
-    /// The percentage of traces to keep that are neither slow nor failed.
+    /// The percentage of ordinary traces that the gateway keeps. It always keeps slow and failed traces.
     pub sampling_percentage: u8,
-    /// The gateway keeps every trace that takes at least this long. Whole milliseconds.
+    /// The gateway keeps every trace that takes at least this long. In whole milliseconds.
     pub slow: Duration,
-    /// How long the gateway waits for the spans of a trace before it decides whether to keep it. Whole seconds, and
-    /// longer than [`span_delay`](Self::span_delay).
+    /// How long the gateway waits for the spans of a trace before it decides whether to keep the trace. In whole
+    /// seconds. Must be longer than [`span_delay`](Self::span_delay).
     pub decision_wait: Duration,
-    /// How long a service waits for a batch of spans to fill (`OTEL_BSP_SCHEDULE_DELAY`).
+    /// The maximum time that a service waits for a batch of spans to fill (`OTEL_BSP_SCHEDULE_DELAY`).
     pub span_delay: Duration,
     /// The time between two exports of metrics (`OTEL_METRIC_EXPORT_INTERVAL`).
     pub metric_interval: Duration,
-    /// Additional environment variables for each process. They override all others.
+    /// Additional environment variables for each process. They override all other variables.
     pub environment: BTreeMap<Process, BTreeMap<String, String>>,
-    /// How long processes may take to become healthy.
+    /// The maximum time for the processes to become healthy.
     pub ready_timeout: Duration,
     /// The lifetime of new certificates.
     pub certificate_lifetime: time::Duration,
@@ -66,8 +66,8 @@ pub struct StackConfig {
 
 impl StackConfig {
     /// Returns the configuration of the whole stack for the checkout at `root`, with its state in `dir` and the service
-    /// programs in `services`. The gateway keeps all traces, the built-in faults of the services are on, and delays are
-    /// short, so that a trace is soon in Jaeger.
+    /// programs in `services`. The gateway keeps all traces, and the built-in faults of the services are on. Delays are
+    /// short, so traces arrive in Jaeger quickly.
     #[must_use]
     pub fn for_checkout(root: &Path, dir: impl Into<PathBuf>, services: &Path) -> Self {
         Self {

@@ -33,7 +33,7 @@ pub enum StackError {
     },
     /// The pipeline's configuration files are missing.
     #[error(
-        "there is no pipeline configuration in {}: use the directory collector-config of a checkout",
+        "there is no pipeline configuration in {}: use the collector-config directory of a checkout",
         .0.display()
     )]
     MissingConfig(PathBuf),
@@ -58,7 +58,7 @@ pub enum StackError {
         pid: Option<String>,
     },
     /// The certificates could not be created.
-    #[error("cannot provide the certificates for mutual TLS")]
+    #[error("cannot create or renew the certificates for mutual TLS")]
     Certs(#[from] CertsError),
     /// A process could not be started.
     #[error("cannot start {process} ({})", program.display())]
@@ -73,7 +73,7 @@ pub enum StackError {
     /// The HTTP client for health checks could not be set up.
     #[error("cannot set up the HTTP client for health checks")]
     Client(#[source] reqwest::Error),
-    /// A process exited without a request to stop.
+    /// A process exited although the stack did not stop it.
     #[error("{}", exited(*process, *status, log, tail))]
     Exited {
         /// The process.
@@ -95,7 +95,7 @@ pub enum StackError {
     NotReady {
         /// The process.
         process: Process,
-        /// How long it had to become healthy.
+        /// How long the stack waited for the process to become healthy.
         waited: Duration,
         /// The URL of its health check.
         url: String,
@@ -111,8 +111,8 @@ pub enum StackError {
     NotRunning(Process),
 }
 
-/// Returns one line for each of the first ports. If many ports are in use, another stack is probably running, and a
-/// long list would not help.
+/// Returns one line for each of the first three ports. If many ports are in use, another stack is probably running, and
+/// a long list would not help.
 fn list(ports: &[UnusablePort]) -> String {
     const SHOWN: usize = 3;
     let mut text = ports.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -129,7 +129,7 @@ fn list(ports: &[UnusablePort]) -> String {
 
 fn exited(process: Process, status: ExitStatus, log: &std::path::Path, tail: &[String]) -> String {
     let remedy = if status.code() == Some(64) {
-        "A setting has an invalid value: the log names it"
+        "A setting has an invalid value: the log names the setting"
     } else if status.code().is_none() {
         "The stack did not send this signal. `dmesg` shows whether the kernel killed the process for lack of memory"
     } else if process.is_service() {

@@ -1,5 +1,5 @@
 //! Runs the whole stack on this machine: Jaeger, gateway, agent and services. `make up` and the end-to-end tests use
-//! it.
+//! this module.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,8 +14,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each process has its own process group and writes to `logs/<name>.log`. [`Stack::stop`] stops the processes in order
-//! and loses no telemetry. Dropping a [`Stack`] kills the processes that still run.
+//! Each process has its own process group and writes to `logs/<name>.log`. [`Stack::stop`] stops the processes in an
+//! order that loses no telemetry. Dropping a [`Stack`] kills the processes that are still running.
 
 mod binaries;
 mod child;
@@ -49,15 +49,15 @@ pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, Unu
 pub use self::process::Process;
 pub use self::stop::Exit;
 
-/// How long all processes together may take to stop before they are killed.
+/// The maximum time for all processes together to stop. After this time, they are killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time between two health checks of a process that starts.
+/// The time between two health checks of a process that is starting.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The time between two reports of the processes that are not healthy yet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The progress of a stack that starts. Durations count from its start.
+/// The progress of a stack that is starting. Durations are measured from the start of the stack.
 #[derive(Debug, Clone)]
 pub enum Progress {
     /// This process is healthy.
@@ -94,7 +94,7 @@ impl Stack {
 
     /// Starts all processes without waiting for them: call [`wait_until_ready`](Self::wait_until_ready) next.
     ///
-    /// Fails before it starts a process if a program, a port or the state directory cannot be used.
+    /// Fails before any process is started if a program, a port or the state directory cannot be used.
     pub fn spawn(config: StackConfig) -> Result<Self, StackError> {
         let started = Instant::now();
         let dir = prepare::create_directories(&config.dir)?;
@@ -130,8 +130,8 @@ impl Stack {
 
     /// Waits until every process is healthy, and reports the progress to `progress`.
     ///
-    /// Fails as soon as a process ends, and after [`StackConfig::ready_timeout`]. The other processes keep running
-    /// then.
+    /// Fails as soon as a process exits, or after [`StackConfig::ready_timeout`]. A failure does not stop the processes
+    /// that are running.
     pub async fn wait_until_ready(&self, mut progress: impl FnMut(Progress)) -> Result<(), StackError> {
         let began = Instant::now();
         let mut waiting: Vec<&Child> = self.children.values().collect();
@@ -176,7 +176,7 @@ impl Stack {
         }
     }
 
-    /// Checks the health of a process. The error describes its response, or why there was none.
+    /// Checks the health of a process. The error describes the response, or says why there was no response.
     async fn health(&self, process: Process) -> Result<(), String> {
         let url = plan::health_url(&self.config, process);
         match self.http.get(url).timeout(Duration::from_secs(1)).send().await {
@@ -187,7 +187,7 @@ impl Stack {
         }
     }
 
-    /// Returns an error for the first process that has ended, if there is one.
+    /// Returns an error for the first process that has exited, if there is one.
     fn first_exit(&self) -> Option<StackError> {
         self.children.values().find_map(|child| {
             child.exited().map(|status| StackError::Exited {
@@ -199,7 +199,7 @@ impl Stack {
         })
     }
 
-    /// Waits until a process ends that was not stopped by this stack, and returns [`StackError::Exited`].
+    /// Waits until a process exits although this stack did not stop it. Returns [`StackError::Exited`].
     pub async fn wait_for_exit(&self) -> StackError {
         let mut tick = interval(POLL_INTERVAL * 4);
         loop {
@@ -210,35 +210,36 @@ impl Stack {
         }
     }
 
-    /// Stops all processes within ten seconds: the services, then the agent, the gateway and Jaeger. Each process is
-    /// stopped only when the processes that send to it have ended. Processes that do not end in time are killed, and
-    /// their [`Exit`] says so.
+    /// Stops all processes within ten seconds: the services, then the agent, the gateway and Jaeger. A process is
+    /// stopped only after all processes that send data to it have exited. Processes that do not exit in time are
+    /// killed, and their [`Exit`] says so.
     pub async fn stop(&mut self) -> Vec<Exit> {
         let children = std::mem::take(&mut self.children).into_values().collect();
         stop::stop(children, STOP_TIMEOUT).await
     }
 
-    /// Stops one process: sends SIGTERM, and SIGKILL after ten seconds. Fails if it is not running.
+    /// Stops one process: sends SIGTERM, and SIGKILL if the process does not exit within ten seconds. Fails if the
+    /// process is not running.
     pub async fn stop_process(&mut self, process: Process) -> Result<Exit, StackError> {
         let child = self.children.remove(&process).ok_or(StackError::NotRunning(process))?;
         let mut exits = stop::stop(vec![child], STOP_TIMEOUT).await;
         exits.pop().ok_or(StackError::NotRunning(process))
     }
 
-    /// Kills one process with SIGKILL, as if its node failed. Fails if it is not running.
+    /// Kills one process with SIGKILL, as if its node had failed. Fails if the process is not running.
     pub async fn kill_process(&mut self, process: Process) -> Result<Option<ExitStatus>, StackError> {
         let child = self.children.remove(&process).ok_or(StackError::NotRunning(process))?;
         child.kill();
         Ok(child.wait().await)
     }
 
-    /// Renews the certificates that need it. Running processes reload them.
+    /// Renews the certificates that need renewal. Running processes reload their certificates.
     pub fn renew_certificates(&mut self) -> Result<&Report, StackError> {
         self.certificates = prepare::ensure_certificates(&self.config, &self.dir)?;
         Ok(&self.certificates)
     }
 
-    /// Returns what was done with each certificate, at the start or by the last renewal.
+    /// Returns the report of the last renewal, or the report of the start if there was no renewal.
     #[must_use]
     pub fn certificates(&self) -> &Report {
         &self.certificates
@@ -323,7 +324,8 @@ fn loopback_url(port: u16) -> String {
 impl Drop for Stack {
     fn drop(&mut self) {
         self.children.clear();
-        // Closing the file is not enough: a child that is just being started holds a copy of it until its `exec`.
+        // Closing the file is not enough: a child that is just being started holds a copy of the descriptor until it
+        // calls `exec`.
         let _ = self.lock.unlock();
     }
 }

@@ -1,15 +1,18 @@
-//! Child processes that end with their parent, even if the parent gets SIGKILL.
+//! Starts child processes that are stopped when their parent dies, even if the parent gets SIGKILL.
 //!
-//! On Linux a process can request a signal for the death of its parent (`PR_SET_PDEATHSIG` of prctl(2)), and the
-//! request survives `exec`. Each child is therefore started as `sightline die-with-parent PID PROGRAM…`. That command
-//! requests the signal and then replaces itself with the program, so the process id stays the same. This needs no
-//! `unsafe` code and no watchdog process that could itself be killed. Two details matter:
+//! On Linux, a process can request a signal that the kernel sends when the parent process dies (`PR_SET_PDEATHSIG` in
+//! prctl(2)). The request survives `exec`. Each child is therefore started as `sightline die-with-parent PID PROGRAM…`.
+//! That command requests the signal and then replaces itself with the program, so the process id stays the same. This
+//! requires neither `unsafe` code nor a watchdog process that could itself be killed. Two details matter:
 //!
-//! - The kernel sends the signal when the thread that started the child ends. One thread, which lives as long as the
-//!   process, therefore starts all children. Otherwise a test thread that ends would end its children.
-//! - The parent may end before the child requests the signal. The child then has another parent and exits.
+//! - The kernel sends the signal as soon as the thread that started the child exits, even if the parent process keeps
+//!   running. All children are therefore started by one thread that lives as long as the process. Otherwise the
+//!   children of a test would be stopped when the thread of that test exits.
+//! - The parent may die before the child requests the signal. The child then detects that it has a different parent,
+//!   and exits.
 //!
-//! On other systems, children outlive a parent that gets SIGKILL. If the parent ends in any other way, it stops them.
+//! On other systems, children outlive a parent that gets SIGKILL. A parent that exits in any other way stops its
+//! children first.
 
 use std::ffi::OsString;
 use std::io;
@@ -23,9 +26,10 @@ use std::thread;
 /// The name of the hidden command of `sightline`.
 pub const COMMAND: &str = "die-with-parent";
 
-/// Requests SIGTERM for the death of the process `parent`, then replaces this process with the program.
+/// Asks the kernel to send SIGTERM to this process when the process `parent` dies. Then replaces this process with the
+/// program.
 ///
-/// Returns only if that fails.
+/// Returns only if one of these steps fails.
 #[must_use]
 pub fn exec(parent: u32, program: &OsString, arguments: &[OsString]) -> io::Error {
     #[cfg(target_os = "linux")]
@@ -36,7 +40,7 @@ pub fn exec(parent: u32, program: &OsString, arguments: &[OsString]) -> io::Erro
         }
         let current = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
         if current != Some(parent) {
-            return io::Error::other("the parent process has ended");
+            return io::Error::other("the parent process has already exited");
         }
     }
     #[cfg(not(target_os = "linux"))]
@@ -44,7 +48,7 @@ pub fn exec(parent: u32, program: &OsString, arguments: &[OsString]) -> io::Erro
     Command::new(program).args(arguments).exec()
 }
 
-/// Returns the command that runs the program. If `sightline` is given, the program ends with this process.
+/// Returns the command that runs the program. If `sightline` is given, the program gets SIGTERM when this process dies.
 pub(super) fn command(sightline: Option<&Path>, program: &Path, arguments: &[OsString]) -> Command {
     let Some(sightline) = sightline else {
         let mut command = Command::new(program);

@@ -11,9 +11,9 @@ use crate::certs::TlsFiles;
 /// All processes listen on loopback, because the services and Jaeger's API do not authenticate their clients.
 pub(super) const HOST: &str = "127.0.0.1";
 
-/// `GOMEMLIMIT` of Jaeger: a soft limit from which Go collects garbage more often, to leave memory for other programs.
-/// After a thousand requests, Jaeger with Badger uses 310 MiB without this limit and 250 MiB with it, at the same
-/// speed.
+/// `GOMEMLIMIT` of Jaeger. Above this soft limit, Go collects garbage more often, which leaves memory for other
+/// programs. After a thousand requests, Jaeger with Badger uses 310 MiB without this limit and 250 MiB with it. The
+/// speed is the same.
 const JAEGER_MEMORY: &str = "200MiB";
 
 /// `GOMEMLIMIT` of the agent and the gateway: about four fifths of the limit that their local overlays set for
@@ -59,7 +59,7 @@ pub(super) fn health_url(config: &StackConfig, process: Process) -> String {
     format!("http://{HOST}:{port}/{path}")
 }
 
-/// Whether children do not inherit this environment variable from `sightline`.
+/// Whether to remove this environment variable, which `sightline` has inherited, from the environment of its children.
 ///
 /// Variables that are set in the user's shell for other programs must not change the stack. Use
 /// [`StackConfig::environment`] to set a variable for a process.
@@ -183,7 +183,7 @@ impl Plan {
     }
 }
 
-/// Returns the directory of the certificate of a process.
+/// Returns the directory that contains the certificate of a process.
 pub(super) fn tls_dir(dir: &Path, process: Process) -> PathBuf {
     dir.join("certs").join(process.name())
 }

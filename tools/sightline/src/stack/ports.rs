@@ -15,7 +15,7 @@ use super::process::Process;
 /// Declares [`Ports`] from one table: field, default, environment variable, process and description of each port.
 macro_rules! ports {
     ($($field:ident $default:literal $variable:literal $process:ident $description:literal)+) => {
-        /// The ports of the stack. All of them listen on loopback.
+        /// The ports of the stack. The processes listen on loopback only.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Ports {
             $(#[doc = concat!("Port of ", $description, ": ", $default, " by default, changed by `", $variable, "`.")]
@@ -84,7 +84,7 @@ pub struct Port {
 /// The error of [`Ports::from_env`] and [`Ports::free`].
 #[derive(Debug, Error)]
 pub enum PortError {
-    /// An environment variable is not a valid port.
+    /// The value of an environment variable is not a valid port.
     #[error("{variable}={value:?} is not a port: use a number from 1 to 65535")]
     Invalid {
         /// The name of the variable.
@@ -104,12 +104,12 @@ const CANDIDATES: std::ops::Range<u16> = 10_000..32_768;
 /// Listens on a port that this process has not used before. Ports repeat only after all [`CANDIDATES`] were used.
 ///
 /// The ports are consecutive rather than random, because a stack closes these listeners before its processes open the
-/// ports again. With random ports, two of six stacks that start at the same time would get the same port in one of ten
-/// runs. Only the first port is random, so that several programs do not start with the same one.
+/// ports again. If six stacks started at the same time with random ports, two of them would get the same port in one of
+/// ten runs. Only the first port is random, so that several programs do not start with the same port.
 fn listen_on_next_port() -> io::Result<TcpListener> {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
-        // `RandomState` is the only source of randomness in the standard library. Halved so that the counter cannot
-        // overflow.
+        // `RandomState` is the only source of randomness in the standard library. The value
+        // is halved so that the counter cannot overflow.
         AtomicU64::new(RandomState::new().hash_one(0) / 2)
     });
     let width = u64::from(CANDIDATES.end - CANDIDATES.start);
@@ -126,8 +126,8 @@ fn listen_on_next_port() -> io::Result<TcpListener> {
 }
 
 impl Ports {
-    /// Returns the default ports, changed by the environment variables of [`Port::variable`]. An empty variable counts
-    /// as unset. Fails on a value that is not a port.
+    /// Returns the default ports, changed by the environment variables that [`Port::variable`] names. An empty variable
+    /// counts as unset. Fails on a value that is not a port.
     pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self, PortError> {
         Self::fill(|variable, default| match get(variable).filter(|value| !value.is_empty()) {
             None => Ok(default),
@@ -140,9 +140,9 @@ impl Ports {
 
     /// Returns different ports that are all free at the moment. Fails if there are not enough of them.
     ///
-    /// Each port stays open until the last one is found, so that none is returned twice. The ports are not taken from
-    /// the system (port 0), because it uses the same range for outgoing connections, and such a connection could take a
-    /// port before the process listens on it.
+    /// Each port stays open until the last port is found, so no port is returned twice. The system is not asked for
+    /// free ports (port 0), because it would choose them from the range that it also uses for outgoing connections. An
+    /// outgoing connection could then take a port before the process listens on it.
     pub fn free() -> Result<Self, PortError> {
         let mut listeners = Vec::new();
         Self::fill(|_, _| {
@@ -166,12 +166,12 @@ pub struct UnusablePort {
 /// The reason why a port cannot be listened on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortProblem {
-    /// A process already listens on it. Contains that process if it is known.
+    /// A process is already listening on the port. Contains that process if it is known.
     InUse(Option<ListeningProcess>),
     /// Another port of the stack has the same number.
     Duplicate(Port),
-    /// The system does not allow it, for example a port below 1024 without the privilege. Contains the system's
-    /// message.
+    /// The system does not allow listening on the port, for example because it is below 1024 and the user lacks the
+    /// necessary privilege. Contains the system's message.
     NotAllowed(String),
 }
 

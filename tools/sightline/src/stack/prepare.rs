@@ -10,7 +10,7 @@ use super::error::StackError;
 use super::ports::find_unusable;
 use crate::certs;
 
-/// Creates the state directory and its subdirectories with mode 0700. Returns its absolute path.
+/// Creates the state directory and its subdirectories with mode 0700. Returns the absolute path of the state directory.
 pub(super) fn create_directories(dir: &Path) -> Result<PathBuf, StackError> {
     for name in ["", "logs", "agent", "gateway"] {
         let path = dir.join(name);
@@ -21,7 +21,7 @@ pub(super) fn create_directories(dir: &Path) -> Result<PathBuf, StackError> {
 }
 
 /// Locks the state directory, so that no other stack can use it. Two Jaegers with the same database would both fail
-/// later, with a less helpful message. The system releases the lock when this process ends, also after SIGKILL.
+/// later, with a less helpful message. The system releases the lock when this process exits, even after SIGKILL.
 pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
     let path = dir.join("lock");
     let failed = |source| StackError::Directory { path: path.clone(), source };
@@ -67,8 +67,8 @@ pub(super) fn check(config: &StackConfig) -> Result<PathBuf, StackError> {
     if unusable.is_empty() { Ok(pipeline) } else { Err(StackError::UnusablePorts(unusable)) }
 }
 
-/// Creates or renews the certificates of all processes, including those that do not run, because a user may start them
-/// separately.
+/// Creates or renews the certificates of all processes. This includes processes that the stack does not run, because a
+/// user may start them separately.
 pub(super) fn ensure_certificates(config: &StackConfig, dir: &Path) -> Result<certs::Report, StackError> {
     let request =
         certs::Request { lifetime: config.certificate_lifetime, ..certs::Request::local(dir.join("certs")) };

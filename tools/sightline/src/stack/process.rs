@@ -11,9 +11,9 @@ pub enum Process {
     Gateway,
     /// The Collector that receives the telemetry of the services.
     Agent,
-    /// Serves stock to order-service over gRPC.
+    /// Reserves stock for order-service over gRPC.
     InventoryService,
-    /// Serves users to order-service over HTTP.
+    /// Provides users to order-service over HTTP.
     UserService,
     /// Serves orders, and calls the other two services.
     OrderService,
@@ -33,7 +33,7 @@ impl Process {
     /// The three services.
     pub const SERVICES: [Self; 3] = [Self::InventoryService, Self::UserService, Self::OrderService];
 
-    /// Returns the name that messages, the log file and the certificate use.
+    /// Returns the name of the process in messages, in the name of its log file and in its certificate.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

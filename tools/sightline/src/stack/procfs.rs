@@ -6,7 +6,7 @@ use std::path::Path;
 use super::ports::ListeningProcess;
 use crate::waterfall::text::escape;
 
-/// Returns the process that listens on this TCP port. Returns `None` if there is none, if the process belongs to
+/// Returns the process that listens on this TCP port. Returns `None` if no process listens, if the process belongs to
 /// another user, or if the system has no `/proc`.
 pub(super) fn listening_process(port: u16) -> Option<ListeningProcess> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]

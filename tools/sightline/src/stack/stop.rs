@@ -1,4 +1,4 @@
-//! Stops the processes in order, so that Jaeger stores all telemetry that was sent.
+//! Stops the processes in an order in which all telemetry reaches Jaeger.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::child::Child;
 use super::error::describe;
 use super::process::Process;
 
-/// The time reserved for each later stage, so that a service that hangs does not make the pipeline lose its data.
+/// The time reserved for each later stage. Without it, a service that hangs could use up the whole timeout, and the
+/// pipeline would lose data.
 const RESERVE: Duration = Duration::from_secs(1);
 
 /// How one process ended.
@@ -19,25 +20,25 @@ pub struct Exit {
     pub process: Process,
     /// Its exit status; `None` if it could not be determined.
     pub status: Option<ExitStatus>,
-    /// Whether it did not end in time and was killed.
+    /// Whether the process was killed because it did not exit in time.
     pub killed: bool,
-    /// The time from SIGTERM to its end.
+    /// The time from SIGTERM to the exit of the process.
     pub took: Duration,
 }
 
 impl Exit {
-    /// Whether it ended in time with exit code 0. It has then delivered all its telemetry.
+    /// Whether the process exited in time with exit code 0. This means that it has delivered all its telemetry.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         !self.killed && self.status.is_some_and(|status| status.success())
     }
 
-    /// Describes how it ended, such as "exit code 1".
+    /// Describes how the process ended, such as "exit code 1".
     #[must_use]
     pub fn describe(&self) -> String {
         match self.status {
             _ if self.killed => {
-                format!("killed, because it did not end within {:.1} s", self.took.as_secs_f64())
+                format!("killed, because it did not exit within {:.1} s", self.took.as_secs_f64())
             }
             Some(status) => describe(status),
             None => "status unknown".to_owned(),
@@ -52,8 +53,8 @@ pub(super) async fn stop(mut children: Vec<Child>, timeout: Duration) -> Vec<Exi
     for stage in 0..Process::STAGES {
         let (now, later) = children.into_iter().partition(|child| child.process.stage() == stage);
         children = later;
-        // Reserve time only for stages that have processes, so that a service stopped alone can use the whole timeout.
-        // If the timeout is short, each stage gets an equal share.
+        // Reserve time only for stages that have processes, so that a service that is stopped alone can use the whole
+        // timeout. If the timeout is short, each stage gets an equal share.
         let stages = (stage + 1..Process::STAGES)
             .filter(|&stage| children.iter().any(|child| child.process.stage() == stage));
         let later = u32::try_from(stages.count()).unwrap_or(Process::STAGES);
@@ -88,7 +89,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    /// Starts a shell that runs the script, prints "up" and then waits for a signal.
+    /// Starts a shell that runs the script and prints "up". The shell then waits for a signal.
     async fn child(dir: &Path, process: Process, script: &str) -> Child {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &format!("{script}; echo up; while :; do sleep 0.01; done")]);
@@ -118,7 +119,7 @@ mod tests {
     #[tokio::test]
     async fn a_process_stopped_alone_can_use_the_whole_timeout() {
         let dir = tempfile::tempdir().unwrap();
-        // It takes two thirds of the timeout. With time reserved for other stages it would be killed.
+        // The process needs two thirds of the timeout. If time were reserved for other stages, it would be killed.
         let slow = child(dir.path(), Process::UserService, "trap 'sleep 2; exit 0' TERM").await;
         let exits = stop(vec![slow], Duration::from_secs(3)).await;
         assert!(exits[0].is_clean(), "{}", exits[0].describe());

@@ -28,7 +28,7 @@ fn config(dir: &Path, script: &str) -> StackConfig {
 }
 
 #[tokio::test]
-async fn reports_a_process_that_ends_with_the_end_of_its_log() {
+async fn reports_an_unexpected_exit_and_quotes_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "exec sleep 600");
     let broken = dir.path().join("broken");
@@ -49,7 +49,7 @@ async fn reports_a_port_in_use_before_it_starts_a_process() {
     let error = Stack::spawn(config.clone()).unwrap_err();
     assert!(matches!(&error, StackError::UnusablePorts(ports) if ports.len() == 1), "{error}");
     assert!(!dir.path().join("state/logs/jaeger.log").exists());
-    // Ports of processes that do not run are not checked.
+    // The stack does not check the ports of processes that it does not run.
     config.processes = vec![Process::Jaeger];
     Stack::spawn(config).unwrap();
 }
@@ -99,7 +99,7 @@ async fn dropping_a_stack_kills_its_processes() {
     let pids: Vec<_> = Process::ALL.map(|process| stack.pid(process).unwrap()).to_vec();
     drop(stack);
     for pid in pids {
-        // The thread that waits for each child removes it from the process table.
+        // Each child has a thread that waits for it. This removes the child from the process table.
         while Path::new(&format!("/proc/{pid}")).exists() {
             tokio::task::yield_now().await;
         }

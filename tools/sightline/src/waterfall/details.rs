@@ -7,10 +7,12 @@ use super::style::{Paint, Style};
 use super::text::{duration, escape};
 use crate::jaeger::{Span, Status, Trace, Value};
 
-/// The limits of an attribute value: enough for a stack trace, but not for a value of a megabyte.
+/// The maximum number of lines of an attribute value. This is enough for a stack trace.
 const MAX_LINES: usize = 20;
+/// The maximum number of characters of an attribute value. A one-megabyte value would fill the terminal.
 const MAX_CHARS: usize = 2_000;
-/// The number of resources to print. Each replica of a service has one, and they differ little.
+/// The maximum number of resources to print. Each replica of a service has its own resource, and these resources differ
+/// little.
 const MAX_RESOURCES: usize = 20;
 
 /// Returns the details of a span, each line indented by `indent` columns.

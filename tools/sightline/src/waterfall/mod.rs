@@ -1,7 +1,7 @@
 //! Renders a trace as a waterfall of text: services, spans, start times, durations and errors.
 //!
-//! [`render`] is a pure function from a [`Trace`] and [`Options`] to a string, so that tests compare its whole output.
-//! It accepts any set of spans, even one that is not a tree, and the length of its output is limited.
+//! [`render`] is a pure function from a [`Trace`] and [`Options`] to a string, so tests can compare its whole output.
+//! It accepts any spans, even if they do not form a tree. The length of its output is limited.
 
 mod details;
 mod pods;
@@ -18,21 +18,22 @@ use self::style::{Paint, Style};
 use self::tree::{Position, Row};
 use crate::jaeger::{Span, Trace};
 
-/// The number of failed spans to show among those beyond [`Options::max_spans`].
+/// The maximum number of failed spans to show in addition to the first [`Options::max_spans`] spans.
 const MAX_HIDDEN_ERRORS: usize = 5;
 
 /// Options of [`render`].
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// The number of columns to use. Less than 60 counts as 60.
+    /// The number of columns to use. A value below 60 counts as 60.
     pub width: usize,
     /// Whether to use ANSI colours.
     pub colour: bool,
     /// Whether to show attributes, events and links below each span, and all resources.
     pub attributes: bool,
-    /// The maximum number of spans to show. For the others, only their number and the first errors are shown.
+    /// The maximum number of spans to show. Of the other spans, only their number and the first errors are shown.
     pub max_spans: usize,
-    /// The id of the caller's span, which is not stored. Its children are shown as roots and not as orphans.
+    /// The id of the caller's span, which is not stored. The children of this span are shown as roots and not as
+    /// orphans.
     pub caller: Option<&'a str>,
 }
 
@@ -104,7 +105,7 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// Summarizes the spans that are not shown, and shows the first of them that failed.
+/// Summarizes the spans that are not shown, and shows the first failed ones.
 fn hidden_summary(hidden: &[Row<'_>], shown: usize, layout: &Layout, style: Style) -> Vec<String> {
     if hidden.is_empty() {
         return Vec::new();
@@ -126,16 +127,16 @@ fn hidden_summary(hidden: &[Row<'_>], shown: usize, layout: &Layout, style: Styl
     lines
 }
 
-/// Returns notes about spans that are missing and clocks that differ.
+/// Returns notes about missing spans and about clocks that differ.
 fn notes(rows: &[Row<'_>], style: Style) -> Vec<String> {
     let orphans = rows.iter().filter(|row| row.position == Position::Orphan).count();
     let mut lines = Vec::new();
     if orphans > 0 {
         lines.push(format!(
-            "{} (marked ?) with a parent that is not stored: it has not arrived yet, it was dropped,",
+            "{} (marked ?) with a parent that is not stored: the parent has not arrived yet, was dropped,",
             count(orphans, "span", "spans")
         ));
-        lines.push("or its process does not send spans to this Jaeger.".to_owned());
+        lines.push("or belongs to a process that does not send spans to this Jaeger.".to_owned());
     }
     let early = early_children(rows);
     if early > 0 {

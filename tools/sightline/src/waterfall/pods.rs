@@ -8,16 +8,16 @@ use super::style::{Paint, Style};
 use super::text::{escape, fit, width};
 use crate::jaeger::{Span, Trace, Value};
 
-/// The number of pods to print. A service with many replicas has many pods, and they differ little.
+/// The maximum number of pods to print. A service with many replicas has many pods, and these pods differ little.
 const MAX_PODS: usize = 20;
 
-/// The kinds of workload, in the order of preference. A `Deployment` comes before its `ReplicaSet`, and a `CronJob`
-/// before its `Job`, because users create the former.
+/// The kinds of workload, in order of preference. A `Deployment` comes before its `ReplicaSet`, and a `CronJob` before
+/// its `Job`, because users create the `Deployment` and the `CronJob`.
 const WORKLOADS: [&str; 6] = ["deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset"];
 
 /// Returns two lines for each service and pod, or nothing if no resource names a pod.
 pub(super) fn lines(trace: &Trace, style: Style) -> Vec<String> {
-    // Spans of the same export share a resource, so each resource is read only once.
+    // Spans of the same export share a resource. Read each resource only once.
     let mut seen = HashSet::new();
     let spans = trace.spans.iter().filter(|span| seen.insert(Arc::as_ptr(&span.resource)));
     let pods: BTreeSet<_> = spans.filter_map(|span| Some((span.service.as_str(), describe(span)?))).collect();

@@ -8,7 +8,7 @@ use crate::jaeger::{Kind, Span, Status, Trace};
 const MIN_WIDTH: usize = 60;
 const KIND: usize = 8;
 const TIME: usize = 8;
-/// The width at which a service name is shortened.
+/// The maximum width of a service name. A longer name is shortened.
 pub(super) const MAX_SERVICE: usize = 22;
 const MAX_BAR: usize = 48;
 
@@ -35,7 +35,7 @@ impl Layout {
         Self { service, label: rest - bar, bar, start, length: end - start, services }
     }
 
-    /// Returns the first column of the span names.
+    /// Returns the column at which the span names start.
     pub(super) fn indent(&self) -> usize {
         self.service + KIND + 2
     }
@@ -80,8 +80,8 @@ impl Layout {
         lines
     }
 
-    /// Returns the tree lines in front of a name. If they would take more than half of its column, shows the depth as a
-    /// number instead.
+    /// Returns the tree lines in front of a span name. If the tree lines would take more than half of the column,
+    /// returns the depth as a number instead.
     fn prefix(&self, row: &Row<'_>) -> String {
         let branch = match row.position {
             Position::Root => "",
@@ -129,8 +129,8 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns the status message of a failed span. If it is empty, returns the message of the last exception or
-/// `error.type`.
+/// Returns the status message of a failed span. If this message is empty, returns the message of the last exception. If
+/// there is no exception, returns `error.type`.
 fn error_message(span: &Span, message: &str) -> String {
     if !message.is_empty() {
         return message.to_owned();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::jaeger::{Event, Kind, Link, Status, Value};
 
-/// Returns a span of a trace that starts one second after 1970. Start and length are in microseconds.
+/// Returns a span of a trace that starts one second after the Unix epoch. `start` and `length` are in microseconds.
 pub(crate) fn span(id: &str, parent: Option<&str>, start: u64, length: u64) -> Span {
     let at = |micros: u64| 1_000_000_000 + micros * 1000;
     Span {

@@ -38,7 +38,7 @@ fn is_unsafe(c: char) -> bool {
 /// Returns the number of terminal columns that the text takes.
 ///
 /// This is the sum of the widths of its characters, as wcwidth(3) defines them and most terminals use them. A sequence
-/// that some terminals join, such as a family emoji, therefore counts with all its parts.
+/// that some terminals join, such as a family emoji, therefore counts as the sum of its characters.
 #[must_use]
 pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
@@ -70,7 +70,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     short + &" ".repeat(padding)
 }
 
-/// Returns the first characters, as many as fit into this many columns.
+/// Returns as many of the first characters as fit into this many columns.
 fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
     let mut used = 0;
     chars
@@ -96,7 +96,7 @@ pub fn duration(nanoseconds: u64) -> String {
         return format!("{}m{:02}s", seconds / 60, seconds % 60);
     }
     let (unit, name) = UNITS.into_iter().find(|(unit, _)| nanoseconds >= *unit).unwrap_or((1, "ns"));
-    // Three digits, truncated rather than rounded, so that 999.9 ms is not shown as a second.
+    // Show three digits. Truncate instead of rounding, so that 999.9 ms is not shown as 1000 ms.
     let (whole, thousandths) = (nanoseconds / unit, nanoseconds % unit * 1000 / unit);
     match whole {
         _ if unit == 1 => format!("{whole} {name}"),

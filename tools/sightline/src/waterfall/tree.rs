@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use crate::jaeger::Span;
 
-/// The number of levels with tree lines. More levels do not fit into a terminal, and without a limit the lines of a
-/// deep trace would take memory in proportion to the square of its depth.
+/// The maximum number of levels with tree lines. More levels do not fit into a terminal. Without a limit, the lines of
+/// a deep trace would take memory in proportion to the square of its depth.
 pub(super) const MAX_GUIDES: usize = 32;
 
 /// A span with its position in the tree.
@@ -18,8 +18,8 @@ pub(super) struct Row<'a> {
     pub(super) span: &'a Span,
     /// The number of levels below the root.
     pub(super) depth: usize,
-    /// For each level between the root and this span, up to [`MAX_GUIDES`] levels: whether its vertical line continues
-    /// below this row.
+    /// For each level between the root and this span, up to [`MAX_GUIDES`] levels: whether the vertical line of the
+    /// level continues below this row.
     pub(super) guides: Vec<bool>,
     pub(super) position: Position,
 }
@@ -49,7 +49,8 @@ pub(super) fn arrange<'a>(spans: &'a [Span], caller: Option<&str>) -> Vec<Row<'a
         let position = if parent.is_none() || parent == caller { Position::Root } else { Position::Orphan };
         forest.walk(root, position, &mut shown, &mut rows);
     }
-    // Spans that no root leads to belong to a cycle, or descend from one. Each cycle starts at its earliest span.
+    // Spans that cannot be reached from a root belong to a cycle or descend from a cycle. Show each cycle from its
+    // earliest span.
     let mut rest: Vec<_> = (0..spans.len()).filter(|&index| !shown[index]).collect();
     rest.sort_by_key(|&index| forest.order(index));
     for index in rest {
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_parent_makes_an_orphan_and_the_caller_a_root() {
+    fn a_span_with_a_missing_parent_is_an_orphan_unless_the_caller_is_its_parent() {
         let spans = [span("a", Some("gone"), 0, 100), span("b", Some("a"), 1, 1)];
         assert_eq!(arrange(&spans, None)[0].position, Position::Orphan);
         assert_eq!(arrange(&spans, Some("gone"))[0].position, Position::Root);
