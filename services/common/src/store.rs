@@ -61,7 +61,8 @@ impl DatabaseUrl {
         if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(&url).ok()?;
             // A pool cannot use an in-memory database, because each connection would have a separate database. The
-            // namespace could not be its file name either, because sqlx generates that name.
+            // file name of an in-memory database could not serve as the namespace either, because sqlx generates the
+            // name.
             let in_memory = url.contains(":memory:") || url.contains("mode=memory");
             let namespace = options.get_filename().file_name()?.to_str()?.to_owned();
             (!in_memory).then_some(Self { url, kind: Kind::Sqlite, namespace, server: None })

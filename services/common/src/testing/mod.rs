@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::missing_panics_doc,
-    reason = "a failed unwrap in a helper should fail the test"
+    reason = "a failed unwrap or a panic in a helper should fail the test"
 )]
 
 mod postgres;
