@@ -191,7 +191,7 @@ func startedGate(t *testing.T, config *Config) processor.Traces {
 	return gate
 }
 
-// awaitRequests waits until the gate has read the metrics another `times` times.
+// awaitRequests waits for the given number of further requests for the metrics.
 func (q *queues) awaitRequests(t *testing.T, times int64) {
 	t.Helper()
 	for until := q.requests.Load() + times; q.requests.Load() < until; time.Sleep(time.Millisecond) {

@@ -18,7 +18,7 @@ pub(crate) fn client(target: &Url) -> reqwest::Result<reqwest::Client> {
     }
 }
 
-/// Creates a client for plain HTTP to this machine, with the timeouts of [`client`].
+/// Creates a client for plain HTTP to this machine, with the same timeouts as [`client`].
 pub(crate) fn local_client() -> reqwest::Result<reqwest::Client> {
     builder().no_proxy().tls_certs_only([]).build()
 }

@@ -75,8 +75,8 @@ impl Trace {
         names
     }
 
-    /// Returns the first start and the last end, in nanoseconds since 1970. Spans without a start time are ignored.
-    /// Returns `None` if no span has a start time.
+    /// Returns the earliest start and the latest end, in nanoseconds since 1970. Spans without a start time are
+    /// ignored. Returns `None` if no span has a start time.
     #[must_use]
     pub fn bounds(&self) -> Option<(u64, u64)> {
         let dated = || self.spans.iter().filter(|span| span.start != 0);
