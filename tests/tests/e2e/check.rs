@@ -47,7 +47,7 @@ async fn missing(stack: &TestStack) -> Result<()> {
     // The gateway waits for two seconds before it makes a sampling decision, so the trace is not complete after one
     // second.
     let output = check(&stack.inner().order_url(), stack.jaeger().address(), "1s").await?;
-    let expected = ["not complete", "server span of inventory-service", stack.jaeger().address()];
+    let expected = ["not complete", "server span from inventory-service", stack.jaeger().address()];
     ensure_output(&output, 1, &output.stderr, &expected)
 }
 

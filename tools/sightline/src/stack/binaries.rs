@@ -35,8 +35,8 @@ impl Binaries {
 
     /// Returns the directory in which Cargo puts programs that are built with the same profile as the running program.
     ///
-    /// This is the directory of the running program. A test program is in the subdirectory `deps`, so for a test it is
-    /// the parent of that directory. Fails if the path of the running program is unknown.
+    /// This is the directory of the running program. A test program is in the subdirectory `deps`, so a test gets the
+    /// parent of that directory. Fails if the path of the running program is unknown.
     pub fn directory() -> io::Result<PathBuf> {
         let program = std::env::current_exe()?;
         let dir = program.parent().unwrap_or(Path::new("."));
@@ -67,7 +67,8 @@ impl Binaries {
         }
     }
 
-    /// Returns the absolute path of the program of a process. If it is missing, the error says how to build it.
+    /// Returns the absolute path of the program of a process. If the program is missing, the error says how to build
+    /// it.
     pub(super) fn check(&self, process: Process) -> Result<PathBuf, StackError> {
         let path = self.path(process);
         path.canonicalize().ok().filter(|path| path.is_file()).ok_or(StackError::MissingBinary {

@@ -59,7 +59,7 @@ pub(super) fn health_url(config: &StackConfig, process: Process) -> String {
     format!("http://{HOST}:{port}/{path}")
 }
 
-/// Whether to remove this environment variable, which `sightline` has inherited, from the environment of its children.
+/// Whether to remove this environment variable from the environment that the children inherit.
 ///
 /// Variables that are set in the user's shell for other programs must not change the stack. Use
 /// [`StackConfig::environment`] to set a variable for a process.

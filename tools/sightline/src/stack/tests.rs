@@ -99,7 +99,7 @@ async fn dropping_a_stack_kills_its_processes() {
     let pids: Vec<_> = Process::ALL.map(|process| stack.pid(process).unwrap()).to_vec();
     drop(stack);
     for pid in pids {
-        // Each child has a thread that waits for it. This removes the child from the process table.
+        // For each child, a thread waits for its exit. The wait removes the child from the process table.
         while Path::new(&format!("/proc/{pid}")).exists() {
             tokio::task::yield_now().await;
         }

@@ -19,7 +19,7 @@ pub(crate) use self::config::Args;
 use self::signals::Signals;
 
 /// The maximum time to wait for a complete trace. A trace normally takes four seconds: the services' export delay, the
-/// gateway's decision wait, and the time that Jaeger needs to write it. On a machine under load, a trace takes longer.
+/// gateway's decision wait, and the write to Jaeger's store. On a machine under load, a trace takes longer.
 const TRACE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The maximum time between two checks of the certificates.
