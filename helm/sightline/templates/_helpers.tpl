@@ -1,4 +1,4 @@
-{{/* Templates that the umbrella chart uses itself. */}}
+{{/* Templates for the umbrella chart. */}}
 
 {{/* The labels of an object that belongs to no subchart. Takes context, component. */}}
 {{- define "umbrella.labels" -}}
@@ -6,8 +6,9 @@
 {{- end -}}
 
 {{/*
-The names of all certificate holders, as a JSON list: the full name of each enabled component, and the clients in other
-releases. Every subchart except collector and jaeger is a service, whatever its alias is. Takes the context.
+The names of all certificate holders, as a JSON list: the full names of all enabled components and the names of the
+clients in other releases. Every subchart except collector and jaeger is a service, whatever its alias is. Takes the
+context.
 */}}
 {{- define "umbrella.certificateHolders" -}}
 {{- $names := list -}}

@@ -1,5 +1,5 @@
 {{/*
-Checks that involve several subcharts. Each subchart checks its own values.
+These checks involve the values of several subcharts. Each subchart checks its own values.
 */}}
 {{- define "umbrella.validate" -}}
 {{- $collector := .Subcharts.collector -}}
@@ -19,7 +19,7 @@ Checks that involve several subcharts. Each subchart checks its own values.
 {{- end -}}
 {{- if and $collector (not $collector.Values.gateway.jaeger.endpoint) -}}
 {{- if not $jaeger -}}
-{{- fail "\n\njaeger.enabled is false, so gateways would have no endpoint to send spans to. Set collector.gateway.jaeger.endpoint (host:port of OTLP over gRPC), or set jaeger.enabled to true." -}}
+{{- fail "\n\njaeger.enabled is false, so gateways would have no endpoint to send spans to. Set collector.gateway.jaeger.endpoint to the host:port of an OTLP/gRPC endpoint, or set jaeger.enabled to true." -}}
 {{- end -}}
 {{- $name := include "jaeger.fullname" $jaeger -}}
 {{- if ne $name ($collector.Values.gateway.jaeger.name | default (printf "%s-jaeger" .Release.Name)) -}}
@@ -42,14 +42,14 @@ Checks that involve several subcharts. Each subchart checks its own values.
 {{- fail (printf "\n\nglobal.tls.generated.clients is %q, but global.tls.mode is %q, so these clients would get no certificates. Set the mode to generated, or remove the clients." (join "," $tls.generated.clients) $tls.mode) -}}
 {{- end -}}
 {{- if and (not .Subcharts.collector) (eq $tls.mode "generated") -}}
-{{- fail "\n\ncollector.enabled is false and global.tls.mode is generated: the agent belongs to another release, and it does not trust a CA that this release generates. Use mode existingSecret with certificates from the agent's CA, mode certManager with the issuer of the agent's certificate, or mode disabled." -}}
+{{- fail "\n\ncollector.enabled is false, but global.tls.mode is generated. The agent belongs to another release and does not trust a CA that this release generates. Use mode existingSecret with certificates from the agent's CA, mode certManager with the issuer of the agent's certificate, or mode disabled." -}}
 {{- end -}}
 {{- end -}}
 
 {{/*
-Checks the connections between services. Each connection is configured three times: networkPolicy.callees of the caller,
-networkPolicy.callers of the callee, and a URL in the caller's environment. Without these checks, a mistake in one of
-them would only show as a timeout.
+Checks the connections between services. Each connection is configured in three places: the caller's
+networkPolicy.callees, the callee's networkPolicy.callers, and a URL in the caller's environment. Without these checks,
+a mistake in one of these places would show only as a timeout.
 */}}
 {{- define "umbrella.validateConnections" -}}
 {{- $services := dict -}}
@@ -64,7 +64,7 @@ them would only show as a timeout.
 {{- range $name, $service := $services -}}
 {{- range $service.subchart.Values.networkPolicy.callers -}}
 {{- if not (or (hasKey $services .) (has . $disabled)) -}}
-{{- fail (printf "\n\n%s.networkPolicy.callers names %q, which is not a service of this release (%s). Correct the name. If the service has a nameOverride, use that." $service.alias . $known) -}}
+{{- fail (printf "\n\n%s.networkPolicy.callers names %q, which is not a service of this release (%s). Correct the name. If the service has a nameOverride, use the overridden name." $service.alias . $known) -}}
 {{- end -}}
 {{- end -}}
 {{- range $service.subchart.Values.networkPolicy.callees -}}
@@ -74,7 +74,7 @@ them would only show as a timeout.
 {{- $callee := get $services .name -}}
 {{- $port := $callee.subchart.Values.service.port -}}
 {{- if ne (int .port) (int $port) -}}
-{{- fail (printf "\n\n%s.networkPolicy.callees has port %d for %s, but that service listens on port %d (%s.service.port). Use the same port in both, and in %s.env." $service.alias (int .port) .name (int $port) $callee.alias $service.alias) -}}
+{{- fail (printf "\n\n%s.networkPolicy.callees has port %d for %s, but that service listens on port %d (%s.service.port). Set %s.networkPolicy.callees, %s.service.port and the URL in %s.env to the same port." $service.alias (int .port) .name (int $port) $callee.alias $service.alias $callee.alias $service.alias) -}}
 {{- end -}}
 {{- include "umbrella.validateURL" (dict "root" $ "caller" $service "callee" $callee) -}}
 {{- end -}}
@@ -82,8 +82,8 @@ them would only show as a timeout.
 {{- end -}}
 
 {{/*
-Rejects a URL in the caller's environment that has the default name of the callee but not its actual name and port.
-Takes root, caller, callee.
+Rejects a URL in the caller's environment if its host is the callee's default name, but its host and port differ from
+the callee's actual name and port. Takes root, caller, callee.
 */}}
 {{- define "umbrella.validateURL" -}}
 {{- $defaultName := printf "%s-%s" .root.Release.Name .callee.alias -}}

@@ -1,6 +1,6 @@
 {{/*
-The environment variables of a container: first those of the chart, then those of the values. Takes context, chartEnv
-(as YAML), env (from the values), valuesPath and advice (both for messages).
+The environment variables of a container: first the chart's own variables, then the variables from the values. Takes
+context, chartEnv (as YAML), env (from the values), valuesPath and advice (both for messages).
 */}}
 {{- define "sightline.env" -}}
 {{- $names := list -}}

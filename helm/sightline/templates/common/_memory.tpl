@@ -1,8 +1,8 @@
 {{/*
-Memory quantities in the notation of Kubernetes.
+Templates for memory quantities in Kubernetes notation.
 */}}
 
-{{/* The number of bytes of a quantity. Takes value and valuesPath (for messages). */}}
+{{/* Converts a quantity to bytes. Takes value and valuesPath (for messages). */}}
 {{- define "sightline.bytes" -}}
 {{- $text := toString .value -}}
 {{- if not (regexMatch "^[0-9]+([.][0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$" $text) -}}
@@ -14,7 +14,7 @@ Memory quantities in the notation of Kubernetes.
 {{- mulf $number (get $units $unit) | int64 -}}
 {{- end -}}
 
-{{/* Rejects a memory limit that is too small, or below the request. Takes resources and valuesPath (for messages). */}}
+{{/* Rejects a memory limit that is too small or below the request. Takes resources and valuesPath (for messages). */}}
 {{- define "sightline.checkMemory" -}}
 {{- $limit := dig "limits" "memory" "" (default dict .resources) -}}
 {{- $request := dig "requests" "memory" "" (default dict .resources) -}}
@@ -23,7 +23,7 @@ Memory quantities in the notation of Kubernetes.
 {{- $bytes = include "sightline.bytes" (dict "value" $limit "valuesPath" (printf "%s.resources.limits.memory" .valuesPath)) | int64 -}}
 {{- end -}}
 {{- if and $limit (lt $bytes 16777216) -}}
-{{- fail (printf "\n\n%s.resources.limits.memory is %v, and a process needs at least 16Mi to start. Add a unit if it is missing, for example 256Mi." .valuesPath $limit) -}}
+{{- fail (printf "\n\n%s.resources.limits.memory is %v, but a process needs at least 16Mi to start. Add a unit if it is missing, for example 256Mi." .valuesPath $limit) -}}
 {{- end -}}
 {{- if and $limit $request -}}
 {{- if lt $bytes (include "sightline.bytes" (dict "value" $request "valuesPath" (printf "%s.resources.requests.memory" .valuesPath)) | int64) -}}
@@ -35,11 +35,11 @@ Memory quantities in the notation of Kubernetes.
 {{/*
 The environment variables for the memory of a Go program. Takes resources and valuesPath (for messages).
 
-GOMEMLIMIT is 80 % of the memory limit, so that the garbage collector runs before the kernel kills the process. The
-other 20 % are for memory that Go does not count. GOGC=50 allows half as much garbage as Go's default. With it, the
-whole installation used 445 to 551 MiB after 10,000 orders at 100 orders a second, in five runs. Gateways hold spans
-that Jaeger has not written yet, so a higher rate needs more memory: 640 MiB at 260 orders a second, 817 MiB at 270.
-That is why the test (tests/tests/kubernetes/volume.rs) sends orders at a fixed rate.
+GOMEMLIMIT is 80 % of the memory limit, so the garbage collector runs before the kernel would kill the process. The
+other 20 % is for memory that Go does not count. GOGC=50 allows half as much garbage as Go's default. In five runs with
+GOGC=50, the whole installation used 445 to 551 MiB after 10,000 orders at 100 orders a second. Gateways hold spans that
+Jaeger has not written yet, so a higher rate needs more memory: 640 MiB at 260 orders a second, 817 MiB at 270. That is
+why the test (tests/tests/kubernetes/volume.rs) sends orders at a fixed rate.
 */}}
 {{- define "sightline.goMemory" -}}
 {{- include "sightline.checkMemory" . -}}

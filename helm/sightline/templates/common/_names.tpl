@@ -1,5 +1,5 @@
 {{/*
-Names and labels. Each subchart has a symbolic link to this directory, so that it can also be installed alone.
+Names and labels. Each subchart has a symbolic link to this directory, so each subchart can also be installed alone.
 */}}
 
 {{/* The name of a subchart: its alias, or the name of the release if the subchart is installed alone. */}}
@@ -14,12 +14,12 @@ Names and labels. Each subchart has a symbolic link to this directory, so that i
 {{- end -}}
 
 {{/*
-Rejects a name that is not valid for every kind of object. The limit is 52 characters because a StatefulSet adds a hash
-of ten characters and a hyphen, and a label has at most 63. Takes the name.
+Rejects a name unless it is valid for every kind of object. The limit is 52 characters, because a StatefulSet adds a
+hyphen and a hash of ten characters, and a label can have at most 63 characters. Takes the name.
 */}}
 {{- define "sightline.checkedName" -}}
 {{- if gt (len .) 52 -}}
-{{- fail (printf "\n\nThe name %q has %d characters, and the limit is 52, because Kubernetes adds a suffix. Use a shorter release name (34 characters are short enough for every subchart), or set fullnameOverride." . (len .)) -}}
+{{- fail (printf "\n\nThe name %q has %d characters, but the limit is 52, because Kubernetes adds a suffix. Use a shorter release name (34 characters are short enough for every subchart), or set fullnameOverride." . (len .)) -}}
 {{- end -}}
 {{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" .) -}}
 {{- fail (printf "\n\nThe name %q is not a valid name for a Service. Use lower-case letters, digits and hyphens, and begin with a letter: choose another release name, or set fullnameOverride." .) -}}
@@ -28,8 +28,8 @@ of ten characters and a hyphen, and a label has at most 63. Takes the name.
 {{- end -}}
 
 {{/*
-The name of a cluster-scoped object. It contains the namespace, because a cluster can have two releases of the same name
-in different namespaces. Takes context, fullname.
+The name of a cluster-scoped object. It contains the namespace, because a cluster can have two releases with the same
+name in different namespaces. Takes context, fullname.
 */}}
 {{- define "sightline.clusterName" -}}
 {{- $name := printf "%s-%s" .fullname .context.Release.Namespace -}}
@@ -52,8 +52,8 @@ app.kubernetes.io/component: {{ . }}
 {{- end -}}
 
 {{/*
-The labels of a pod. The chart's version is not one of them, because a new version would restart every pod. Takes
-context, name, component, partOf, version.
+The labels of a pod. They do not include the chart's version, because otherwise every new version would restart every
+pod. Takes context, name, component, partOf, version.
 */}}
 {{- define "sightline.podLabels" -}}
 app.kubernetes.io/name: {{ .name }}
@@ -63,7 +63,7 @@ app.kubernetes.io/part-of: {{ .partOf | default "sightline" }}
 app.kubernetes.io/version: {{ .version | default .context.Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
 {{- end -}}
 
-{{/* The labels of every other object. Takes the same as sightline.podLabels. */}}
+{{/* The labels of every other object. Takes the same arguments as sightline.podLabels. */}}
 {{- define "sightline.labels" -}}
 {{ include "sightline.podLabels" . }}
 app.kubernetes.io/managed-by: {{ .context.Release.Service }}
@@ -71,13 +71,13 @@ helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | re
 {{- end -}}
 
 {{/*
-The labels from the values. Labels that the chart sets are rejected, because Services and policies select pods by them.
-Takes labels and valuesPath (for messages).
+The labels from the values. Labels that the chart sets are rejected, because Services and policies use these labels to
+select pods. Takes labels and valuesPath (for messages).
 */}}
 {{- define "sightline.userLabels" -}}
 {{- range $key, $value := .labels -}}
 {{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|part-of|version|managed-by)|helm[.]sh/chart)$" $key -}}
-{{- fail (printf "\n\n%s: the label %s is set by the chart, and Services, policies and upgrades find pods by it. Remove it. To change app.kubernetes.io/name, set nameOverride; to change app.kubernetes.io/part-of, set partOf of a service." $.valuesPath $key) -}}
+{{- fail (printf "\n\n%s: the label %s is set by the chart, and Services, policies and upgrades use this label to find pods. Remove the label from the values. To change app.kubernetes.io/name, set nameOverride; to change app.kubernetes.io/part-of, set the service's partOf." $.valuesPath $key) -}}
 {{- end -}}
 {{- end -}}
 {{- with .labels }}
@@ -93,7 +93,7 @@ Takes labels and valuesPath (for messages).
 {{- .Values.global.agent.namespace | default .Release.Namespace -}}
 {{- end -}}
 
-{{/* The address to listen on, as host:port. An IPv6 address is in brackets. Takes bind, port. */}}
+{{/* The listen address, as host:port. An IPv6 address is enclosed in brackets. Takes bind, port. */}}
 {{- define "sightline.listenAddress" -}}
 {{- ternary (printf "[%s]" .bind) .bind (contains ":" .bind) -}}:{{ .port }}
 {{- end -}}

@@ -1,6 +1,6 @@
 {{/*
-Rules for NetworkPolicies, and ServiceMonitors. The policies deny all connections that no rule allows, in both
-directions.
+Templates for the rules of NetworkPolicies and for ServiceMonitors. In both directions, the policies deny every
+connection that no rule allows.
 */}}
 
 {{/* The egress rule for the cluster's DNS. Takes the context. */}}
@@ -18,8 +18,8 @@ directions.
 {{- end -}}
 
 {{/*
-The egress rule for the API server. No label selects the API server, so the rule names its ports, and its addresses if
-the values have them. Takes the context.
+The egress rule for the API server. No label selects the API server, so the rule lists the ports of the API server, and
+also its addresses if the values contain them. Takes the context.
 */}}
 {{- define "sightline.egressAPIServer" -}}
 {{- $server := .Values.global.networkPolicy.apiServer -}}
@@ -60,7 +60,7 @@ A ServiceMonitor for the Prometheus operator. Takes context, name, labels, selec
 {{- fail "\n\nglobal.serviceMonitor.enabled is true, but the cluster does not have the API monitoring.coreos.com/v1. Install the Prometheus operator first, or set the value to false. For `helm template`, which does not connect to a cluster, add --api-versions monitoring.coreos.com/v1." -}}
 {{- end -}}
 {{- if and .context.Values.global.networkPolicy.enabled (not .context.Values.global.networkPolicy.prometheus) -}}
-{{- fail "\n\nglobal.serviceMonitor.enabled is true, but no NetworkPolicy allows connections from Prometheus. Select its pods in global.networkPolicy.prometheus, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
+{{- fail "\n\nglobal.serviceMonitor.enabled is true, but no NetworkPolicy allows connections from Prometheus. Select the Prometheus pods in global.networkPolicy.prometheus, for example [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
 {{- end -}}
 apiVersion: monitoring.coreos.com/v1
 kind: ServiceMonitor

@@ -23,17 +23,17 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* The full name of an image: REGISTRY/REPOSITORY:TAG, or @DIGEST. Takes context, image. */}}
+{{/* The full name of an image: REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST. Takes context, image. */}}
 {{- define "sightline.image" -}}
 {{- $image := .image -}}
 {{- if not $image.repository -}}
 {{- fail (printf "\n\n%s: image.repository is empty. Set it to the repository of the image, for example ghcr.io/me/shop." .context.Chart.Name) -}}
 {{- end -}}
 {{- if and $image.tag $image.digest -}}
-{{- fail (printf "\n\n%s: image.tag %q and image.digest %q are both set, and only the digest would be used. Set one of them." .context.Chart.Name $image.tag $image.digest) -}}
+{{- fail (printf "\n\n%s: image.tag %q and image.digest %q are both set, but only the digest would be used. Set only one of them." .context.Chart.Name $image.tag $image.digest) -}}
 {{- end -}}
 {{- if eq $image.tag "latest" -}}
-{{- fail (printf "\n\n%s: image.tag is \"latest\", which can be a different image on each node and each day. Use the tag of a version, or set image.digest." .context.Chart.Name) -}}
+{{- fail (printf "\n\n%s: image.tag is \"latest\", which can refer to a different image on each node and on each day. Use the tag of a version, or set image.digest." .context.Chart.Name) -}}
 {{- end -}}
 {{- $registry := .context.Values.global.image.registry | default $image.registry -}}
 {{- with $registry }}{{ . | trimSuffix "/" }}/{{ end -}}
@@ -68,8 +68,9 @@ as YAML), revision (the label that differs between two revisions of the workload
 {{- end -}}
 
 {{/*
-A PodDisruptionBudget, if there are at least two pods. For a single pod it would only block the drain of its node. Takes
-context, name, labels, selector, replicas (the minimum), budget (from the values), valuesPath (for messages).
+A PodDisruptionBudget, if there are at least two pods. For a single pod, a budget would only block the drain of the
+pod's node. Takes context, name, labels, selector, replicas (the minimum), budget (from the values), valuesPath (for
+messages).
 */}}
 {{- define "sightline.podDisruptionBudget" -}}
 {{- $budget := .budget -}}
@@ -77,7 +78,7 @@ context, name, labels, selector, replicas (the minimum), budget (from the values
 {{- $max := ternary "" (toString $budget.maxUnavailable) (kindIs "invalid" $budget.maxUnavailable) -}}
 {{- if and $budget.enabled (ge (int .replicas) 2) -}}
 {{- if and $min $max -}}
-{{- fail (printf "\n\n%s.podDisruptionBudget: minAvailable (%s) and maxUnavailable (%s) are both set, and Kubernetes accepts only one. Set the other to null." .valuesPath $min $max) -}}
+{{- fail (printf "\n\n%s.podDisruptionBudget: minAvailable (%s) and maxUnavailable (%s) are both set, but Kubernetes accepts only one of them. Set one of them to null." .valuesPath $min $max) -}}
 {{- end -}}
 {{- if has $max (list "0" "0%") -}}
 {{- fail (printf "\n\n%s.podDisruptionBudget: maxUnavailable %s forbids every eviction, so a node with such a pod cannot be drained. Use 1." .valuesPath $max) -}}

@@ -1,5 +1,6 @@
 {{/*
-The certificate of a component: the secret that its pods mount, and the Certificate for cert-manager.
+Templates for a component's certificate: the secret that the component's pods mount, and the Certificate for
+cert-manager.
 */}}
 
 {{/*
@@ -29,21 +30,21 @@ The name of the secret with a component's certificate; empty if TLS is disabled.
 {{- end -}}
 
 {{/*
-The volume with a certificate. Pods mount the whole secret as a directory: Kubernetes does not update files that are
-mounted with subPath. Takes the name of the secret.
+The volume with a certificate. Pods mount the whole secret as a directory, because Kubernetes does not update files that
+are mounted with subPath. Takes the name of the secret.
 */}}
 {{- define "sightline.tlsVolume" -}}
 - name: tls
   secret:
     secretName: {{ . }}
-    # 288 is 0440 in octal: the process reads the files through fsGroup.
+    # 288 is 0440 in octal. The process can read the files because of fsGroup.
     defaultMode: 288
 {{- end -}}
 
 {{/* The directory of the mounted certificate. */}}
 {{- define "sightline.tlsDirectory" -}}/etc/sightline/tls{{- end -}}
 
-{{/* The Certificate of a component, in mode certManager. Takes context, fullname, labels. */}}
+{{/* A component's Certificate, if the mode is certManager. Takes context, fullname, labels. */}}
 {{- define "sightline.certificate" -}}
 {{- $manager := .context.Values.global.tls.certManager -}}
 {{- if eq .context.Values.global.tls.mode "certManager" -}}

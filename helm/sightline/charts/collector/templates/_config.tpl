@@ -1,7 +1,7 @@
 {{/*
-The configuration of agent and gateway. It is made of the files of collector-config/, which the subchart reaches by a
-symbolic link and does not change. The chart chooses which files are loaded, and sets the environment variables that
-they read.
+The configuration of the agent and the gateway. It consists of the unchanged files of collector-config/, which the
+subchart reads through a symbolic link. The chart chooses which files are loaded, and sets the environment variables
+that these files read.
 */}}
 
 {{/* The names of a component's files in load order, as a JSON list. Takes context, component. */}}
@@ -13,7 +13,7 @@ they read.
 {{- toJson $files -}}
 {{- end -}}
 
-{{/* The data of a component's ConfigMap: these files, and the overlay from the values. Takes context, component. */}}
+{{/* The data of a component's ConfigMap: the files above and the values' overlay. Takes context, component. */}}
 {{- define "collector.configData" -}}
 {{- $context := .context -}}
 {{- range include "collector.files" . | fromJsonArray -}}

@@ -1,5 +1,5 @@
 {{/*
-The container of agent and gateway. Takes context, component, and as YAML: args, env, ports, mounts.
+The container of the agent or the gateway. Takes context and component, and args, env, ports and mounts as YAML.
 */}}
 {{- define "collector.container" -}}
 {{- $values := get .context.Values .component -}}
@@ -68,7 +68,7 @@ The container of agent and gateway. Takes context, component, and as YAML: args,
     {{- end }}
 {{- end -}}
 
-{{/* The environment variables that the chart sets. Takes the same as collector.container. */}}
+{{/* The environment variables that the chart sets. Takes the same arguments as collector.container. */}}
 {{- define "collector.env" -}}
 {{- $values := get .context.Values .component -}}
 {{ include "sightline.goMemory" (dict "resources" $values.resources "valuesPath" (printf "collector.%s" .component)) }}
@@ -98,8 +98,8 @@ The container of agent and gateway. Takes context, component, and as YAML: args,
 labels:
   {{- include "collector.podLabels" . | nindent 2 }}
 annotations:
-  # Restarts the pods after a change, because the Collector reads these files only at the start. Certificates are not
-  # included, because the Collector reloads them.
+  # Restarts the pods after a change, because the Collector reads these files only at the start. The checksum does not
+  # cover certificates, because the Collector reloads them.
   checksum/config: {{ include "collector.configData" . | sha256sum }}
   {{- with $values.podAnnotations }}
   {{- toYaml . | nindent 2 }}

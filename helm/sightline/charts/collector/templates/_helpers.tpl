@@ -1,5 +1,5 @@
 {{/*
-Templates that this subchart uses itself. `component` is always agent or gateway, and is also the key of the values.
+Templates for this subchart. `component` is always agent or gateway, and is also the key of the component's values.
 */}}
 
 {{/* The name of a component's objects. Takes context, component. */}}
@@ -53,8 +53,8 @@ Templates that this subchart uses itself. `component` is always agent or gateway
 {{- end -}}
 
 {{/*
-How many seconds a shutdown may wait until the data is sent: the grace period minus preStopSeconds, minus 20 s to exit.
-Takes the component's values.
+The maximum number of seconds that a shutdown waits until all data is sent: the grace period minus preStopSeconds, and
+minus 20 s for the exit. Takes the component's values.
 */}}
 {{- define "collector.drainSeconds" -}}
 {{- sub .terminationGracePeriodSeconds (add .preStopSeconds 20) -}}

@@ -1,5 +1,5 @@
 {{/*
-The configuration of Jaeger: the unchanged files of collector-config/, and the environment variables that they read.
+Jaeger's configuration: the unchanged files of collector-config/, and the environment variables that these files read.
 */}}
 
 {{/* The names of the files in load order, as a JSON list. */}}
@@ -12,7 +12,7 @@ The configuration of Jaeger: the unchanged files of collector-config/, and the e
 {{- toJson $files -}}
 {{- end -}}
 
-{{/* The last overlay, from the values config and basePath. */}}
+{{/* The last overlay. It contains the values config and basePath. */}}
 {{- define "jaeger.valuesOverlay" -}}
 {{- $overlay := dict -}}
 {{- with .Values.basePath -}}
@@ -21,7 +21,7 @@ The configuration of Jaeger: the unchanged files of collector-config/, and the e
 {{- with mergeOverwrite $overlay (deepCopy .Values.config) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* The data of the ConfigMap: these files, and the overlay from the values. */}}
+{{/* The data of the ConfigMap: the files above and the overlay from the values. */}}
 {{- define "jaeger.configData" -}}
 {{- range include "jaeger.files" . | fromJsonArray -}}
 {{- $text := $.Files.Get (printf "config/%s" .) -}}

@@ -1,4 +1,4 @@
-{{/* Templates that this subchart uses itself. */}}
+{{/* Templates for this subchart. */}}
 
 {{- define "jaeger.fullname" -}}
 {{- include "sightline.checkedName" (.Values.fullnameOverride | default (printf "%s-jaeger" .Release.Name)) -}}
@@ -32,7 +32,7 @@
 {{- if not (has .Values.storage.type (list "memory" "badger")) }}true{{ end -}}
 {{- end -}}
 
-{{/* The name of the claim for Badger's files; empty if there is none. */}}
+{{/* The name of the claim for Badger's files; empty if there is no claim. */}}
 {{- define "jaeger.claimName" -}}
 {{- if and (eq .Values.storage.type "badger") .Values.persistence.enabled -}}
 {{- .Values.persistence.existingClaim | default (include "jaeger.fullname" .) -}}

@@ -1,5 +1,5 @@
 {{/*
-Checks that the schema cannot express.
+These checks cannot be expressed in the schema.
 */}}
 {{- define "jaeger.validate" -}}
 {{- $storage := .Values.storage -}}
@@ -22,14 +22,14 @@ Checks that the schema cannot express.
 {{- range $storage.addresses -}}
 {{- $patterns := dict "opensearch" "^https?://[^/@]+/?$" "cassandra" "^[^/@:]+$" "clickhouse" "^[^/@]+:[0-9]+$" -}}
 {{- if contains "@" . -}}
-{{- fail "\n\njaeger.storage.addresses contains a user or a password, and anyone who can read the release would see it. Put both into a secret, and set storage.existingSecret to its name." -}}
+{{- fail "\n\njaeger.storage.addresses contains a user name or a password, which anyone who can read the release would see. Put the user name and the password into a secret, and set storage.existingSecret to the secret's name." -}}
 {{- end -}}
 {{- if not (regexMatch (get $patterns $type) .) -}}
 {{- fail (printf "\n\njaeger.storage.addresses: %q is not an address of %s. Use the form %s." . $type (get $example $type)) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.global.networkPolicy.enabled (not .Values.networkPolicy.extraEgress) -}}
-{{- fail (printf "\n\njaeger.storage.type is %s, but no NetworkPolicy allows Jaeger to reach it. Allow it in jaeger.networkPolicy.extraEgress, for example [{to: [{podSelector: {matchLabels: {app: %s}}}], ports: [{port: %s}]}]." $type $type (get (dict "opensearch" "9200" "cassandra" "9042" "clickhouse" "9000") $type)) -}}
+{{- fail (printf "\n\njaeger.storage.type is %s, but no NetworkPolicy allows Jaeger to reach the database. Allow the connection in jaeger.networkPolicy.extraEgress, for example [{to: [{podSelector: {matchLabels: {app: %s}}}], ports: [{port: %s}]}]." $type $type (get (dict "opensearch" "9200" "cassandra" "9042" "clickhouse" "9000") $type)) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.persistence.existingClaim (or (ne $type "badger") (not .Values.persistence.enabled)) -}}

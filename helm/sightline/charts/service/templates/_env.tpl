@@ -1,5 +1,6 @@
 {{/*
-The environment variables that the chart sets. The order matters: $(NAME) refers only to variables above it.
+The environment variables that the chart sets. The order matters, because $(NAME) can refer only to variables that are
+set above it.
 */}}
 {{- define "service.chartEnv" -}}
 - name: POD_NAME

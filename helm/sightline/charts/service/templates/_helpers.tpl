@@ -1,4 +1,4 @@
-{{/* Templates that this subchart uses itself. */}}
+{{/* Templates for this subchart. */}}
 
 {{- define "service.selectorLabels" -}}
 {{ include "sightline.selectorLabels" (dict "context" . "name" (include "sightline.name" .) "component" "") }}
@@ -36,7 +36,7 @@
 {{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "sightline.fullname" .) "existingSecret" .Values.tls.existingSecret "valuesPath" (include "sightline.name" .)) -}}
 {{- end -}}
 
-{{/* Whether the database is an SQLite file in the pod: `true` or empty. */}}
+{{/* Whether the database is a SQLite file in the pod: `true` or empty. */}}
 {{- define "service.sqlite" -}}
 {{- if hasPrefix "sqlite:" (.Values.database.url | default "") }}true{{ end -}}
 {{- end -}}

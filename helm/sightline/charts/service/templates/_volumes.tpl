@@ -1,5 +1,5 @@
 {{/*
-The volumes and their mounts: the certificate, the directory for SQLite, configFiles, and further volumes from the
+The volumes and their mounts: the certificate, the directory for SQLite, configFiles, and additional volumes from the
 values.
 */}}
 {{- define "service.volumes" -}}
@@ -8,7 +8,7 @@ values.
 {{- end }}
 {{- if include "service.sqlite" . }}
 - name: data
-  # Deleted with the pod, so each new pod begins with an empty database.
+  # The volume is deleted with the pod, so each new pod begins with an empty database.
   emptyDir:
     sizeLimit: {{ .Values.database.sizeLimit }}
 {{- end }}
