@@ -39,8 +39,8 @@ pub(crate) async fn services(install: &Install) -> Result<()> {
 
 /// Returns the expected attributes from the container status, which the kubelet reports when the container is running.
 ///
-/// At startup, a service waits at most two seconds for the API server. On a busy node, the kubelet can report these
-/// values later, and the agent does not add them.
+/// At startup, a service waits at most two seconds until the API server has these values. On a busy node, the kubelet
+/// can report them after that wait. The service then starts without them, and the agent does not add them.
 fn container_status_attributes(pod: &Json) -> Vec<(String, Json)> {
     let status = &pod["status"]["containerStatuses"][0];
     vec![
@@ -75,8 +75,8 @@ async fn pod_attributes(install: &Install, pod: &Json) -> Result<Vec<(String, Js
     Ok(attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// Returns the expected attributes for the controllers of a pod, from the pod upwards: the name and UID of each
-/// controller. Fails if the kinds of these controllers differ from `kinds`.
+/// Returns the expected attributes for the controllers of a pod: the name and UID of each controller, starting with the
+/// controller of the pod itself. Fails if the kinds of these controllers differ from `kinds`.
 async fn owner_attributes(install: &Install, pod: &Json, kinds: &[&str]) -> Result<Vec<(String, Json)>> {
     let mut attributes = Vec::new();
     let mut object = pod.clone();
@@ -184,11 +184,12 @@ pub(crate) async fn cronjob(install: &Install) -> Result<()> {
     let target_info = target_info(install, &pod).await?;
     let mut expected = pod_attributes(install, &pod).await?;
     expected.extend(owners.iter().cloned());
-    // These attributes are required here: no other pods start at the same time, so the kubelet reports the values in
-    // time.
+    // In this test, the attributes from the container status are required: no other pods start at the same time, so the
+    // kubelet reports the values before the service stops waiting for them.
     expected.extend(container_status_attributes(&pod));
     let mut wrong = differences(&trace, CRONJOB, &expected)?;
-    // The agent could have added these attributes to the spans. The process itself must have them too.
+    // The agent could have added the attributes of the Job and the CronJob to the spans. `target_info` shows whether
+    // the process itself has them, as it must.
     for (key, value) in owners {
         let label = key.replace('.', "_");
         if target_info.get(&label).map(String::as_str) != value.as_str() {
@@ -202,7 +203,7 @@ pub(crate) async fn cronjob(install: &Install) -> Result<()> {
     Ok(())
 }
 
-/// Returns the labels of `target_info`, which are the resource attributes that the process itself has.
+/// Returns the labels of the metric `target_info`, which are the resource attributes that the process itself has.
 async fn target_info(install: &Install, pod: &Json) -> Result<BTreeMap<String, String>> {
     let target = format!("pod/{}", text(pod, "/metadata/name")?);
     let forward = Forward::start(&install.cluster, install.namespace, &target, 2112).await?;
@@ -214,9 +215,9 @@ async fn target_info(install: &Install, pod: &Json) -> Result<BTreeMap<String, S
 
 pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
     let mut template = template(install, UNDETECTED).await?;
-    // Without KUBERNETES_SERVICE_HOST the resource detector assumes that it runs outside a cluster. The second variable
-    // replaces the attributes that the chart sets. The namespace in this variable is wrong on purpose: the agent must
-    // not replace attributes that a service sets.
+    // Without KUBERNETES_SERVICE_HOST the resource detector assumes that it runs outside a cluster.
+    // OTEL_RESOURCE_ATTRIBUTES replaces the attributes that the chart sets. Its namespace is wrong on purpose: the
+    // agent must not replace attributes that a service sets.
     set_env(&mut template, "KUBERNETES_SERVICE_HOST", "")?;
     set_env(&mut template, "OTEL_RESOURCE_ATTRIBUTES", "k8s.namespace.name=wrong-namespace")?;
     set_env(&mut template, "OTEL_SERVICE_NAME", UNDETECTED)?;

@@ -36,7 +36,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Cluster {
-    /// Returns the cluster that the environment variable names. The cluster does not have to exist.
+    /// Returns the cluster that the environment variable [`CLUSTER`] names. The cluster does not have to exist.
     pub(crate) fn from_environment() -> Self {
         let name = variable(CLUSTER).unwrap_or_else(|| "sightline-e2e".to_owned());
         let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.kubeconfig"));
@@ -59,7 +59,7 @@ impl Cluster {
         }
         progress(format!("deleting cluster {}", self.name));
         self.make("kind-down", &[]).await?;
-        // kind leaves an empty kubeconfig.
+        // After it deletes a cluster, kind leaves an empty kubeconfig.
         std::fs::remove_file(&self.kubeconfig).or_else(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Ok(()),
             _ => Err(error.into()),
@@ -84,8 +84,8 @@ impl Cluster {
                 command.env_remove(name);
             }
         }
-        // These variables are set on the command line, because a make that runs these tests may have set other values
-        // in the environment.
+        // These variables are set on the command line, so that they take precedence over the environment. If make runs
+        // these tests, the environment can contain other values of the variables.
         let cluster = [format!("KIND_CLUSTER={}", self.name), format!("KUBE_CONTEXT={}", self.context())];
         command.current_dir(root()).args(["--no-print-directory", target]).args(cluster).args(variables);
         command.stdin(Stdio::null());

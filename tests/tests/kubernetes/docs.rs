@@ -16,7 +16,7 @@ use crate::cluster::program;
 use crate::forward::free_port;
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 
-/// The maximum time from SIGTERM until a process exits.
+/// The maximum time from SIGTERM until `make port-forward` exits, and then until its port is closed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The README's commands for a cluster. [`Cluster::up`](crate::cluster::Cluster::up) runs `make kind-up`,
@@ -29,8 +29,8 @@ const README_COMMANDS: [&str; 4] = [
     "make port-forward",
 ];
 
-/// Runs the README's commands after the installation: `make port-forward`, an order over HTTP and `sightline trace`.
-/// Fails if the README's commands are not the commands that these tests run.
+/// Does what the README describes after the installation: runs `make port-forward`, requests an order over HTTP and
+/// runs `sightline trace`. Fails if the README's commands are not [`README_COMMANDS`].
 pub(crate) async fn readme(install: &Install) -> Result<()> {
     let blocks = documents::of("README.md", Runner::KindE2e)?;
     let lines = blocks.iter().flat_map(|block| block.text.lines());
@@ -111,8 +111,9 @@ async fn location_lines(install: &Install, service: &str) -> Result<String> {
     ))
 }
 
-/// Stops a process group. SIGTERM is used instead of the SIGINT of Ctrl-C, because processes that a shell starts in the
-/// background ignore SIGINT. The script handles both signals in the same way.
+/// Stops the process group of `make port-forward` with SIGTERM and waits until make exits. The SIGINT of Ctrl-C is not
+/// used, because processes that a shell starts in the background ignore SIGINT. The script that make runs handles both
+/// signals in the same way.
 async fn terminate(child: &mut Child) -> Result<()> {
     let group = child.id().context("the process has already exited")?;
     let status = Command::new("kill").args(["-TERM", "--", &format!("-{group}")]).status().await?;
@@ -128,7 +129,7 @@ pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     // The page uses kubectl's current namespace. The test can change the namespace, because only these tests use this
     // kubeconfig.
     install.cluster.kubectl(["config", "set-context", "--current", "--namespace", install.namespace]).await?;
-    // The commands expect the programs on the PATH.
+    // The commands on the page find kubectl and helm through PATH, but the tests can use programs in other directories.
     let programs = tempfile::tempdir()?;
     for name in ["kubectl", "helm"] {
         let program = program(&name.to_uppercase());

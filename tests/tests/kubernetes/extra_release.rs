@@ -44,9 +44,9 @@ impl<'a> ExtraRelease<'a> {
 
     /// Deletes every pod and waits for the new ones.
     ///
-    /// Without TLS, a client that connected before its node had a route for the Service can be connected to the wrong
-    /// server (see [`routes`]), and it keeps that connection. The new pods start when the routes exist, so they connect
-    /// to the Service.
+    /// Without TLS, a client can be connected to the wrong server if it connected before its node had a route for the
+    /// Service (see [`routes`]). The client keeps that connection. When the new pods start, the routes exist, so the
+    /// new pods connect to the Service.
     async fn replace_pods(&self) -> Result<()> {
         progress(format!("replacing the pods in {}", self.namespace));
         let selection = ["--namespace", self.namespace, "--selector", "app.kubernetes.io/instance=sightline"];
@@ -102,8 +102,8 @@ impl<'a> ExtraRelease<'a> {
     }
 }
 
-/// Installs the chart without TLS and with Jaeger's storage in memory, as one would for a first trial on a laptop. Then
-/// runs the Jaeger outage test.
+/// Installs the chart without TLS and with Jaeger's storage in memory, as for a first trial on a laptop. Then runs the
+/// Jaeger outage test.
 pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
     let release = ExtraRelease::create(&install.cluster, "sightline-e2e-plaintext").await?;
     let values =

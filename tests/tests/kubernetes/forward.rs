@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::cluster::{Cluster, program};
 
-/// The maximum time until a connection succeeds.
+/// The maximum time from the start of `kubectl port-forward` until a connection to the local port succeeds.
 const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The pause before `kubectl port-forward` is started again. kubectl exits when the pod terminates.
@@ -70,7 +70,7 @@ impl Forward {
 
 impl Drop for Forward {
     fn drop(&mut self) {
-        // This also drops the child process, which is killed on drop.
+        // This drops the task's data, including the kubectl process, which is killed on drop.
         self.task.abort();
     }
 }
@@ -80,7 +80,7 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Runs the command again whenever it exits, and stores its error output.
+/// Runs the command again whenever it exits, and stores the error output of the last run.
 async fn keep_forwarding(command: impl Fn() -> Command, last_error: Arc<Mutex<String>>) {
     loop {
         let outcome = match command().spawn() {

@@ -25,11 +25,12 @@ pub(crate) const RELEASE: &str = "sightline";
 /// The namespace of the shared installation.
 pub(crate) const NAMESPACE: &str = "sightline-e2e";
 
-/// The maximum time until telemetry is stored, on a machine with two processors for two nodes. It includes the
-/// service's export delay and the gateway's wait.
+/// The maximum time from a request until its telemetry is stored. Other waits use the same time. It is long enough for
+/// a machine whose two processors run both nodes of the cluster. It includes the time that a service collects spans
+/// before an export, and the time that the gateway waits for the spans of a trace.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The timeout for Helm, in Helm's format. Each pod starts within seconds, but the pods start one after another.
+/// The timeout for Helm, in Helm's format. Each pod takes only seconds to start, but the pods start one after another.
 pub(crate) const HELM_TIMEOUT: &str = "4m";
 
 /// The names of the services, in telemetry and in the chart.
@@ -85,7 +86,7 @@ impl Install {
         progress("waiting for the first trace");
         install.request_order().await?;
         install.add_measurement(format!(
-            "time from make kind-up to the installation: {:.0} s, to the first trace: {:.0} s",
+            "time from make kind-up to the end of the installation: {:.0} s, to the first trace: {:.0} s",
             installed.as_secs_f64(),
             started.elapsed().as_secs_f64()
         ));
@@ -99,7 +100,7 @@ impl Install {
         self.measurements.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
 
-    /// The measurements so far.
+    /// Returns the measurements that were added so far.
     pub(crate) fn measurements(&self) -> Vec<String> {
         self.measurements.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -162,8 +163,8 @@ impl Install {
     }
 }
 
-/// Runs `helm install` or `helm upgrade`, and waits until all pods are ready. An error lists the pods and warning
-/// events.
+/// Runs `helm install` or `helm upgrade`, and waits until all pods are ready and all Services are reachable. An error
+/// lists the pods and warning events.
 pub(crate) async fn helm(
     verb: &str,
     cluster: &Cluster,
@@ -176,8 +177,8 @@ pub(crate) async fn helm(
     wait_until_reachable(outcome, cluster, namespace).await
 }
 
-/// Waits until the Services of a successful installation are reachable. If `outcome` is an error, adds the namespace's
-/// pods and warning events to the error.
+/// If `outcome` is a success, waits until the Services in the namespace are reachable. If `outcome` is an error, adds
+/// the namespace's pods and warning events to the error.
 pub(crate) async fn wait_until_reachable(
     outcome: Result<()>,
     cluster: &Cluster,
@@ -189,7 +190,7 @@ pub(crate) async fn wait_until_reachable(
     let pods = cluster.kubectl(["get", "pods", "--namespace", namespace, "--output", "wide"]).await?;
     let events = ["get", "events", "--namespace", namespace, "--field-selector", "type!=Normal"];
     let events = cluster.kubectl(events).await?;
-    Err(error.context(format!("installing the chart failed\n{pods}\n{events}")))
+    Err(error.context(format!("installing or upgrading the chart failed\n{pods}\n{events}")))
 }
 
 /// Creates an empty namespace that enforces the `restricted` Pod Security Standard. An existing namespace with this
@@ -199,7 +200,7 @@ pub(crate) async fn create_namespace(cluster: &Cluster, name: &str) -> Result<()
     cluster.kubectl(["create", "namespace", name]).await?;
     let enforce = "pod-security.kubernetes.io/enforce=restricted";
     cluster.kubectl(["label", "namespace", name, enforce]).await?;
-    // A controller creates these objects shortly after the namespace.
+    // Pods need these objects. Controllers create them shortly after the namespace.
     let check = async || {
         cluster
             .kubectl(["get", "--namespace", name, "serviceaccount/default", "configmap/kube-root-ca.crt"])

@@ -1,16 +1,16 @@
 //! Tests of the chart on a real cluster with two nodes: `make kind-e2e`.
 //!
-//! The tests share one installation. They run one after another in the order below, and each test restores what it
-//! changes. The last test uninstalls the chart. After a failure the other tests still run, unless the installation
-//! failed. Names on the command line select tests. `cargo test` skips all of these tests unless it gets `-- --ignored`,
-//! because the tests take minutes and need Docker.
+//! The tests share one installation. They run one after another in the order in which `main` adds them, and each test
+//! restores what it changes. The last test uninstalls the chart. After a failure the other tests still run, unless the
+//! installation failed. Names on the command line select tests. `cargo test` skips all of these tests unless it gets
+//! `-- --ignored`, because the tests take minutes and need Docker.
 //!
 //! Environment variables:
 //!
-//! - `KIND_E2E_CLUSTER`: the name of the cluster. An existing cluster is used.
+//! - `KIND_E2E_CLUSTER`: the name of the cluster. If a cluster with this name exists, the tests use it.
 //! - `KEEP=1`: do not delete the cluster.
 //! - `KUBECTL`, `HELM`, `MAKE`: the programs to run.
-//! - The variables of the Makefile.
+//! - The variables of the Makefile, because the tests run make.
 
 mod attributes;
 mod cluster;
@@ -47,7 +47,8 @@ pub(crate) fn progress(step: impl std::fmt::Display) {
     eprintln!("    … {step}");
 }
 
-/// The shared installation. The chart is installed only once. If that fails, every test reports the same error.
+/// The shared installation. The chart is installed only once. If the installation fails, every test reports the same
+/// error.
 #[derive(Default)]
 struct Shared(OnceCell<Result<Install, String>>);
 
@@ -70,7 +71,7 @@ impl Suite {
         let (runtime, shared) = (Arc::clone(&self.runtime), Arc::clone(&self.shared));
         let run = move || {
             let outcome = runtime.block_on(async { test(shared.install().await?).await });
-            // The harness reports failures only after the last test.
+            // The harness reports failures only after the last test, so this prints each failure immediately.
             let outcome = outcome.inspect_err(|error| progress(format!("{error:#}")));
             outcome.map_err(|error| Failed::from(format!("{error:#}")))
         };
@@ -79,13 +80,14 @@ impl Suite {
 }
 
 fn main() -> Result<ExitCode> {
-    // An error means that the provider is already installed. All code in this process installs the same provider.
+    // An error means that a TLS crypto provider is already installed. It is the same one, because all code in this
+    // process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut suite = Suite { runtime: Arc::new(Runtime::new()?), shared: Arc::default(), tests: Vec::new() };
     suite.add("standards::the_namespace_rejects_unrestricted_pods", standards::restricted_pods);
     suite.add("standards::every_node_has_an_agent", standards::agent_nodes);
     suite.add("standards::gateways_run_on_several_nodes", standards::gateway_nodes);
-    // The first job starts within a minute. A later test checks its attributes.
+    // The CronJob creates its job within a minute. A later test checks the attributes of that job's spans.
     suite.add("attributes::a_cronjob_is_accepted", attributes::create_cronjob);
     suite.add("attributes::services_report_their_pod_and_node", attributes::services);
     suite.add("attributes::the_agent_adds_only_missing_attributes", attributes::added_by_agent);
@@ -102,7 +104,7 @@ fn main() -> Result<ExitCode> {
     suite.add("rollouts::a_deleted_agent_loses_no_span", rollouts::agent);
     suite.add("volume::memory_stays_within_its_limit", volume::memory_limit);
     suite.add("upgrade::upgrades_from_the_chart_of_the_previous_commit", upgrade::upgrade);
-    suite.add("install::without_tls_survives_a_jaeger_outage", extra_release::plaintext_in_memory);
+    suite.add("extra_release::without_tls_it_survives_a_jaeger_outage", extra_release::plaintext_in_memory);
     suite.add("uninstall::removes_every_object", uninstall::uninstall);
     Ok(run(suite))
 }

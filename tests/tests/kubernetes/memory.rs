@@ -23,10 +23,10 @@ pub(crate) struct PodMemory {
     pub(crate) working_set: f64,
 }
 
-/// Measures the memory of each pod in a namespace, sorted by name.
+/// Measures the memory of each pod in a namespace. The result is sorted by pod name.
 ///
-/// A kubelet measures about every ten seconds. This function waits until every kubelet has made a new measurement. It
-/// fails if a kubelet does not respond.
+/// A kubelet measures its pods about every ten seconds. This function waits until every kubelet has made a new
+/// measurement. It fails if a kubelet does not respond.
 pub(crate) async fn measure(cluster: &Cluster, namespace: &str) -> Result<Vec<PodMemory>> {
     let now = OffsetDateTime::now_utc();
     let check = async || read(cluster, namespace, now).await;

@@ -1,5 +1,6 @@
-//! Jaeger is down for longer than the gateways can keep spans in memory. The gateways must refuse spans before the
-//! kernel kills them, the agents must queue the refused spans on disk, and all spans must be stored in the end.
+//! Jaeger is down for longer than the gateways can keep spans in memory. The gateways must refuse spans before they use
+//! so much memory that the kernel kills them. The agents must queue the refused spans on disk. When Jaeger is running
+//! again, all spans must be stored.
 
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::progress;
 /// The values file for the release under test.
 pub(crate) const VALUES: &str = "tests/tests/kubernetes/outage.yaml";
 
-/// The number of concurrent series of orders. Two processors cannot serve more.
+/// The number of concurrent series of orders. In a series, one order is requested after another. A machine with two
+/// processors cannot serve more series.
 const SERIES: usize = 6;
 
 /// The time between two orders of a series.
@@ -28,7 +30,7 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// series. Checking the traces of one series takes half a minute.
 const CHECKED_SERIES: usize = 2;
 
-/// The maximum time until the memory of every gateway is full, on a slow machine.
+/// The maximum time from the first order until every gateway refuses spans, on a slow machine.
 const REFUSAL_TIMEOUT: Duration = Duration::from_mins(4);
 
 /// The maximum time from Jaeger's restart until all spans are stored. Agents and gateways wait up to 15 s between
@@ -38,7 +40,8 @@ const STORE_TIMEOUT: Duration = Duration::from_mins(4);
 /// The Collector's metric for spans that its memory limiter refused.
 const REFUSED_SPANS: &str = "otelcol_receiver_refused_spans";
 
-/// Stops Jaeger under load until every gateway refuses spans, then starts it again and checks that no span is lost.
+/// Stops Jaeger and sends orders until every gateway refuses spans. Then starts Jaeger again and checks that no span is
+/// lost.
 ///
 /// The release must use [`VALUES`] and store traces in memory, so that the speed of the disk does not matter.
 pub(crate) async fn survives_jaeger_outage(cluster: &Cluster, namespace: &str) -> Result<()> {

@@ -14,14 +14,14 @@ use crate::progress;
 /// 2048 spans, and order-service creates seven spans for each order.
 pub(crate) const PERIOD: Duration = Duration::from_millis(50);
 
-/// The number of orders before and after a change.
+/// The number of orders that are served before the pods are replaced, and again after that.
 pub(crate) const ORDERS: usize = 60;
 
 /// The timeout for [`ORDERS`] orders, on a busy machine.
 pub(crate) const ORDERS_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The maximum time until the old pods are gone. A pod terminates within its grace period, and the new pod needs a few
-/// seconds to start.
+/// The maximum time from a deletion, or from the end of a rollout, until the old pods are gone. A pod terminates within
+/// its grace period.
 const REPLACE_TIMEOUT: Duration = Duration::from_secs(90);
 
 pub(crate) async fn user_service(install: &Install) -> Result<()> {
@@ -91,14 +91,14 @@ async fn wait_until_gone(install: &Install, component: &str, uids: &[String]) ->
     eventually(format!("the old pods of {component} are gone"), REPLACE_TIMEOUT, check).await
 }
 
-/// Starts traffic and waits for the first orders.
+/// Starts traffic and waits for the first [`ORDERS`] orders.
 pub(crate) async fn start_traffic(install: &Install) -> Result<Traffic> {
     let mut traffic = Traffic::start(&install.http, &install.orders.url()?, PERIOD);
     traffic.wait_for_orders(ORDERS, ORDERS_TIMEOUT, "before").await?;
     Ok(traffic)
 }
 
-/// Waits for more orders, stops the traffic and waits until every trace is complete.
+/// Waits for [`ORDERS`] more orders, stops the traffic and waits until the trace of every order is complete.
 pub(crate) async fn finish_traffic(install: &Install, mut traffic: Traffic) -> Result<()> {
     traffic.wait_for_orders(ORDERS, ORDERS_TIMEOUT, "after").await?;
     let served = traffic.stop().await?;

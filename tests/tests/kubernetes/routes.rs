@@ -10,7 +10,7 @@ use crate::install::{DEFAULT_TIMEOUT, text};
 ///
 /// Pods can be ready before these routes exist. Until the routes exist, connections to a cluster IP leave the node
 /// through the node's own network. If a proxy in that network accepts connections to any address, a client without TLS
-/// stays connected to the proxy instead of the service.
+/// is connected to the proxy instead of the Service, and stays connected to it.
 pub(crate) async fn wait_for_service_routes(cluster: &Cluster, namespace: &str) -> Result<()> {
     let services = cluster.get(["services", "--namespace", namespace]).await?;
     let services = services["items"].as_array().cloned().unwrap_or_default();
@@ -21,7 +21,7 @@ pub(crate) async fn wait_for_service_routes(cluster: &Cluster, namespace: &str) 
     for node in nodes["items"].as_array().into_iter().flatten() {
         let name = text(node, "/metadata/name")?;
         let check = async || {
-            // A kind node is a container. Its kube-proxy adds these rules when a pod is ready.
+            // A kind node is a container. When a pod of a Service is ready, kube-proxy adds a rule to each node.
             let rules = cluster.docker(["exec", name, "iptables-save", "--table", "nat"]).await?;
             let is_routed = |address: &str| {
                 rules.lines().any(|rule| {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::cluster::Cluster;
 use crate::install::RELEASE;
 
-/// Events are not included, because many controllers create them and they expire after an hour.
+/// The kinds that a snapshot does not include. Events are created by many controllers and expire after an hour.
 const EVENTS: [&str; 2] = ["events", "events.events.k8s.io"];
 
 /// The names of objects as kubectl prints them, such as `secret/sightline-ca`.

@@ -42,7 +42,7 @@ pub(crate) async fn agent_nodes(install: &Install) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the gateways run on at least two nodes, so a gateway remains if one node fails.
+/// Checks that the gateways run on at least two nodes, so that a gateway remains if one node fails.
 pub(crate) async fn gateway_nodes(install: &Install) -> Result<()> {
     let pods = install.pods("gateway").await?;
     let nodes = pods.iter().map(|pod| text(pod, "/spec/nodeName")).collect::<Result<BTreeSet<_>>>()?;

@@ -22,7 +22,8 @@ const SERVERS: [&str; 3] = ["agent", "gateway", "jaeger"];
 const OTLP_GRPC_PORT: u16 = 4317;
 const OTLP_HTTP_PORT: u16 = 4318;
 
-/// The maximum time until a pod uses its new certificate. A Collector checks its certificate files once a minute.
+/// The maximum time until a pod uses a new certificate from its volume. A Collector checks its certificate files once a
+/// minute.
 const RELOAD_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub(crate) async fn endpoints(install: &Install) -> Result<()> {
@@ -47,7 +48,7 @@ pub(crate) async fn endpoints(install: &Install) -> Result<()> {
         let descriptions = sent.rejected.into_iter();
         rejected.extend(descriptions.map(|(credentials, id)| (format!("{name}, {credentials}"), id)));
     }
-    // The trace of this order is the last one. When it is stored, all earlier spans have been stored or rejected.
+    // When the trace of this order is stored, all spans that were sent before the order have been stored or rejected.
     install.request_order().await?;
     for (description, id) in rejected {
         if let Some(trace) = install.jaeger.trace(&id).await? {
@@ -105,8 +106,8 @@ pub(crate) async fn rotation(install: &Install) -> Result<()> {
     Ok(())
 }
 
-/// Changes an annotation of all pods. A kubelet updates the Secret volumes of a pod when the pod changes, and otherwise
-/// only within two minutes.
+/// Changes an annotation of all pods. When a pod changes, the kubelet updates the pod's Secret volumes immediately.
+/// Without that, an update can take two minutes.
 async fn refresh_secret_volumes(install: &Install) -> Result<()> {
     let label = format!("app.kubernetes.io/instance={RELEASE}");
     let annotation = format!("sightline.test/refresh={}", uuid::Uuid::new_v4());
@@ -144,8 +145,8 @@ async fn wait_for_reload(install: &Install, service: &str) -> Result<()> {
     eventually(format!("{service} has reloaded its certificate"), RELOAD_TIMEOUT, check).await
 }
 
-/// Returns the number of spans that agents and gateways failed to export. Attempts that succeed after a retry are not
-/// counted.
+/// Returns the number of spans that agents and gateways failed to export. A span is not counted if a later attempt to
+/// export it succeeds.
 async fn failed_spans(install: &Install) -> Result<f64> {
     let mut failed = 0.0;
     for component in ["agent", "gateway"] {

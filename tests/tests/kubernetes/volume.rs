@@ -1,6 +1,6 @@
-//! The memory use of the installation after ten thousand orders at a steady rate. The rate is fixed, because the
-//! gateways and Jaeger's Badger storage keep recent data in memory: a faster machine would send more data in the same
-//! time.
+//! The memory use of the installation after ten thousand orders at a limited rate. The gateways and Jaeger's Badger
+//! storage keep recent data in memory. Without the limit, a faster machine would send more data in the same time, and
+//! more memory would be used.
 
 use std::time::{Duration, Instant};
 
