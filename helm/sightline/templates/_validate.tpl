@@ -82,8 +82,8 @@ a mistake in one of these places would show only as a timeout.
 {{- end -}}
 
 {{/*
-Rejects a URL in the caller's environment if its host is the callee's default name, but its host and port differ from
-the callee's actual name and port. Takes root, caller, callee.
+Rejects a URL in the caller's environment if its host is the callee's default name, but its host or port differs from
+the callee's actual name or port. Takes root, caller, callee.
 */}}
 {{- define "umbrella.validateURL" -}}
 {{- $defaultName := printf "%s-%s" .root.Release.Name .callee.alias -}}

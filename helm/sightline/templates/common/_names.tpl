@@ -2,12 +2,16 @@
 Names and labels. Each subchart has a symbolic link to this directory, so each subchart can also be installed alone.
 */}}
 
-{{/* The name of a subchart: its alias, or the name of the release if the subchart is installed alone. */}}
+{{/*
+The name of a subchart. By default, this is its alias, or the name of the release if the subchart is installed alone.
+*/}}
 {{- define "sightline.name" -}}
 {{- .Values.nameOverride | default (ternary .Release.Name .Chart.Name .Chart.IsRoot) -}}
 {{- end -}}
 
-{{/* The name of a subchart's objects: RELEASE-NAME. */}}
+{{/*
+The name of a subchart's objects. By default, this is RELEASE-NAME, or RELEASE if the subchart is installed alone.
+*/}}
 {{- define "sightline.fullname" -}}
 {{- $default := ternary .Release.Name (printf "%s-%s" .Release.Name (include "sightline.name" .)) .Chart.IsRoot -}}
 {{- include "sightline.checkedName" (.Values.fullnameOverride | default $default) -}}
@@ -15,7 +19,8 @@ Names and labels. Each subchart has a symbolic link to this directory, so each s
 
 {{/*
 Rejects a name unless it is valid for every kind of object. The limit is 52 characters, because a StatefulSet adds a
-hyphen and a hash of ten characters, and a label can have at most 63 characters. Takes the name.
+hyphen and a hash of ten characters to its name in a pod label, and a label value can have at most 63 characters. Takes
+the name.
 */}}
 {{- define "sightline.checkedName" -}}
 {{- if gt (len .) 52 -}}
@@ -41,7 +46,7 @@ name in different namespaces. Takes context, fullname.
 
 {{/*
 The labels that select pods. They must never change, because Kubernetes does not allow a workload's selector to change.
-Takes context, name, component ("" if the subchart has only one).
+Takes context, name, component ("" if the subchart has only one component).
 */}}
 {{- define "sightline.selectorLabels" -}}
 app.kubernetes.io/name: {{ .name }}

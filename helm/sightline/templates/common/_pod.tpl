@@ -4,7 +4,7 @@ constraints that spread pods over nodes, and the PodDisruptionBudget.
 */}}
 
 {{/*
-The security context of a pod. fsGroup lets the user read mounted secrets and write to volumes. Takes the user id.
+The security context of a pod. fsGroup lets the user read mounted secrets and write to volumes. Takes the user ID.
 */}}
 {{- define "sightline.podSecurityContext" -}}
 runAsNonRoot: true
@@ -69,8 +69,8 @@ as YAML), revision (the label that differs between two revisions of the workload
 
 {{/*
 A PodDisruptionBudget, if there are at least two pods. For a single pod, a budget would only block the drain of the
-pod's node. Takes context, name, labels, selector, replicas (the minimum), budget (from the values), valuesPath (for
-messages).
+pod's node. Takes context, name, labels, selector, replicas (the minimum number of pods), budget (from the values),
+valuesPath (for messages).
 */}}
 {{- define "sightline.podDisruptionBudget" -}}
 {{- $budget := .budget -}}

@@ -1,10 +1,12 @@
 {{/*
 The configuration of the agent and the gateway. It consists of the unchanged files of collector-config/, which the
-subchart reads through a symbolic link. The chart chooses which files are loaded, and sets the environment variables
-that these files read.
+subchart reads through a symbolic link, and of an overlay from the values. The chart chooses which files are loaded, and
+sets the environment variables that these files read.
 */}}
 
-{{/* The names of a component's files in load order, as a JSON list. Takes context, component. */}}
+{{/*
+The names of a component's files from collector-config/, in load order, as a JSON list. Takes context, component.
+*/}}
 {{- define "collector.files" -}}
 {{- $files := list (printf "%s.yaml" .component) (printf "%s-kubernetes.yaml" .component) -}}
 {{- if eq .context.Values.global.tls.mode "disabled" -}}
@@ -13,7 +15,10 @@ that these files read.
 {{- toJson $files -}}
 {{- end -}}
 
-{{/* The data of a component's ConfigMap: the files above and the values' overlay. Takes context, component. */}}
+{{/*
+The data of a component's ConfigMap: the files whose names collector.files lists, and the overlay from the values. Takes
+context, component.
+*/}}
 {{- define "collector.configData" -}}
 {{- $context := .context -}}
 {{- range include "collector.files" . | fromJsonArray -}}
@@ -31,7 +36,7 @@ values.yaml: |
 {{- end }}
 {{- end -}}
 
-{{/* The arguments that load these files. Takes context, component. */}}
+{{/* The arguments that load the files in the ConfigMap. Takes context, component. */}}
 {{- define "collector.args" -}}
 {{- range include "collector.files" . | fromJsonArray }}
 - --config=/etc/otelcol/{{ . }}

@@ -46,7 +46,7 @@ The container of the agent or the gateway. Takes context and component, and args
   {{- if gt (int $values.preStopSeconds) 0 }}
   lifecycle:
     preStop:
-      # Wait until no client sends to this pod any more.
+      # Wait until no client sends telemetry to this pod any more.
       sleep:
         seconds: {{ $values.preStopSeconds }}
   {{- end }}
@@ -98,8 +98,8 @@ The container of the agent or the gateway. Takes context and component, and args
 labels:
   {{- include "collector.podLabels" . | nindent 2 }}
 annotations:
-  # Restarts the pods after a change, because the Collector reads these files only at the start. The checksum does not
-  # cover certificates, because the Collector reloads them.
+  # The checksum restarts the pods after a change to the configuration files, because the Collector reads these files
+  # only when it starts. The checksum does not cover certificates, because the Collector reloads certificates.
   checksum/config: {{ include "collector.configData" . | sha256sum }}
   {{- with $values.podAnnotations }}
   {{- toYaml . | nindent 2 }}

@@ -1,8 +1,9 @@
 {{/*
-Jaeger's configuration: the unchanged files of collector-config/, and the environment variables that these files read.
+Jaeger's configuration: the unchanged files of collector-config/, an overlay from the values, and the environment
+variables that these files read.
 */}}
 
-{{/* The names of the files in load order, as a JSON list. */}}
+{{/* The names of the files from collector-config/, in load order, as a JSON list. */}}
 
 {{- define "jaeger.files" -}}
 {{- $files := list "jaeger.yaml" (printf "jaeger-%s.yaml" .Values.storage.type) -}}
@@ -21,7 +22,7 @@ Jaeger's configuration: the unchanged files of collector-config/, and the enviro
 {{- with mergeOverwrite $overlay (deepCopy .Values.config) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* The data of the ConfigMap: the files above and the overlay from the values. */}}
+{{/* The data of the ConfigMap: the files whose names jaeger.files lists, and the overlay from the values. */}}
 {{- define "jaeger.configData" -}}
 {{- range include "jaeger.files" . | fromJsonArray -}}
 {{- $text := $.Files.Get (printf "config/%s" .) -}}
@@ -38,7 +39,7 @@ values.yaml: |
 {{- end }}
 {{- end -}}
 
-{{/* The arguments that load these files. */}}
+{{/* The arguments that load the files in the ConfigMap. */}}
 {{- define "jaeger.args" -}}
 {{- range include "jaeger.files" . | fromJsonArray }}
 - --config=/etc/jaeger/{{ . }}

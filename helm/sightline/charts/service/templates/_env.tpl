@@ -40,7 +40,7 @@ set above it.
 - name: OTEL_EXPORTER_PROMETHEUS_PORT
   value: {{ .Values.admin.port | quote }}
 {{- if not .Values.rbac.create }}
-# The pod has no token for the API server.
+# The pod has no token for the API server, so the service must not query the API server.
 - name: SIGHTLINE_KUBERNETES_API
   value: "false"
 {{- end }}
@@ -60,7 +60,8 @@ set above it.
 {{- end -}}
 
 {{/*
-The value of OTEL_RESOURCE_ATTRIBUTES. Values in it are percent-encoded, as the OpenTelemetry specification says.
+The value of OTEL_RESOURCE_ATTRIBUTES. The attribute values in it are percent-encoded, as the OpenTelemetry
+specification says.
 */}}
 {{- define "service.resourceAttributes" -}}
 {{- $attributes := list
