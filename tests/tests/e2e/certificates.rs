@@ -26,8 +26,8 @@ async fn services_reload() -> Result<()> {
     request_order(&stack).await?;
     let pids = pids(&stack);
 
-    // First rotation: new certificates from the same CA. The agent is restarted so that every service repeats the TLS
-    // handshake with its new certificate.
+    // First rotation: new certificates from the same CA. The agent is restarted, so that every service connects to it
+    // again with the new certificate.
     let directory = stack.inner().dir().join("certs");
     let next = tempfile::tempdir()?;
     copy_ca(&directory.join("ca"), &next.path().join("ca"))?;
@@ -37,8 +37,8 @@ async fn services_reload() -> Result<()> {
     stack.start_processes(&[Process::Agent]).await?;
     request_order(&stack).await?;
 
-    // Second rotation: new certificates from a new CA. The pipeline is restarted, because the Collector never reloads
-    // the CA with which it verifies clients. The services keep running.
+    // Second rotation: new certificates from a new CA. The processes of the pipeline are restarted, because a Collector
+    // does not reload the CA with which it verifies clients. The services keep running.
     let next = tempfile::tempdir()?;
     replace(&directory, next.path())?;
     wait_for_reloads(&stack, 2).await?;
@@ -72,7 +72,7 @@ async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
                 .iter()
                 .filter(|record| record.message.starts_with("telemetry's certificates changed"))
                 .count();
-            // A service that checks while the files are being replaced logs more than one change.
+            // A service that checks its files while they are being replaced can log more than one change.
             ensure!(reloads >= times, "{service} has reloaded {reloads} times");
         }
         Ok(())

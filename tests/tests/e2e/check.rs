@@ -44,15 +44,15 @@ async fn complete(stack: &TestStack) -> Result<()> {
 }
 
 async fn missing(stack: &TestStack) -> Result<()> {
-    // The gateway waits for two seconds before it makes a sampling decision, so the trace is not complete after one
-    // second.
+    // The gateway waits for two seconds before it makes a sampling decision, so Jaeger does not have the complete trace
+    // after one second.
     let output = check(&stack.inner().order_url(), stack.jaeger().address(), "1s").await?;
     let expected = ["not complete", "server span from inventory-service", stack.jaeger().address()];
     ensure_output(&output, 1, &output.stderr, &expected)
 }
 
 async fn unreachable(stack: &TestStack) -> Result<()> {
-    // Nothing listens on this port, because the listener is dropped immediately.
+    // Nothing listens at this address, because the listener that reserved the port is dropped immediately.
     let unused_address = format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
     let output = check(&unused_address, stack.jaeger().address(), "60s").await?;
     ensure_output(&output, 2, &output.stderr, &[&unused_address, "--orders"])?;

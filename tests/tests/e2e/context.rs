@@ -19,7 +19,8 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 async fn baggage(stack: &TestStack) -> Result<()> {
-    // order-service replaces the caller's values with its own values. Unknown keys do not become attributes.
+    // order-service replaces the caller's values of `environment` and `version` with its own values. `tenant` is not a
+    // key that becomes an attribute.
     let caller = Caller::new().with_header("baggage", "environment=forged,version=9.9,tenant=blue");
     let response = stack.get_order(&caller, "5").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
@@ -72,7 +73,7 @@ async fn unsampled(stack: &TestStack) -> Result<()> {
     ensure!(response.status == 200, "{response:?}");
     stack.wait_for_pipeline().await?;
     stack.ensure_not_stored(&response.trace).await?;
-    // The request's log records still have the trace ID.
+    // The request's log records have the trace ID even though no span is recorded.
     let records = stack.console_logs(Process::UserService)?;
     ensure!(
         records.iter().any(|record| record.trace_id == caller.trace_id()),
@@ -144,7 +145,7 @@ async fn invalid(stack: &TestStack) -> Result<()> {
 }
 
 async fn too_long(stack: &TestStack) -> Result<()> {
-    // Each member is valid, but some lists have too many members or too many bytes.
+    // Each member of these `tracestate` lists is valid, but some lists have too many members or too many bytes.
     let member = |number: usize, length: usize| format!("k{number}={}", "v".repeat(length));
     let list = |members: usize, length| {
         (0..members).map(|number| member(number, length)).collect::<Vec<_>>().join(",")
@@ -162,6 +163,7 @@ async fn too_long(stack: &TestStack) -> Result<()> {
             states.len()
         );
     }
+    // A `baggage` header with too many bytes is ignored.
     for (length, expected) in [(1, Some("lab")), (9_000, None)] {
         let baggage = format!("environment=lab,{}", member(0, length));
         let response = stack.get_user(&Caller::new().with_header("baggage", &baggage), "2").await?;

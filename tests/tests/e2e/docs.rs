@@ -13,10 +13,12 @@ use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{TestStack, root, services};
 use tokio::process::Command;
 
-/// The timeout for the commands of a page. The first build of a new service takes about two minutes on two cores.
+/// The timeout for all commands of a page. The slowest command is the first build of the new service in docs/adopt.md,
+/// which takes about two minutes on two cores.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Shell functions that the commands use. A trace is not stored immediately, so `poll` repeats a command that fails.
+/// The shell function `poll`, which repeats a command until it succeeds. Commands that read a trace need it, because a
+/// trace is not stored immediately.
 const FUNCTIONS: &str = "poll() { for _ in $(seq 60); do \"$@\" && return; sleep 1; done; return 1; }\n";
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -68,8 +70,8 @@ async fn wait_for_services(stack: &TestStack, id: &TraceId, expected: &[&str]) -
     stack.eventually(format!("trace {id} has spans of {expected:?}"), check).await
 }
 
-/// Runs the blocks in one shell, one after another, as a reader would, and returns their output. Fails if a command
-/// fails, or if the response to `curl -i` is not 200.
+/// Runs the blocks one after another in one shell, as a reader would, and returns their output. Fails if a command
+/// fails, or if the status of a response to `curl -i` is not 200.
 async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<String> {
     let script = for_stack(stack, &script(&blocks))?;
     let log = tempfile::NamedTempFile::new()?;
@@ -79,16 +81,16 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
         .args(["-euc", &script])
         .current_dir(directory)
         .env("SIGHTLINE_JAEGER_URL", stack.jaeger().address())
-        // This directory is kept, so the next run does not build everything again.
+        // The build directory is kept after the test, so the next run does not build everything again.
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs"))
         .stdin(Stdio::null())
-        // A process in the background can keep a pipe open, so the output goes to a file.
+        // The output goes to a file. A background process could keep a pipe open, and reading the pipe would not end.
         .stdout(file.try_clone()?)
         .stderr(file)
         // The shell gets a separate process group, so that one signal stops all processes that the commands started.
         .process_group(0);
-    // Cargo sets these variables for this test. A build that inherited them would compile packages again whenever a
-    // value changes.
+    // Cargo sets variables with these prefixes for this test. A build that inherited them would compile packages again
+    // whenever the value of a variable changes.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -98,7 +100,7 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
     let mut shell = command.spawn().context("running sh failed")?;
     let group = shell.id().context("sh has already exited")?;
     let status = tokio::time::timeout(PAGE_TIMEOUT, shell.wait()).await;
-    // This fails if no process is left.
+    // This stops the background processes. kill fails if no process is left, and its exit status is ignored.
     Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status().await?;
 
     let output = std::fs::read_to_string(log.path())?;
@@ -110,7 +112,8 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
     Ok(output)
 }
 
-/// Returns the blocks as one script, which prints each block's location before the block's output.
+/// Returns the blocks as one script. The script creates the files, and prints the location of each block of commands
+/// before the output of that block.
 fn script(blocks: &[Block]) -> String {
     let mut script = FUNCTIONS.to_owned();
     for block in blocks {
@@ -122,13 +125,14 @@ fn script(blocks: &[Block]) -> String {
             Content::Commands(_) => writeln!(script, "echo '{block}:'\n{}", block.text),
         };
     }
-    // After `kill`, a background service sends its remaining telemetry. `wait` lets it finish.
+    // After the commands stop a background service with `kill`, it sends its remaining telemetry. `wait` waits until
+    // the service exits.
     script.push_str("wait\n");
     script
 }
 
-/// Replaces the ports and directories of `make up` with the ports and directories of this stack, and the ports of the
-/// new service with free ports.
+/// Replaces the ports and the state directory of `make up` with those of this stack, and the ports of the new service
+/// with free ports. Also replaces the path of the program `sightline`.
 fn for_stack(stack: &TestStack, script: &str) -> Result<String> {
     let state = stack.inner().dir().to_str().context("the state directory's path is not UTF-8")?;
     let program = services()?.join("sightline");

@@ -23,7 +23,7 @@ async fn starts_a_trace(stack: &TestStack) -> Result<()> {
     let agent = format!("tests/{}", Caller::without_context().trace_id());
     let response = stack.get_order(&Caller::without_context().with_header("user-agent", &agent), "3").await?;
     ensure!(response.status == 200, "{response:?}");
-    // Without a caller's span the first line has no `^`.
+    // In an outline, `^` marks a span whose parent is the caller's span. This request has no caller's span.
     let shape = ORDER.trim_start_matches("^ ");
     let check = async || {
         let traces = stack.traces_of(Process::OrderService).await?;
@@ -68,8 +68,8 @@ impl Expected {
 
 type Attributes = Vec<(&'static str, Expected)>;
 
-/// Returns every attribute of every span of order 7. The test fails if one of these attributes is missing, or if a span
-/// has another attribute.
+/// Returns the title of every span of order 7 and all attributes of that span. The test fails if one of these
+/// attributes is missing, or if a span has another attribute.
 fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attributes)> {
     use Expected::{Int, OwnedText, PositiveInt, Text};
     let ports = stack.inner().ports();
@@ -176,7 +176,7 @@ async fn attributes(stack: &TestStack) -> Result<()> {
             .attributes
             .iter()
             .map(|(key, value)| (key.as_str(), value))
-            // Jaeger adds these attributes.
+            // Jaeger adds attributes with this prefix.
             .filter(|(key, _)| !key.starts_with("@jaeger@"))
             .collect();
         for (key, expected) in attributes {

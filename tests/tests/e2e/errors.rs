@@ -1,5 +1,5 @@
-//! If a request fails with a server error, its spans are marked as failed and one span records the cause. A client
-//! error does not mark spans as failed.
+//! If a request fails with a server error, the span in which the error occurred records the cause, and the spans of all
+//! callers are marked as failed. A client error does not mark spans as failed.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
@@ -49,7 +49,7 @@ async fn server_error(stack: &TestStack) -> Result<()> {
     let root = find(&trace, "order-service server GET /orders/{id}").context("the first span is missing")?;
     ensure!(root.attribute("http.response.status_code").and_then(Value::as_int) == Some(502), "{root:?}");
 
-    // The caller gets the trace ID for a support request, but no internal details.
+    // The response contains the trace ID, which the caller can send to support, but no internal details.
     let body: Json = serde_json::from_str(&response.body)?;
     ensure!(body["trace_id"] == response.trace.as_str(), "{body}");
     ensure!(!response.body.contains("SIGHTLINE_FAULTS"), "{body}");

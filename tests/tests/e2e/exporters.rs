@@ -1,5 +1,5 @@
-//! Exporters do not export telemetry about themselves. Several exporters work together, and a service with a disabled
-//! SDK still propagates the context.
+//! Exporters do not export telemetry about their own exports. Several exporters work together in one service. A service
+//! with a disabled SDK still propagates the context.
 
 use anyhow::{Result, ensure};
 use sightline::stack::Process;
@@ -23,7 +23,7 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
                 "OTEL_EXPORTER_OTLP_ENDPOINT",
                 format!("https://localhost:{}", ports.agent_otlp_http),
             )
-            // Logs that libraries write during an export must not be exported either.
+            // At this level, libraries write logs during an export. These logs must not be exported either.
             .with(Process::UserService, "RUST_LOG", "trace")
     });
     let mut over_http = over_http.await?;
@@ -59,7 +59,8 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
     }
     ensure!(spans > 0, "no span is stored");
 
-    // The two services log at level trace, but the logs of their exporter threads are not exported.
+    // The two services log at level trace, but the log records that libraries write during an export are not
+    // exported.
     let stored = std::fs::read_to_string(stack.inner().stored_logs())?;
     for line in
         stored.lines().filter(|line| pids.iter().any(|pid| line.contains(&format!("\"intValue\":\"{pid}\""))))
@@ -119,8 +120,8 @@ async fn disabled(stack: &TestStack) -> Result<()> {
     let caller = Caller::new().with_header("baggage", "tenant=blue");
     let response = caller.get(stack.http(), &disabled.url()?, "orders/3").await?;
     ensure!(response.status == 200, "{response:?}");
-    // The spans of the other services are children of the caller's span. Their attributes include the baggage that the
-    // service with the disabled SDK added.
+    // order-service, whose SDK is disabled, records no spans. The first span of each other service is a child of the
+    // caller's span. Its attributes include the baggage that order-service added.
     let shape = "\
 ^ user-service server GET /users/{id}
   user-service internal read_user

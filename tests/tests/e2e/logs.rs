@@ -12,8 +12,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("logs::records_have_the_ids_of_their_span", ids);
 }
 
-/// Each service, the message that it logs for an order, and the title of the span in which the service logs the
-/// message.
+/// For each service: the message that it logs for an order, and the title of the span in which it logs the message.
 const RECORDS: [(Process, &str, &str); 3] = [
     (Process::OrderService, "order read, stock reserved", "order-service server GET /orders/{id}"),
     (Process::UserService, "user read", "user-service server GET /users/{id}"),

@@ -22,7 +22,8 @@ pub(crate) fn add(suite: &mut Suite) {
 /// The number of orders that are served in each phase before the next phase starts.
 const ORDERS_PER_PHASE: usize = 40;
 
-/// The time between two orders. A service's queue holds 2048 spans. It must not fill up while the agent is stopped.
+/// The time between two orders. It is long enough that the queue of a service, which holds 2048 spans, does not fill up
+/// while the agent is stopped.
 const PERIOD: Duration = Duration::from_millis(25);
 
 async fn stopped() -> Result<()> {
@@ -39,8 +40,8 @@ async fn stopped() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// The agent is killed, as on a node that runs out of memory. The agent's queue on disk has the only copy of some
-/// spans.
+/// The agent is killed, as on a node that runs out of memory. The gateway is stopped at this time, so the agent's queue
+/// on disk has the only copy of some spans.
 async fn killed() -> Result<()> {
     let mut stack = TestStack::start(|config| config).await?;
     let mut traffic = Traffic::start(&stack)?;
@@ -57,8 +58,8 @@ async fn killed() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// A pod that is replaced loses its disk, so the agent must drain its queue before it stops. The queue holds spans that
-/// the restarted gateway has not received yet.
+/// The agent drains its queue before it stops. It must do so, because an agent's pod that is replaced loses its disk.
+/// In this test, the queue holds the spans that the agent could not send while the gateway was stopped.
 async fn drained() -> Result<()> {
     let mut stack =
         TestStack::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
@@ -78,8 +79,8 @@ async fn drained() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// The number of restarts. One restart is not enough, because a Collector that accepts data before it is ready does not
-/// crash at every start.
+/// The number of restarts of each Collector. The test finds Collectors that crash because they accept data before they
+/// are ready. One restart is not enough, because such a Collector does not crash at every start.
 const RESTARTS: usize = 5;
 
 async fn restarted() -> Result<()> {
@@ -92,7 +93,8 @@ async fn restarted() -> Result<()> {
             stack.stop_process(process).await?;
             stack.start_processes(&[process]).await?;
         }
-        // Wait until the services' queues are empty, because a queue has room for the spans of only a few seconds.
+        // Wait until the services' queues are empty before the next restart, because a queue has room for the spans of
+        // only a few seconds.
         stack.wait_for_pipeline().await?;
     }
     traffic.finish(stack).await
@@ -131,7 +133,7 @@ impl Traffic {
                 let (caller, path) = (Caller::new(), format!("orders/{}", 1 + sent.len() % 100));
                 let response =
                     tokio::time::timeout(Duration::from_secs(5), caller.get(&http, &orders_url, &path));
-                // Requests must not become slower when telemetry cannot be exported.
+                // Orders must not become slow when telemetry cannot be exported.
                 let response = response.await.context("an order took longer than five seconds")??;
                 ensure!(response.status == 200, "{response:?}");
                 sent.push(response.trace);
@@ -180,7 +182,7 @@ impl Traffic {
             Ok(())
         };
         let complete = stack.eventually("the trace of every order is complete", check).await;
-        // The services count the spans that they deliver, and exit with an error if they lost some.
+        // A service counts the spans that it delivers and loses. If it lost spans, stopping the stack returns an error.
         match (complete, stack.stop().await) {
             (Ok(()), stopped) => stopped,
             (Err(missing), Ok(())) => Err(missing.context("the pipeline lost spans, the services lost none")),

@@ -27,8 +27,8 @@ async fn new_user(stack: &TestStack) -> Result<()> {
     let path = format!("users?access_token={token}&lang=en");
     let response = caller.post(stack.http(), &stack.users_url()?, &path, &body).await?;
     ensure!(response.status == 201, "{response:?}");
-    // The second request fails because a user with this email address exists. The error must not contain the address
-    // either.
+    // The second request fails, because a user with this email address exists. The telemetry of the error must not
+    // contain the address either.
     let again = caller.post(stack.http(), &stack.users_url()?, &path, &body).await?;
     ensure!(again.status == 409, "{again:?}");
 
@@ -40,7 +40,7 @@ async fn new_user(stack: &TestStack) -> Result<()> {
         Ok(trace)
     };
     let trace = stack.eventually("the trace of a new user is stored", check).await?;
-    // The attributes are stored, and only their sensitive parts are replaced.
+    // The attributes are still stored, and only their sensitive parts are replaced.
     let span = find(&trace, title).context(title)?;
     let text = |key| span.attribute(key).and_then(Value::as_str);
     ensure!(text("url.query") == Some("access_token=****&lang=****"), "{:?}", text("url.query"));
@@ -62,9 +62,10 @@ async fn path(stack: &TestStack) -> Result<()> {
     ensure_absent(stack, &response.trace, &format!("grace.{}", caller.span_id())).await
 }
 
-/// Fails if `secret` is in a stored trace, in the stored log records, in the metrics or in the log of a process.
+/// Fails if `secret` is in the stored trace `id`, in the stored log records, in the metrics or in the log of a process.
 async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secret: &str) -> Result<()> {
-    // When the log records of a later request are stored, the log records of this request are stored too.
+    // The request under test is in the trace `id`. When the log records of a later order are stored, the log records of
+    // that request are stored too.
     let marker = stack.get_order(&Caller::new(), "1").await?;
     stack.wait_for_trace(&marker.trace, ORDER).await?;
     let check = async || {

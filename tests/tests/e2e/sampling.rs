@@ -1,4 +1,5 @@
-//! The gateway keeps failed and slow traces and drops the others. Before that, it counts the spans of all traces.
+//! The gateway keeps failed and slow traces. If the sampling percentage is 0, it drops all other traces. Before it
+//! drops traces, it counts the spans of all traces.
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
@@ -36,8 +37,8 @@ async fn keeps_failed_and_slow() -> Result<()> {
     let failed = stack.get_user(&Caller::new(), "999").await?;
     ensure!(failed.status == 500, "{failed:?}");
     stack.wait_for_trace(&slow.trace, USER).await?;
-    // The failed request was the last one. When its trace is stored, the gateway has stored or dropped all earlier
-    // traces.
+    // The failed request was the last request so far. When its trace is stored, the gateway has stored or dropped all
+    // earlier traces.
     stack.wait_for_trace(&failed.trace, FAILED).await?;
 
     // A slow trace is complete even if it passes through all three services.
@@ -51,8 +52,8 @@ async fn keeps_failed_and_slow() -> Result<()> {
         }
     }
 
-    // Every request to user-service is counted once: the plain requests, the slow request, the request for the order,
-    // and the failed request.
+    // The gateway counts every request to user-service once: the plain requests, the slow request, the request that
+    // order-service sent for the order, and the failed request.
     let count = async |status: &str| {
         let labels = [
             ("service_name", "user-service"),

@@ -26,10 +26,10 @@ async fn one_processor(stack: &TestStack) -> Result<()> {
     let service = stack.start_single_service(Process::UserService, |mut config| {
         let program = config.binaries.path(Process::UserService);
         dir.path().clone_into(&mut config.binaries.services);
-        // If this fails, the script does not exist, and starting the service reports the error.
+        // If writing the script fails, starting the service reports that the script does not exist.
         let _ = pin(&dir.path().join(Process::UserService.name()), &program);
-        // With this delay, batches are exported only when they are full or at shutdown, so the shutdown has to export
-        // most spans.
+        // With this delay, a batch is exported only when it is full or at shutdown. So some spans are left for the
+        // shutdown to export.
         config.span_delay = Duration::from_hours(1);
         config.with(Process::UserService, "TOKIO_WORKER_THREADS", "1")
     });
@@ -60,7 +60,7 @@ async fn one_processor(stack: &TestStack) -> Result<()> {
     Ok(())
 }
 
-/// Writes a script that runs `program` on the first processor only.
+/// Writes a script to `path` that runs `program` on the first processor only.
 fn pin(path: &Path, program: &Path) -> std::io::Result<()> {
     let program = program.canonicalize()?;
     std::fs::write(path, format!("#!/bin/sh\nexec taskset -c 0 '{}' \"$@\"\n", program.display()))?;
@@ -98,7 +98,7 @@ async fn in_flight(stack: &TestStack) -> Result<()> {
 }
 
 async fn reports_lost(stack: &TestStack) -> Result<()> {
-    // Nothing listens on this port, because the listener is dropped immediately.
+    // Nothing listens on this port, because the listener that reserved it is dropped immediately.
     let unused_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let service = stack.start_single_service(Process::UserService, |config| {
         let endpoint = format!("https://localhost:{unused_port}");
@@ -118,7 +118,7 @@ async fn reports_lost(stack: &TestStack) -> Result<()> {
         service.log_tail()
     );
     ensure!(exit.took < SHUTDOWN_TIMEOUT, "the shutdown took {:?}", exit.took);
-    // The five requests have three spans each. The database setup at startup has more spans.
+    // The five requests have three spans each, 15 in total. The database setup at startup adds more spans.
     let line = log.lines().find(|line| line.contains("spans to otlp"));
     let line = line.context("the log does not report lost spans")?;
     let (lost, all) = line
