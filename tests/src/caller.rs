@@ -44,7 +44,8 @@ impl Caller {
         Self::with_trace_flags("00")
     }
 
-    /// Creates a caller with new IDs and without headers. [`with_header`](Self::with_header) can add headers.
+    /// Creates a caller with new IDs and without headers, so its requests do not contain these IDs.
+    /// [`with_header`](Self::with_header) can add headers.
     #[must_use]
     pub fn without_context() -> Self {
         let trace_id = uuid::Uuid::new_v4().simple().to_string();

@@ -1,5 +1,6 @@
-//! Readers for stored log records. Each line of the gateway's file is an OTLP request in JSON. Each line of a service's
-//! console output is a log record in JSON.
+//! Readers for the log records in two places: the file in which the gateway stores log records, and the console output
+//! of a service. Each line of the gateway's file is an OTLP request in JSON. Each line of a service's console output is
+//! a log record in JSON.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! An OTLP client that can use any credentials. It does not use the library's exporter, which other tests cover.
+//! An OTLP client that can use any credentials. It does not use the exporter of the services. Other tests cover this
+//! exporter.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -21,8 +22,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Endpoint;
 
-/// The timeout for a request. Responses normally take milliseconds. The timeout keeps a test from hanging if the
-/// endpoint does not respond.
+/// The timeout for a request. Responses normally take milliseconds. Without a timeout, a test would never end if the
+/// endpoint did not respond.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The credentials of a client.
@@ -58,7 +59,7 @@ impl OtlpEndpoint {
         Self::forwarded(port, "localhost")
     }
 
-    /// A remote endpoint that is reachable through a forwarded local port.
+    /// A remote endpoint that is reachable through the local port `port` of a port forward.
     #[must_use]
     pub fn forwarded(port: u16, server_name: &str) -> Self {
         Self { port, server_name: server_name.to_owned() }
@@ -136,7 +137,7 @@ pub async fn served_certificate(
     Ok(certificate.context("the endpoint presented no certificate")?.clone().into_owned())
 }
 
-/// Reads the first certificate in a file.
+/// Reads the first certificate in a PEM file.
 pub fn read_certificate(path: &Path) -> Result<CertificateDer<'static>> {
     CertificateDer::from_pem_file(path).with_context(|| path.display().to_string())
 }
@@ -192,12 +193,13 @@ impl Credentials {
 }
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    // An error means that a provider is already installed. All code in this process installs the same provider.
+    // An error means that a cryptography provider is already installed. All code in this process installs the same
+    // provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientConfig::builder()
 }
 
-/// Reads a CA bundle.
+/// Reads the certificates in a CA bundle.
 fn root_store(path: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).with_context(|| path.display().to_string())? {

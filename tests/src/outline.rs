@@ -13,8 +13,8 @@ use sightline::jaeger::{Kind, Span, Trace};
 /// ```
 ///
 /// The line of a failed span ends with ` ! ` and the span's `error.type`. A span without a stored parent is not
-/// indented. If such a span has a parent ID, its line starts with `^`: the parent belongs to an external caller, or was
-/// lost.
+/// indented. If a span without a stored parent has a parent ID, its line starts with `^`: the parent is a span of an
+/// external caller, or the parent was lost.
 #[must_use]
 pub fn outline(trace: &Trace) -> String {
     let mut spans: Vec<&Span> = trace.spans.iter().collect();
@@ -64,7 +64,7 @@ fn write(spans: &[&Span], span: &Span, depth: usize, text: &mut String) {
     }
     text.push('\n');
     let children = spans.iter().filter(|child| child.parent_span_id.as_deref() == Some(&span.span_id));
-    // The recursion always terminates, because spans in a cycle cannot be reached from a root.
+    // The recursion always ends, even if the parents of some spans form a cycle: no root leads to a span of the cycle.
     for child in children {
         write(spans, child, depth + 1, text);
     }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// The maximum time from a request until a test can read the telemetry of the request. This usually takes three
-/// seconds: the service waits to fill a batch, the gateway waits for the rest of the trace, and Jaeger stores the
+/// The maximum time from a request until a test can read the telemetry of the request. The telemetry usually needs
+/// three seconds: the service waits to fill a batch, the gateway waits for the rest of the trace, and Jaeger stores the
 /// trace. A busy machine is slower.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// The first pause between two checks. Each pause is twice as long as the previous one.
+/// The first pause between two checks. Each further pause is twice as long as the previous pause, up to
+/// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The maximum pause between two checks.

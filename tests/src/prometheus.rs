@@ -21,7 +21,7 @@ pub struct Sample {
 }
 
 impl Samples {
-    /// Parses a page. Fails at the first line that is neither a comment nor a sample.
+    /// Parses a page. Fails at the first line that is not empty and is neither a comment nor a sample.
     pub fn parse(page: &str) -> Result<Self> {
         let lines = page.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
         let samples = lines.map(|line| sample(line).with_context(|| format!("not a sample: {line}")));
@@ -41,7 +41,7 @@ impl Samples {
         })
     }
 
-    /// Returns the sum of the [`matching`](Self::matching) samples, or `None` if there are none.
+    /// Returns the sum of the [`matching`](Self::matching) samples, or `None` if no sample matches.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let values: Vec<_> = self.matching(name, labels).map(|sample| sample.value).collect();
@@ -62,7 +62,7 @@ fn sample(line: &str) -> Option<Sample> {
         Some(rest) => labels(rest)?,
         None => (BTreeMap::new(), rest),
     };
-    // A timestamp or an exemplar can follow.
+    // A timestamp or an exemplar can follow the value.
     let value = rest.split_whitespace().next()?.parse().ok()?;
     Some(Sample { name: name.to_owned(), labels, value })
 }

@@ -1,7 +1,8 @@
 //! A list of tests, and the stack that the tests share.
 //!
 //! The standard test harness does not drop statics when its process exits, so a shared stack in a static would keep
-//! running. [`Suite`] owns the stack instead, and stops the stack after the tests, whether the tests pass or fail.
+//! running after the tests. [`Suite`] owns the stack instead, and stops the stack after the tests, whether the tests
+//! pass or fail.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use tokio::sync::OnceCell;
 
 use crate::test_stack::TestStack;
 
-/// The default maximum number of tests that run at the same time. It does not depend on the number of processors,
-/// because the tests spend most of their time waiting.
+/// The default maximum number of tests that run at the same time. The default does not depend on the number of
+/// processors, because the tests spend most of their time waiting.
 const TEST_THREADS: usize = 6;
 
 /// A list of tests to run.
@@ -28,12 +29,13 @@ pub struct Suite {
 impl Suite {
     /// Creates an empty list. Fails if the Tokio runtime cannot be created.
     pub fn new() -> Result<Self> {
-        // An error means that a provider is already installed. All code in this process installs the same provider.
+        // An error means that a cryptography provider is already installed. All code in this process installs the same
+        // provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self { runtime: Arc::new(Runtime::new()?), stack: Arc::default(), tests: Vec::new() })
     }
 
-    /// Adds a test that uses the shared stack. The test must not stop processes or change their state.
+    /// Adds a test that uses the shared stack. The test must not stop the processes of the stack or change their state.
     pub fn add_shared(
         &mut self,
         name: &str,
@@ -53,8 +55,8 @@ impl Suite {
         self.tests.push(Trial::test(name, run));
     }
 
-    /// Runs the tests that the command line selects. Also fails if the shared stack does not stop cleanly, because
-    /// telemetry was then lost.
+    /// Runs the tests that the command line selects. Returns a failure if a test fails. Also returns a failure if the
+    /// shared stack does not stop cleanly, because this means that telemetry was lost.
     #[must_use]
     #[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
     pub fn run(self) -> ExitCode {

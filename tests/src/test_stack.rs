@@ -41,8 +41,8 @@ pub const USER: &str = "\
     user-service client SELECT users
 ";
 
-/// If this environment variable is set and not empty, the state of each stack is kept, including the complete logs.
-/// Error messages name the directory of the logs.
+/// If this environment variable is set and not empty, the state of each stack is kept after the test, including the
+/// complete logs. Error messages name the directory of the logs.
 const KEEP_STATE: &str = "SIGHTLINE_KEEP_STATE";
 
 /// The maximum number of lines that an error message shows of each log.
@@ -51,7 +51,8 @@ const TAIL_LINES: usize = 5;
 /// The maximum number of characters that an error message shows of each log line.
 const TAIL_LINE_LENGTH: usize = 250;
 
-/// A running stack on free ports. Its state is in a temporary directory, which is removed when the stack is dropped.
+/// A running stack on free ports. The state of the stack is in a temporary directory, which is removed when the stack
+/// is dropped.
 #[derive(Debug)]
 pub struct TestStack {
     // This field is declared before `dir`, so the processes stop before their directory is removed.
@@ -71,7 +72,8 @@ impl TestStack {
         dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
         let mut config = StackConfig::for_checkout(&root(), dir.path().join("state"), &services()?);
         config.ports = Ports::free()?;
-        // The delay is short, because many tests wait for it in addition to the gateway's two seconds.
+        // The services export their spans after this delay. It is short, because many tests wait for it, and then for
+        // the two seconds that the gateway waits for the rest of a trace.
         config.span_delay = Duration::from_millis(100);
         config.metric_interval = Duration::from_secs(1);
         let inner = Stack::start(change(config)).await.context("the stack did not start")?;
@@ -120,7 +122,8 @@ impl TestStack {
         &mut self.inner
     }
 
-    /// Stops a process with SIGTERM. Fails if the process does not exit cleanly, which means that it lost telemetry.
+    /// Stops a process with SIGTERM. Fails if the process does not exit cleanly, because this means that the process
+    /// lost telemetry.
     pub async fn stop_process(&mut self, process: Process) -> Result<()> {
         let exit = self.inner.stop_process(process).await?;
         ensure!(exit.is_clean(), "{process}: {}", exit.describe());
@@ -220,7 +223,8 @@ impl TestStack {
         Ok(spans.filter_map(state).collect())
     }
 
-    /// Returns at most 1000 stored traces from the last hour that contain spans of this service.
+    /// Returns the stored traces that contain spans of this service. Only the traces of the last hour are returned, and
+    /// at most 1000 of them.
     pub async fn traces_of(&self, process: Process) -> Result<Vec<Trace>> {
         let now = OffsetDateTime::now_utc();
         let search = Search {
@@ -331,8 +335,8 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The directory that contains the service binaries: the path in `SIGHTLINE_SERVICES`, or by default the directory in
-/// which Cargo built these tests.
+/// The directory that contains the service binaries: the directory in `SIGHTLINE_SERVICES`, or by default the directory
+/// in which Cargo built these tests and the services.
 pub fn services() -> Result<PathBuf> {
     match std::env::var_os("SIGHTLINE_SERVICES").filter(|dir| !dir.is_empty()) {
         Some(dir) => Ok(dir.into()),

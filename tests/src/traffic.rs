@@ -17,14 +17,14 @@ use crate::outline::outline;
 use crate::poll::eventually;
 use crate::test_stack::ORDER;
 
-/// The timeout for an order. An order normally takes milliseconds, and the services' own deadlines limit it to five
-/// seconds.
+/// The timeout for an order. An order normally takes milliseconds, and the deadlines in the services limit an order to
+/// five seconds.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The maximum number of failures that an error message lists. Other failures are only counted.
 const LISTED_FAILURES: usize = 8;
 
-/// A task that requests one order after another until the task is stopped or dropped.
+/// A task that requests one order after another until [`Traffic`] is stopped or dropped.
 #[derive(Debug)]
 pub struct Traffic {
     stop: Arc<AtomicBool>,
@@ -56,7 +56,8 @@ impl Traffic {
             (Arc::clone(&stop), Arc::clone(&served), Arc::clone(&requested));
         let task = tokio::spawn(async move {
             let mut ticks = interval(period);
-            // After a slow response, the task continues at the same rate. It does not request the missed orders.
+            // After a slow response, the task continues at the same rate. It does not later request the orders that it
+            // missed during the slow response.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut orders = Vec::new();
             while !task_stop.load(Ordering::Relaxed) {

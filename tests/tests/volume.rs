@@ -2,7 +2,7 @@
 //! request rate and the memory use.
 //!
 //! `SIGHTLINE_VOLUME_REQUESTS` sets the number of orders; the default is 2000. The test is a separate program because
-//! the test uses all processors.
+//! it uses all processors and would slow down other tests.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ async fn loses_no_spans() -> Result<()> {
     let spans_per_order = ORDER.lines().count();
     let mut missing = sent;
     let check = async || {
-        // Complete traces are not requested again, because queries slow down Jaeger's writes.
+        // Traces that are known to be complete are not requested again, because queries slow down Jaeger's writes.
         while let Some(id) = missing.last() {
             let stored = stack.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
             let complete = requests - missing.len();
@@ -80,7 +80,7 @@ async fn loses_no_spans() -> Result<()> {
     }
 }
 
-/// Requests orders, several at a time, and returns their traces.
+/// Requests this number of orders, [`CONCURRENT_REQUESTS`] at a time, and returns their traces.
 async fn request_orders(stack: &Arc<TestStack>, requests: usize) -> Result<Vec<TraceId>> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = tokio::task::JoinSet::new();
@@ -113,7 +113,7 @@ struct Report {
 }
 
 impl Report {
-    /// Records the memory of each process.
+    /// Records the memory use of each process.
     fn memory(&mut self, when: &'static str, stack: &TestStack) -> Result<()> {
         let resident = |process: Process| {
             let pid = stack.inner().pid(process).with_context(|| format!("{process} is not running"))?;

@@ -10,7 +10,7 @@ const SHELLS: [&str; 6] = ["sh", "bash", "shell", "zsh", "console", "shell-sessi
 /// Language names for plain text.
 const TEXT: [&str; 4] = ["text", "txt", "plain", "plaintext"];
 
-/// A line is a command if its first word is in this list.
+/// A line is a command if its first word is in this list. A line that starts with `./` is a command too.
 const PROGRAMS: [&str; 24] = [
     "$",
     "apt",
@@ -57,7 +57,8 @@ pub(super) fn parse(page: &str, text: &str, blocks: &mut Vec<Block>, problems: &
     }
 }
 
-/// Returns the content of a command block or a file block, and `None` for other blocks. Fails if the block is invalid.
+/// Returns the content of a command block or a file block, and `None` for any other block. Fails if the block is
+/// invalid.
 fn classify(kind: &CodeBlockKind<'_>, source: &str, code: &str) -> Result<Option<Content>, String> {
     let has_commands = code.lines().any(|line| is_command(line.trim_start()));
     let CodeBlockKind::Fenced(info) = kind else {
@@ -66,7 +67,7 @@ fn classify(kind: &CodeBlockKind<'_>, source: &str, code: &str) -> Result<Option
     if !is_closed(source) {
         return Err("this block has no closing fence".into());
     }
-    // As in rustdoc, a comma also ends the language.
+    // The language ends at white space or, as in rustdoc, at a comma.
     let language = info.split([' ', '\t', ',']).next().unwrap_or_default();
     let rest = info[language.len()..].trim();
     if language.is_empty() {
@@ -84,8 +85,8 @@ fn classify(kind: &CodeBlockKind<'_>, source: &str, code: &str) -> Result<Option
     }
 }
 
-/// Whether the last line of a fenced block is a closing fence. Without a closing fence, Markdown ends the block at the
-/// end of the list item, the block quote or the document.
+/// Whether the last line of a fenced block is a closing fence. Without a closing fence, a block ends at the end of the
+/// list item, the block quote or the document that contains the block.
 fn is_closed(source: &str) -> bool {
     let fence = &source[..source.len() - source.trim_start_matches(['`', '~']).len()];
     let last = source.lines().skip(1).last().unwrap_or_default();
@@ -237,7 +238,8 @@ mod tests {
     #[test]
     fn rejects_malformed_fences() {
         assert_eq!(problem("```sh test=e2e\nmake\n``\n"), "page.md:1: this block has no closing fence");
-        // An info string cannot contain a backtick, so the first line is text and the last line opens a block.
+        // The info string after a fence of backticks cannot contain a backtick. So the first line is text, and the last
+        // line opens a block.
         let problem = problem("```sh no-run: `make` is slow\nmake\n```\n");
         assert_eq!(problem, "page.md:3: this block has no closing fence");
     }

@@ -7,11 +7,11 @@
 //! | --- | --- |
 //! | `sh test=e2e` | `make e2e` runs the block against a local stack |
 //! | `sh test=kind-e2e` | `make kind-e2e` runs the block on a cluster |
-//! | `sh test=ci` | each line is a `make` target that continuous integration runs |
+//! | `sh test=ci` | each line is a `make` command, and continuous integration runs its targets |
 //! | `sh no-run: REASON` | no test runs the block |
 //!
-//! A block in another language can contain a file that later commands need. Its info string contains the path of the
-//! file, for example `rust file=src/main.rs`.
+//! A block in another language can contain a file that later commands need. The info string of such a block contains
+//! the path of the file, for example `rust file=src/main.rs`.
 
 mod markdown;
 
@@ -23,20 +23,20 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::test_stack::root;
 
-/// Directories without documents.
+/// Directories that contain no documents of this repository. Hidden directories are also skipped, except [`GITHUB`].
 const SKIPPED: [&str; 3] = ["target", "bin", "node_modules"];
 
 /// The only directory that contains documents although its name starts with a dot.
 const GITHUB: &str = ".github";
 
-/// The tests that run a block.
+/// What runs the commands of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runner {
     /// The end-to-end tests on this machine: `make e2e`.
     E2e,
     /// The tests on a kind cluster: `make kind-e2e`.
     KindE2e,
-    /// Continuous integration, which runs the `make` target in each line of the block.
+    /// Continuous integration, which runs the `make` targets in each line of the block.
     Ci,
 }
 
@@ -136,8 +136,8 @@ pub fn of(page: &str, runner: Runner) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-/// Adds the Markdown files below `directory` to `files`. Leaves out a file that helm-docs generates from a template,
-/// because the template contains the same blocks.
+/// Adds the Markdown files below `directory` to `files`, and the templates from which helm-docs generates Markdown
+/// files. Leaves out the generated files, because their templates contain the same blocks.
 fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries =
         fs::read_dir(directory).with_context(|| format!("reading {} failed", directory.display()))?;
@@ -145,7 +145,7 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        // `is_dir` is false for a symbolic link to a directory. The directory is found at its own path.
+        // `is_dir` is false for a symbolic link to a directory. The linked directory is searched at its own path.
         if entry.file_type()?.is_dir() {
             let hidden = name.starts_with('.') && name != GITHUB;
             if !hidden && !SKIPPED.contains(&&*name) {

@@ -10,7 +10,7 @@ use sightline_tests::test_stack::root;
 
 use crate::make::{CiTargets, check};
 
-/// The expected number of blocks that are marked `no-run`. Increase it only for commands that no test can run.
+/// The expected number of blocks that are marked `no-run`. Increase this number only for commands that no test can run.
 const NOT_RUN: usize = 5;
 
 /// The pages with blocks that a test runs, and the source file of each test.

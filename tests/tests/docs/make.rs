@@ -1,7 +1,7 @@
 //! The `make` targets that continuous integration runs.
 //!
-//! `.ci/run` and the workflows start some targets. The Makefile adds the prerequisites of these targets and the targets
-//! that the recipes of these targets start. The tests on a cluster start further targets.
+//! `.ci/run` and the workflows start some targets. For each target that runs, `make` also runs its prerequisites and
+//! the targets that its recipe starts. The tests on a cluster start further targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -97,7 +97,7 @@ fn targets_of_recipe(line: &str) -> impl Iterator<Item = String> {
     after(line, "tools/test.sh").chain(after(line, "$(MAKE)"))
 }
 
-/// Returns the targets in the words after `command`.
+/// Returns the targets in the words after `command`, up to the next `&&`, `||`, `|` or `;`.
 fn after(line: &str, command: &str) -> impl Iterator<Item = String> {
     let words = line.split_whitespace().skip_while(move |word| *word != command).skip(1);
     let arguments = words.take_while(|word| !["&&", "||", "|", ";"].contains(word));
@@ -109,8 +109,8 @@ fn is_target(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_lowercase()) && word.chars().all(is_part)
 }
 
-/// Returns the prerequisites of each target, and the targets that the recipe of each target starts. Expansions such as
-/// `$(pipeline)` are left out.
+/// For each target, returns its prerequisites and the targets that its recipe starts. Variables such as `$(pipeline)`
+/// are left out.
 fn rules(makefile: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut rules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut current: Vec<String> = Vec::new();
@@ -140,7 +140,8 @@ fn rule(line: &str) -> Option<(&str, &str)> {
 
 /// Whether the rules of two targets are the same, except that the recipe of the second target also contains `argument`.
 ///
-/// `make up` runs until Ctrl-C, so continuous integration runs `make demo` instead.
+/// `make up` runs until Ctrl-C, so continuous integration runs `make demo` instead. If their rules differ only in
+/// `--demo`, `up` counts as run.
 fn differs_only_in(makefile: &str, (first, second): (&str, &str), argument: &str) -> bool {
     let text = |target: &str| {
         let mut lines = makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}:")));
