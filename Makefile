@@ -4,17 +4,18 @@
 #   OTELCOL, JAEGER, KIND, HELM, HELM_DOCS, VALE, ACTIONLINT
 #                     programs to use instead of building them
 #   KUBECTL           the kubectl to use
-#   SIGHTLINE_CACHE   the directory that keeps built Go programs for the next checkout
-#   ARGS              additional arguments for `sightline up`, helm or a test
+#   SIGHTLINE_CACHE   the directory with the built Go programs, which all checkouts share
+#   ARGS              additional arguments for `sightline up`, `sightline certs`, helm or a test
 #   CARGO_TARGET_DIR  Cargo's own variable
-# The variables of the cluster are in the group Cluster.
+# The section Cluster below describes the variables for the cluster.
 
 .DEFAULT_GOAL := help
 # Cargo and Go each use all cores. If two builds ran at the same time, they would only slow each other down.
 .NOTPARALLEL:
 
 programs := $(or $(CARGO_TARGET_DIR),target)/release
-# A sub-make inherits the variables as absolute paths. They are made relative again, to match the build rules below.
+# A sub-make inherits OTELCOL and the other programs as absolute paths. in_tree makes a path in this checkout relative
+# again, so that the path matches the build rules below.
 in_tree = $(patsubst $(CURDIR)/%,%,$1)
 collector := $(call in_tree,$(or $(OTELCOL),bin/otelcol))
 jaeger := $(call in_tree,$(or $(JAEGER),bin/jaeger))
@@ -23,9 +24,10 @@ helm := $(call in_tree,$(or $(HELM),bin/helm))
 helm_docs := $(call in_tree,$(or $(HELM_DOCS),bin/helm-docs))
 vale := $(call in_tree,$(or $(VALE),bin/vale))
 actionlint := $(call in_tree,$(or $(ACTIONLINT),bin/actionlint))
-# Only programs in bin/ are built. If a variable names another program, that program must already exist.
+# Only programs in bin/ are built. If a variable names a program elsewhere, that program must already exist.
 pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger))
-# Paths are absolute because tests run in another directory. A name without a slash is found on the PATH.
+# Paths are absolute because tests run in another directory. A name without a slash stays as it is, because the shell
+# finds it on the PATH.
 program = $(if $(findstring /,$1),$(abspath $1),$1)
 override OTELCOL := $(abspath $(collector))
 override JAEGER := $(abspath $(jaeger))
@@ -66,7 +68,8 @@ build: need-cargo ## build the three services and the program bin/sightline
 .PHONY: tools
 tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/
 
-# module_version DIRECTORY,MODULE: shell code that prints the version of a module in DIRECTORY/go.mod, without the v.
+# module_version DIRECTORY,MODULE: shell code that prints the version of MODULE in DIRECTORY/go.mod, without
+# the leading v.
 module_version = $$(awk '$$1 == "$2" { print substr($$2, 2) }' $1/go.mod)
 
 bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/collector/go.mod tools/collector/go.sum
@@ -103,11 +106,12 @@ clean: ## remove build results and the state of make up; keep the cache of Go pr
 KIND_CLUSTER ?= sightline
 KIND_IMAGE ?= kindest/node:v1.34.4
 KIND_NODES ?= 2
-# The release, and where to install it. kubectl's current context is not used, because it may be a production cluster.
+# The release, and where to install it. kubectl's current context is not used, because it may point to a production
+# cluster.
 KUBE_CONTEXT ?= kind-$(KIND_CLUSTER)
 NAMESPACE ?=
 RELEASE ?= sightline
-# Ports on this machine.
+# The ports on this machine that `make port-forward` uses.
 ORDER_PORT ?= 8081
 JAEGER_PORT ?= 16686
 export KIND_CLUSTER KIND_IMAGE KIND_NODES KUBE_CONTEXT NAMESPACE RELEASE ORDER_PORT JAEGER_PORT
@@ -194,15 +198,15 @@ unit: need-cargo ## unit tests
 unit-go: export CGO_ENABLED = 0
 unit-go: need-go ## unit tests of our Collector processor
 	@cd tools/collector && test -z "$$(gofmt -l gateprocessor)" || { gofmt -d gateprocessor; exit 1; }
-	@# The flags are the same as in the build, so that Go reuses the packages that it has compiled.
+	@# The flags are the same as in the build, so that Go reuses the packages that the build has compiled.
 	cd tools/collector && go vet -trimpath ./gateprocessor && go test -trimpath -timeout 3m ./gateprocessor
 
 .PHONY: validate
 validate: $(pipeline) ## validate each combination of pipeline files; a warning fails
 	@tools/validate-pipeline.sh
 
-# ARGS selects tests by name. UPDATE_RENDERED=1 writes the current renderings. If CHART_CONTEXT names a kubectl context,
-# the API server of that context also checks the renderings.
+# ARGS selects tests by name. UPDATE_RENDERED=1 replaces the stored renderings and the READMEs of the charts. If
+# CHART_CONTEXT names a kubectl context, the API server of that context also checks the renderings.
 .PHONY: chart
 chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## test the Helm chart without a cluster
 	cargo test --package sightline-tests --test chart -- $(ARGS)

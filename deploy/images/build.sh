@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds every image in the file `images` and gets Jaeger's image. Prints a table of sizes at the end, and exits with
-# code 1 if an image is over its limit.
+# code 1 if an image is over its size limit.
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #
-# OTELCOL and JAEGER are the Go programs (bin/ by default). programs.sh reads more variables.
+# OTELCOL and JAEGER are the paths of the Go programs, by default in bin/. programs.sh reads more variables.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/images
@@ -35,21 +35,22 @@ trap 'exit 130' INT TERM
 # BuildKit adds attestations by default, and kind cannot load an image that has them.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 
-# image NAME:TAG PROGRAM FILE VERSION DESCRIPTION: builds one image. Only the program is sent to the Docker daemon.
+# image NAME:TAG PROGRAM FILE VERSION DESCRIPTION: builds one image. Only the program, not the checkout, is sent to
+# the Docker daemon.
 image() {
     if readelf -lW "$3" 2>/dev/null | grep -q INTERP; then
         stop "$3 needs shared libraries, and the image has none: build a static program (Go: CGO_ENABLED=0)"
     fi
     rm -f "$work/context/"*
-    # The classic builder does not support COPY --chmod.
+    # The mode is set here, because the classic builder does not support COPY --chmod.
     install -m 0755 "$3" "$work/context/$2"
     sed "s/PROGRAM/$2/g" "$here/Dockerfile" | docker build --quiet --file - --tag "$1" \
         --build-arg TITLE="$2" --build-arg DESCRIPTION="$5" --build-arg VERSION="$4" --build-arg REVISION="$revision" \
         "$work/context" >"$work/log" 2>&1 || { cat "$work/log" >&2; stop "$1: docker build failed; its output is above"; }
 }
 
-# row NAME:TAG BYTES LIMIT: adds a line to the table. For our images, BYTES is the size of the program, because the
-# image size that Docker prints depends on Docker's storage driver.
+# row NAME:TAG BYTES LIMIT: adds a line to the table of sizes. For our images, BYTES is the size of the program, because
+# the image size that Docker prints depends on Docker's storage driver.
 row() { awk -v image="$1" -v bytes="$2" -v limit="$3" 'BEGIN {
     over = limit ~ /^[0-9]+$/ && bytes > limit * 1e6
     printf "  %-42s %6.1f MB   limit %s%s\n", image, bytes / 1e6, limit, over ? "   OVER" : ""
@@ -65,8 +66,8 @@ while read -r name program limit description; do
     row "sightline/$name:$version" "$(wc -c <"$file")" "$limit"
 done <"$work/images"
 
-# The official image has the UI. If the official image cannot be pulled, an image without the UI is built here, and the
-# next run tries to pull the official image again.
+# The official image of Jaeger has the UI. If the official image cannot be pulled, an image without the UI is built
+# here, and the next run tries to pull the official image again.
 substitute="Jaeger built from source, without its UI"
 found=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.description"}}' \
     "$jaeger_image" 2>/dev/null) || found=$substitute

@@ -19,14 +19,14 @@ case $target in
 esac
 
 packages=$(awk '!/^#/ && $2 != "otelcol" { print "--package", $2 }' deploy/images/images)
-# `--target` is given even if the target is the host: without `--target`, the flags would also apply to procedural
+# `--target` is given even if the target is the host: without `--target`, RUSTFLAGS would also apply to procedural
 # macros, which must be shared libraries. With glibc 2.34 or later, a static program can resolve names with DNS.
 # $packages is split into words on purpose.
 # shellcheck disable=SC2086
 RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" \
     cargo build --profile image --target "$target" $packages >&2
 programs=${CARGO_TARGET_DIR:-target}/$target/image
-# The documentation runs this program as bin/sightline.
+# The commands in the documents run bin/sightline, so it must be a program for the host.
 if [ "$target" = "$host" ]; then
     mkdir -p bin
     install -m 0755 "$programs/sightline" bin/sightline

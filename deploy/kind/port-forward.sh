@@ -1,9 +1,9 @@
 #!/bin/sh
-# Forwards order-service and Jaeger's UI from the cluster to loopback on this machine, until Ctrl-C. When a pod is
-# deleted, the script connects to another ready pod.
+# Forwards two loopback ports of this machine to order-service and Jaeger's UI in the cluster, until Ctrl-C. When a pod
+# is deleted, the script connects to another ready pod.
 #
 # Environment, set by the Makefile: KUBECTL (the program), KUBE_CONTEXT, NAMESPACE (empty: the namespace of the
-# context), RELEASE, ORDER_PORT, JAEGER_PORT (on this machine).
+# context), RELEASE, and the ports on this machine: ORDER_PORT and JAEGER_PORT.
 set -eu
 
 # Neither the context nor the namespace contains a space, so the shell can split $flags into words.
@@ -18,7 +18,8 @@ stop() {
     exit 1
 }
 
-# start SERVICE LOCAL-PORT PORT VARIABLE: forwards one port, or stops with the reason. VARIABLE sets the local port.
+# start SERVICE LOCAL-PORT PORT VARIABLE: forwards one port, or stops with the reason. The reason names
+# VARIABLE, the variable that sets the local port.
 start() {
     log=$work/$1.log
     # shellcheck disable=SC2086
@@ -40,7 +41,7 @@ install it with make helm-install, or look at its pods: $KUBECTL $flags get pods
     printf '%-28s http://127.0.0.1:%s\n' "$1" "$2"
 }
 
-# keep SERVICE …: starts the forwarding again if it has stopped.
+# keep SERVICE LOCAL-PORT PORT VARIABLE: forwards the port again if the forwarding has stopped.
 keep() {
     kill -0 "$(cat "$work/$1.pid")" 2>/dev/null && return
     echo "$1: the connection was lost (kubectl: $(tail -n 1 "$work/$1.log")); connecting again"

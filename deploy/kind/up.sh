@@ -38,7 +38,7 @@ fi
 "$KUBECTL" --context "$context" wait --for=condition=Ready nodes --all --timeout=180s >/dev/null ||
     stop "the nodes of $KIND_CLUSTER are not ready after 180 s: $KUBECTL --context $context describe nodes"
 
-# kind skips images that a node already has. The list is split into words on purpose.
+# kind skips images that a node already has. The list of images is split into words on purpose.
 # shellcheck disable=SC2046
 "$KIND" load docker-image --name "$KIND_CLUSTER" $(deploy/images/build.sh list)
 echo "images: loaded on every node"

@@ -11,7 +11,7 @@ fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile([PROTO], ["proto"])?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set; Cargo sets it")?);
-    // For the reflection service.
+    // The reflection service serves these descriptors.
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())

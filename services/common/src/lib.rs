@@ -1,6 +1,7 @@
 //! Code that the example services share: a SQL store, an HTTP server with limits, and extractors for requests.
 //!
-//! This crate is separate from the telemetry library, so adopting the library does not pull in a database driver.
+//! This crate is separate from the telemetry library, so a program that uses the library does not need a database
+//! driver.
 
 pub mod request;
 pub mod server;

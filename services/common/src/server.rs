@@ -44,7 +44,7 @@ impl Default for Limits {
 ///
 /// Handlers can extract the client's address as `ConnectInfo<SocketAddr>`.
 ///
-/// There is no timeout for the requests in flight. To end them, drop the future.
+/// There is no timeout for the requests in flight. To end them, drop the future that this function returns.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stopping: impl Future<Output = ()>) {
     let semaphore = Arc::new(Semaphore::new(limits.max_connections));
     let graceful = GracefulShutdown::new();
@@ -96,8 +96,8 @@ async fn serve_connection(
     watcher: Watcher,
     permit: OwnedSemaphorePermit,
 ) {
-    // A response is written in one piece, so waiting to fill a packet would only delay it. The connection also
-    // works without this option.
+    // A response is written in one piece, so waiting for more data to fill a packet would only delay the response.
+    // The connection also works if this option cannot be set.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

@@ -1,7 +1,7 @@
 //! A SQL store: a `SQLite` file or a `PostgreSQL` database.
 //!
-//! Both use sqlx's `Any` driver, so a service needs only one version of each statement. Table definitions differ
-//! between the two products, so each product has its own set of migrations.
+//! sqlx's `Any` driver accesses both products, so a service needs only one version of each query. Table definitions
+//! differ between the two products, so each product has its own set of migrations.
 
 use std::fmt;
 use std::future::Future;
@@ -20,14 +20,16 @@ use tracing::instrument::WithSubscriber as _;
 
 use crate::settings::{DATABASE_URL, sqlite_url};
 
-/// The maximum time that a request waits for a connection, and that the service waits for the database when it starts.
+/// The maximum time that a request waits for a connection to the database. It is also the maximum time that the service
+/// waits for the database when it starts.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum number of connections to `SQLite`. Each connection has its own thread. Readers work in parallel, but
 /// there is only one writer at a time.
 const SQLITE_CONNECTIONS: u32 = 4;
 
-/// The maximum number of connections to `PostgreSQL`. By default, a server allows 100 for all its clients.
+/// The maximum number of connections to `PostgreSQL`. By default, a server allows 100 connections for all its
+/// clients together.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
 const REMEDY: &str = "use sqlite://FILE?mode=rwc or postgres://USER:PASSWORD@HOST:PORT/NAME";
@@ -39,7 +41,7 @@ pub struct DatabaseUrl {
     kind: Kind,
     // The database's name, or the name of the SQLite file: `db.namespace` of the semantic conventions.
     namespace: String,
-    // The address and port of the server, if it is reached over TCP.
+    // The address and port of the server, or `None` for a file or a Unix socket.
     server: Option<(String, u16)>,
 }
 
@@ -101,11 +103,12 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The schema migrations of a service. The service lists its migrations, because the sqlx macros that would find the
-/// files are not used. The workspace's `Cargo.toml` explains why.
+/// The schema migrations of a service. The service lists its migrations in code, because the sqlx macros that would
+/// find the files are not used. The workspace's `Cargo.toml` explains why.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
-    /// The table that records which migrations have run. Each service has its own, so services can share a database.
+    /// The table that records which migrations have run. Each service has its own table, so that services can share a
+    /// database.
     pub table: &'static str,
     /// The migrations in the order in which they run.
     ///
@@ -200,8 +203,8 @@ impl Store {
         future: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
         // sqlx passes the current `tracing` span to the connection's thread. The thread releases the span only after
-        // its cleanup, so some spans would end after their request. Without a subscriber, there is no span to pass,
-        // and sqlx logs nothing.
+        // its cleanup, so some spans would end after their request. This call therefore runs without a subscriber.
+        // sqlx then has no span to pass, and logs nothing.
         self.database.call(query, future.with_subscriber(Dispatch::none())).await
     }
 
@@ -215,8 +218,9 @@ fn pool_options(kind: Kind) -> AnyPoolOptions {
     let options = AnyPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
     match kind {
         Kind::Postgres => options.max_connections(POSTGRES_CONNECTIONS),
-        // With a write-ahead log, readers do not wait for the writer, and with NORMAL, no committed transaction is lost
-        // if this process crashes. By default, sqlx waits 5 s for a lock and enforces foreign keys.
+        // With a write-ahead log, readers do not wait for the writer. With `synchronous = NORMAL`, no committed
+        // transaction is lost if this process crashes. Other options are not needed: by default, sqlx waits 5 s for a
+        // lock and enforces foreign keys.
         Kind::Sqlite => options.max_connections(SQLITE_CONNECTIONS).after_connect(|connection, _| {
             Box::pin(async move {
                 connection.execute("PRAGMA journal_mode = WAL").await?;

@@ -25,7 +25,7 @@ pub mod proto {
     pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 }
 
-/// Serves gRPC until the service is stopped. Fails if the address cannot be used.
+/// Serves gRPC until the service is stopped. Fails if the address of the server cannot be used.
 pub async fn serve(settings: Settings, running: Running) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.address)
         .await

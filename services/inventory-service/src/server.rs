@@ -24,8 +24,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The interval and the timeout of HTTP/2 pings. A connection whose ping times out is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// The maximum time that open streams may continue after the stop signal. It is limited because a health watch never
-/// ends by itself.
+/// The maximum time that open streams may continue after the stop signal. This time is limited because a stream on
+/// which a client watches the health service never ends by itself.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The maximum number of concurrent calls on one connection.

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The initial stock: each SKU with its quantity.
 ///
-/// A real shop would keep its stock in a database. In this example it is in memory, so a restart resets it.
+/// A real shop would keep its stock in a database. In this example, the stock is in memory, so a restart resets the
+/// stock.
 pub const CATALOGUE: &[(&str, u32)] = &[
     ("BOLT-M6", 100_000),
     ("BOLT-M8", 100_000),
@@ -19,7 +20,7 @@ pub const CATALOGUE: &[(&str, u32)] = &[
     ("SENSOR-UV", 20_000),
 ];
 
-/// The items of an order: quantity by SKU.
+/// The items of an order: the quantity of each SKU.
 pub(crate) type Items = BTreeMap<String, u32>;
 
 /// The stock and its reservations, in memory.
@@ -33,9 +34,9 @@ pub struct Stock {
 
 #[derive(Debug)]
 struct State {
-    /// The available quantity by SKU.
+    /// The available quantity of each SKU.
     available: HashMap<&'static str, u32>,
-    /// The reserved items by order ID.
+    /// The reserved items of each order, by order ID.
     reservations: HashMap<i64, Items>,
 }
 
@@ -95,7 +96,8 @@ impl Stock {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is consistent even if the lock is poisoned: nothing panics between the first and the last change.
+        // The state is consistent even if the lock is poisoned: no code between the first and the last change of the
+        // state can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

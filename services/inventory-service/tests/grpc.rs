@@ -105,7 +105,7 @@ async fn reports_health_and_stops_despite_an_open_watch() {
     assert_eq!(watch.message().await.unwrap().unwrap().status, serving);
     server.stop.send(()).unwrap();
     assert_eq!(watch.message().await.unwrap().unwrap().status, i32::from(ServingStatus::NotServing));
-    // The watch is still open and never ends by itself.
+    // The watch of the health service is still open and never ends by itself.
     tokio::time::timeout(Duration::from_secs(4), server.task).await.unwrap().unwrap().unwrap();
 }
 

@@ -62,7 +62,7 @@ impl InventoryServiceClient {
     async fn try_reserve(&self, order: &Order) -> Result<String, ReserveError> {
         let items = order.items.iter().map(|item| Item { sku: item.sku.clone(), quantity: item.quantity });
         let mut request = Request::new(ReserveRequest { order_id: order.id, items: items.collect() });
-        // This also sends the timeout, so that inventory-service stops when the caller is no longer waiting.
+        // tonic uses this timeout and also sends it, so that inventory-service stops when its caller no longer waits.
         request.set_timeout(self.timeout);
         let mut client = self.client.clone();
         match tokio::time::timeout(self.timeout + GRACE, client.reserve(request)).await {

@@ -20,7 +20,7 @@ pub use settings::{Settings, UPSTREAM_TIMEOUT, Upstreams};
 
 /// Opens the store and serves HTTP until the service is stopped.
 ///
-/// Fails if the database or the address cannot be used. The upstreams need not be running yet.
+/// Fails if the database or the address of the server cannot be used. The upstreams need not be running yet.
 pub async fn serve(settings: Settings, running: Running) -> anyhow::Result<()> {
     let orders = OrderStore::open(&settings.database, settings.faults).await?;
     let app = app(AppState::new(orders.clone(), &settings.upstreams, &settings.environment)?);

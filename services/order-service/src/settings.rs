@@ -51,7 +51,7 @@ impl Settings {
             database: DatabaseUrl::read(env, ORDER_DATABASE_FILE)?,
             upstreams: Upstreams {
                 users: url(env, USER_SERVICE_URL, &service_url(USER_SERVICE_ADDRESS), &["http", "https"])?,
-                // tonic is built without TLS: in a cluster, a service mesh encrypts this connection.
+                // tonic is built without TLS. In a cluster, a service mesh can encrypt this connection.
                 inventory: url(
                     env,
                     INVENTORY_SERVICE_URL,
@@ -66,8 +66,8 @@ impl Settings {
     }
 }
 
-/// Reads the URL of a service. Rejects a URL with a user or a password, because the clients would not send them. The
-/// error does not show such a URL.
+/// Reads the URL of a service. Rejects a URL with a user or a password, because the clients would not send these
+/// credentials. The error does not show such a URL.
 fn url(env: &dyn Env, name: &'static str, default: &str, schemes: &[&str]) -> Result<Url, SettingsError> {
     let value = env.get(name).unwrap_or_else(|| default.to_owned());
     let remedy = format!("use {}://HOST:PORT", schemes.join(":// or "));

@@ -12,8 +12,8 @@ use crate::error::UpstreamError;
 
 const SERVICE: &str = "user-service";
 
-/// The time after which an idle connection is closed. It is shorter than user-service's timeout of thirty seconds, so
-/// the client never uses a connection that the server is closing.
+/// The time after which an idle connection is closed. It is shorter than user-service's own timeout for idle
+/// connections, thirty seconds, so the client never uses a connection that the server is closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The maximum size of a response body, in bytes.
@@ -49,7 +49,8 @@ impl UserServiceClient {
             .redirect(reqwest::redirect::Policy::none())
             // Proxies are for external hosts, but user-service is in the same network.
             .no_proxy();
-        // reqwest loads CA certificates even if it only uses plain HTTP, but a `FROM scratch` image has none.
+        // reqwest loads CA certificates even if it only uses plain HTTP. A `FROM scratch` image has none, so creating
+        // the client would fail.
         let client = if base_url.scheme() == "https" { client } else { client.tls_certs_only([]) };
         let client = client.build().with_context(|| {
             format!("cannot create an HTTP client for {USER_SERVICE_URL}; set SSL_CERT_FILE to a CA bundle")

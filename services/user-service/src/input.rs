@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 /// The maximum length of a name, in characters.
 const MAX_NAME_LENGTH: usize = 200;
 
-/// The maximum length of an e-mail address, in characters. It follows from the limit that [RFC 5321] sets for a path.
+/// The maximum length of an e-mail address, in characters. [RFC 5321] limits an address in angle brackets to 256
+/// octets.
 ///
 /// [RFC 5321]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
 const MAX_EMAIL_LENGTH: usize = 254;
@@ -31,8 +32,8 @@ pub struct InvalidUser {
 impl NewUser {
     /// Validates the fields of a JSON object and ignores unknown fields.
     ///
-    /// The code does not use `serde::Deserialize`, because it would also accept an array for a struct, and would not
-    /// report which field has the wrong type.
+    /// The code does not derive `serde::Deserialize`. A derived implementation would also accept an array for a struct,
+    /// and would not report which field has the wrong type.
     pub fn parse(fields: &Map<String, Value>) -> Result<Self, InvalidUser> {
         let name = text(fields, "name")?.trim();
         if name.is_empty() {

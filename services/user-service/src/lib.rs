@@ -16,7 +16,9 @@ pub use input::{InvalidUser, NewUser};
 pub use settings::Settings;
 pub use users::{User, UserStore, UserStoreError, UserStoreOpenError};
 
-/// Opens the store and serves HTTP until the service is stopped. Fails if the database or the address cannot be used.
+/// Opens the store and serves HTTP until the service is stopped.
+///
+/// Fails if the database or the address of the server cannot be used.
 pub async fn serve(settings: Settings, running: Running) -> anyhow::Result<()> {
     let users = UserStore::open(&settings.database, settings.faults).await?;
     let listener = TcpListener::bind(settings.address)

@@ -84,7 +84,7 @@ pub struct UserStore {
 impl UserStore {
     /// Opens the store. A new store contains users 1 to 100.
     ///
-    /// Users 998 and 999 exist only if `faults` is true. Their IDs are reserved and never assigned to other users.
+    /// Users 998 and 999 exist only if `faults` is true. Their IDs are never assigned to other users.
     pub async fn open(url: &DatabaseUrl, faults: bool) -> Result<Self, UserStoreOpenError> {
         let store = Store::open(url, MIGRATIONS).await?;
         sqlx::query(if faults { ADD_FAULTS } else { REMOVE_FAULTS }).execute(store.pool()).await?;
@@ -112,7 +112,8 @@ impl UserStore {
     /// Stores a new user and returns it with its ID.
     #[tracing::instrument(name = "store_user", skip_all)]
     pub async fn add(&self, user: &NewUser) -> Result<User, UserStoreError> {
-        // A taken address is the caller's error, not a failure of this service.
+        // An address that another user has is the caller's error, not a failure of this service, so the span does not
+        // record it.
         self.try_add(user).await.inspect_err(|error| {
             if !matches!(error, UserStoreError::EmailTaken) {
                 telemetry::span::record_error(error);

@@ -102,7 +102,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Finds the directory with the server's programs: in `PATH`, or the newest of Debian's directories.
+/// Finds the directory with the server's programs: in `PATH`, or the newest of Debian's version directories.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut debian: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")

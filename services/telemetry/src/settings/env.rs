@@ -30,7 +30,7 @@ impl Env for ProcessEnv {
     }
 }
 
-/// Environment variables in a map, for tests and for programs that configure themselves.
+/// Environment variables in a map, for tests and for programs that set the values in their code.
 ///
 /// ```
 /// use telemetry::settings::{Env, MapEnv};
@@ -116,7 +116,7 @@ impl Display for ShownValue {
     }
 }
 
-/// Reads `name` as a `T`, or returns `default` if it is unset.
+/// Reads the variable `name` as a `T`, or returns `default` if the variable is unset.
 ///
 /// If the value cannot be parsed, the error shows the value. `remedy` completes the sentence "NAME: VALUE cannot be
 /// used: …".
@@ -135,10 +135,10 @@ pub fn parse<T: FromStr>(env: &dyn Env, name: &str, default: T, remedy: &str) ->
     }
 }
 
-/// Reads `name` as a boolean, or returns `default` if it is unset.
+/// Reads the variable `name` as a boolean, or returns `default` if the variable is unset.
 ///
-/// It accepts `true` and `false` in upper or lower case, `1` and `0`. Any other value is an error. The specification
-/// instead reads any other value as false and logs a warning: [Boolean].
+/// The accepted values are `1`, `0`, and `true` and `false` in upper or lower case. Any other value is an error.
+/// According to the specification, any other value means false, with a warning in the log: [Boolean].
 ///
 /// [Boolean]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#boolean
 pub fn flag(env: &dyn Env, name: &str, default: bool) -> Result<bool, SettingsError> {
@@ -152,7 +152,8 @@ pub fn flag(env: &dyn Env, name: &str, default: bool) -> Result<bool, SettingsEr
     }
 }
 
-/// Reads a comma-separated list, or `default` if `name` is unset. Items are trimmed, and empty items are dropped.
+/// Reads the variable `name` as a comma-separated list, or splits `default` if the variable is unset.
+/// Items are trimmed, and empty items are dropped.
 pub(super) fn list(env: &dyn Env, name: &str, default: &str) -> Vec<String> {
     let value = env.get(name);
     let items = value.as_deref().unwrap_or(default).split(',').map(str::trim);

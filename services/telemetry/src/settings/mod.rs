@@ -34,9 +34,10 @@
 //!   specification, such a value is ignored with a warning, so a typing error can leave a service without telemetry.
 //! - A timeout, delay or interval of `0` is an error. In the specification, a timeout of `0` means no timeout.
 //! - `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER`,
-//!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have different defaults. [`names`] lists them.
+//!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have different defaults. [`names`] lists the
+//!   library's defaults.
 //! - `OTEL_TRACES_SAMPLER_ARG` also applies if `OTEL_TRACES_SAMPLER` is unset.
-//! - `OTEL_LOG_LEVEL` applies to all log records, not only to the SDK's own.
+//! - `OTEL_LOG_LEVEL` applies to all log records, not only to those of the SDK.
 //!
 //! Sources: [Environment Variable Specification] and [OpenTelemetry Protocol Exporter].
 //!
@@ -64,7 +65,7 @@ pub struct Settings {
     /// Whether traces, metrics and the OTLP export of logs are turned off. Context still propagates. From
     /// `OTEL_SDK_DISABLED`.
     pub disabled: bool,
-    /// The configured part of the resource. The rest is detected at the start.
+    /// The configured part of the resource. The rest is detected when telemetry starts.
     pub resource: ResourceSettings,
     /// The formats of the context in headers, without duplicates; empty for `none`. From `OTEL_PROPAGATORS`.
     pub propagators: Vec<Propagator>,
@@ -83,7 +84,7 @@ pub struct Settings {
 /// The configured part of the resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceSettings {
-    /// The `service.name` attribute, which overrides the one in `attributes`. From `OTEL_SERVICE_NAME`.
+    /// The `service.name` attribute, which overrides a `service.name` in `attributes`. From `OTEL_SERVICE_NAME`.
     pub service_name: Option<String>,
     /// The keys and values of attributes, which override detected attributes. From `OTEL_RESOURCE_ATTRIBUTES`.
     pub attributes: Vec<(String, String)>,
@@ -98,7 +99,8 @@ pub struct Kubernetes {
     pub host: String,
     /// The port of the API server. From `KUBERNETES_SERVICE_PORT`.
     ///
-    /// The port is text because Kubernetes sets the variable, not a person. A wrong value must not prevent the start.
+    /// The port stays unparsed text, because Kubernetes sets the variable, not a person. A wrong value must not prevent
+    /// the start of the service.
     pub port: String,
     /// Whether the resource detector sends requests to the API server. From `SIGHTLINE_KUBERNETES_API`.
     pub api: bool,

@@ -1,8 +1,8 @@
 //! Every environment variable that the library reads: its name, its default and its meaning.
 //!
 //! Each constant is the name of a variable, and [`VARIABLES`] lists all of them. `docs/settings.md` is generated from
-//! [`VARIABLES`], and a test compares the two. The code that reads a variable takes its default from the same
-//! declaration.
+//! [`VARIABLES`], and a test compares the page with [`VARIABLES`]. The code that reads a variable takes the default
+//! from the declaration of the variable.
 //!
 //! Most names, units and defaults come from the OpenTelemetry specification:
 //!
@@ -75,7 +75,7 @@ macro_rules! variables {
             pub const $constant: &str = $name;
         )*
 
-        /// All variables of the library, in the order of the documentation.
+        /// All variables of the library, in the order of `docs/settings.md`.
         pub const VARIABLES: &[Variable] = &[
             $(Variable {
                 name: $name,
@@ -84,8 +84,8 @@ macro_rules! variables {
             },)*
         ];
 
-        /// The values that apply to unset variables. A default and the name of its variable have constants of the same
-        /// name.
+        /// The values that apply to unset variables. The constant of a default has the same name as the constant of
+        /// its variable.
         pub(super) mod defaults {
             $($(pub(in crate::settings) const $constant: $type = $default;)?)*
         }

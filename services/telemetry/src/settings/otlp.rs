@@ -114,7 +114,7 @@ fn read(env: &dyn Env, signal: Signal, general: &str) -> Option<Found> {
     [own, general.to_owned()].into_iter().find_map(|name| env.get(&name).map(|value| Found { name, value }))
 }
 
-/// Like [`read`], but returns `default` under the general name if both forms are unset.
+/// Like [`read`], but if both forms are unset, returns `default` as the value of the general form.
 fn read_or(env: &dyn Env, signal: Signal, general: &str, default: &str) -> Found {
     read(env, signal, general)
         .unwrap_or_else(|| Found { name: general.to_owned(), value: default.to_owned() })

@@ -54,7 +54,7 @@ pub struct Sampling {
     pub parent_based: bool,
 }
 
-/// The batches of spans or log records.
+/// The batches of spans or log records. An item of a batch is a span or a log record.
 ///
 /// Sources: [Batch span processor] and [Batch log record processor].
 ///
@@ -265,7 +265,7 @@ const BLRP: BatchVariables = BatchVariables {
     size: (names::BLRP_MAX_EXPORT_BATCH_SIZE, defaults::BLRP_MAX_EXPORT_BATCH_SIZE),
 };
 
-/// The maximum size of a queue. The SDK allocates the whole queue at the start, so the size must be limited.
+/// The maximum size of a queue. The SDK allocates the whole queue when it starts, so the size must be limited.
 const LARGEST_QUEUE: usize = 1_000_000;
 
 fn read_batch(env: &dyn Env, variables: &BatchVariables) -> Result<Batch, SettingsError> {

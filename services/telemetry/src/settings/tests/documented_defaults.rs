@@ -1,8 +1,8 @@
-//! Compares the defaults that [`names::VARIABLES`] documents with the defaults that apply.
+//! Compares the defaults that [`names::VARIABLES`] documents with the defaults that the code uses.
 
 use super::*;
 
-/// The environments of the tests. Each variable has an effect in at least one of them.
+/// The environments of the tests. Each variable has an effect in at least one of these environments.
 const ENVIRONMENTS: [&[(&str, &str)]; 3] = [
     &[],
     &[(names::KUBERNETES_HOST, "10.96.0.1")],
@@ -10,7 +10,8 @@ const ENVIRONMENTS: [&[(&str, &str)]; 3] = [
     &[(names::OTLP_PROTOCOL, "grpc"), (names::OTLP_ENDPOINT, "collector:4317")],
 ];
 
-/// Values to try for each variable. At least one of them is valid for the variable and differs from its default.
+/// Values to try for each variable. For each variable, at least one of these values is valid and differs from the
+/// default.
 const OTHER_VALUES: [&str; 9] = ["1", "true", "false", "none", "gzip", "grpc", "delta", "always_on", "warn"];
 
 /// Reads `environment` with one more variable and returns all settings as text.
@@ -19,12 +20,12 @@ fn read_with(environment: &[(&str, &str)], variable: Option<(&str, &str)>) -> Re
     Settings::read(&env).map(|settings| format!("{settings:?}"))
 }
 
-/// Returns the value if the default is a literal, or `None` if the default is a description.
+/// Returns the default without its backticks if it is a literal, or `None` if it is a description.
 fn literal(default: &str) -> Option<&str> {
     default.strip_prefix('`')?.strip_suffix('`').filter(|value| !value.contains('`'))
 }
 
-/// Returns all values in backticks in a description.
+/// Returns all values that a description contains in backticks.
 fn literals(markdown: &str) -> Vec<&str> {
     markdown.split('`').skip(1).step_by(2).collect()
 }
@@ -59,7 +60,7 @@ fn defaults_that_are_descriptions_apply() {
         }
         let literals = literals(default);
         let applies = match (*name, &**default) {
-            // A test of the `resource` module checks that the name of the `Service` applies.
+            // A test of the `resource` module checks that the default is the name of the `Service`.
             (names::SERVICE_NAME, "the program's name") => unset.resource.service_name.is_none(),
             (names::RESOURCE_ATTRIBUTES, "none") => unset.resource.attributes.is_empty(),
             (names::OTLP_ENDPOINT, _) => {
