@@ -1,4 +1,5 @@
-//! Checks with the services' own verifiers that clients and servers would accept a certificate.
+//! Checks that clients and servers would accept a certificate. The checks use the certificate verifiers of rustls, as
+//! the services do.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 /// Checks a certificate and its key against a CA. All arguments are in PEM format. The certificate must be valid for a
-/// client, and for a server with each DNS name in the certificate. Returns the DNS names.
+/// client. It must also be valid for a server, under every DNS name in the certificate. Returns these DNS names.
 pub(crate) fn check(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<Vec<String>> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();

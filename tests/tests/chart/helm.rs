@@ -25,8 +25,8 @@ pub(crate) fn chart() -> PathBuf {
 }
 
 /// Returns the path of a program: the value of the environment variable `variable`, or by default the program that
-/// `make tools` builds in `bin/`. The value is a path relative to the repository's root, or a name to look up on the
-/// `PATH`. Fails if the value is a path and the file does not exist.
+/// `make tools` builds in `bin/`. The variable contains a path relative to the repository's root, or a name to look up
+/// on the `PATH`. Fails if there is no file at the path. A name is not checked.
 pub(crate) fn program(variable: &str, name: &str) -> Result<PathBuf> {
     let path = env::var_os(variable).filter(|value| !value.is_empty());
     let path = path.map_or_else(|| Path::new("bin").join(name), PathBuf::from);
@@ -51,7 +51,8 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Returns the string at a JSON pointer such as `/metadata/name`, or an empty string.
+    /// Returns the string at a JSON pointer such as `/metadata/name`, or an empty string if the manifest has no string
+    /// there.
     pub(crate) fn text(&self, pointer: &str) -> &str {
         self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
@@ -86,7 +87,7 @@ pub(crate) struct Install<'a> {
 pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<String> {
     let output = output(arguments)?;
     let stdout = String::from_utf8(output.stdout).context("Helm's output is not UTF-8")?;
-    // Helm logs each symbolic link that it follows.
+    // Helm logs each symbolic link that it follows. These log lines are not errors.
     let stderr = String::from_utf8_lossy(&output.stderr);
     let errors: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("level=INFO")).collect();
     ensure!(output.status.success(), "{}{stdout}", errors.join("\n"));
@@ -128,7 +129,8 @@ pub(crate) fn template(chart: &Path, install: Install<'_>) -> Result<Vec<Manifes
     parse(&run(arguments)?)
 }
 
-/// Disables service monitors for the Helm commands that do not support `--api-versions`.
+/// Disables service monitors for the Helm commands that do not support `--api-versions`. For these commands, the API of
+/// service monitors is always missing, so the chart would reject service monitors.
 const NO_SERVICE_MONITOR: &str = "--set=global.serviceMonitor.enabled=false";
 
 /// Returns the notes that Helm prints after an installation.
@@ -157,8 +159,8 @@ pub(crate) fn lint(chart: &Path, install: Install<'_>) -> Result<()> {
     run(arguments).map(drop)
 }
 
-/// Runs `helm lint` with only the chart's own default values. A subchart cannot be checked with values for the whole
-/// chart.
+/// Runs `helm lint` with only the chart's own default values. A subchart cannot be checked with a value set, because
+/// most value sets are for the whole chart.
 pub(crate) fn lint_with_defaults(chart: &Path) -> Result<()> {
     run(["lint".as_ref(), "--strict".as_ref(), chart.as_os_str()]).map(drop)
 }

@@ -20,7 +20,7 @@ use crate::ensure_none;
 use crate::helm::Manifest;
 use crate::rendering::{Rendering, decode, show};
 
-/// The kinds of custom resources in the chart. Their fields are not checked.
+/// The kinds of custom resources in the chart. The fields of custom resources are not checked.
 const CUSTOM_RESOURCES: [(&str, &str); 3] = [
     ("cert-manager.io/v1", "Certificate"),
     ("cert-manager.io/v1", "Issuer"),
@@ -79,7 +79,7 @@ fn check_as<T: Resource + DeserializeOwned + Serialize>(manifest: &Manifest) -> 
 /// Fails at the first field of `original` that is missing or different in `encoded`.
 fn compare(original: &Value, encoded: Option<&Value>, path: &str) -> Result<()> {
     match (original, encoded) {
-        // A null field is the same as a missing one.
+        // A null field is the same as a missing field.
         (Value::Null, _) => Ok(()),
         (Value::Object(fields), Some(Value::Object(encoded))) => fields
             .iter()

@@ -1,11 +1,12 @@
 //! Tests of the Helm chart without a cluster. They cover the chart's renderings, the values that the chart rejects, and
 //! the chart's network policies.
 //!
-//! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check in the lists below runs once for each value
-//! set. This command runs a single test: `make chart ARGS=tls::mode_applies_to_every_hop::tls-disabled`.
+//! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check in `RENDERING_CHECKS` and `VALUE_SET_CHECKS`
+//! runs once for each value set. This command runs a single test:
+//! `make chart ARGS=tls::mode_applies_to_every_hop::tls-disabled`.
 //!
-//! If `CHART_CONTEXT` is a kubectl context, the API server of that context's cluster also checks the renderings. `CHART`
-//! can be set to the path of another chart to test.
+//! If `CHART_CONTEXT` is a kubectl context, the API server of the cluster in this context also checks the renderings.
+//! `CHART` can be set to the path of another chart to test.
 
 mod certificates;
 mod docs;
@@ -82,8 +83,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
-    // All tests need Helm, so a missing `helm` program is reported only once. If another program is missing, only the
-    // tests that need it fail.
+    // All tests need Helm, so a missing `helm` program is reported only once, before the tests start. If another
+    // program is missing, only the tests that need it fail.
     helm::program("HELM", "helm")?;
     let sets = value_set::all()?;
     let mut trials = Vec::new();

@@ -11,7 +11,7 @@ use crate::helm::{self, Install, Manifest};
 use crate::rendering::{Rendering, selects, show};
 use crate::value_set::ValueSet;
 
-/// The labels that stay the same in every version of the chart. Selectors can use only these labels.
+/// The labels whose values stay the same in every version of the chart. Selectors can use only these labels.
 const STABLE_LABELS: [&str; 3] =
     ["app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"];
 
@@ -108,7 +108,7 @@ pub(crate) fn recommended_labels_are_set(rendering: &Rendering) -> Result<()> {
 }
 
 /// The selector of a workload matches the workload's own pods and no others. Selectors and the claims of a
-/// `StatefulSet` cannot be updated, so selectors and claims use only labels that never change.
+/// `StatefulSet` cannot be updated, so selectors and claims use only [`STABLE_LABELS`].
 pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     let workloads = rendering.workloads()?;
@@ -145,8 +145,8 @@ pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()
     ensure_none(&problems)
 }
 
-/// A pod that reads a `ConfigMap` at startup has an annotation with the checksum of the `ConfigMap`, so a change to the
-/// `ConfigMap` replaces the pod.
+/// A program reads its `ConfigMap` only at startup. So a pod that mounts a `ConfigMap` has an annotation with the
+/// checksum of the `ConfigMap`, and a change to the `ConfigMap` replaces the pod.
 pub(crate) fn configuration_changes_restart_pods(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for workload in rendering.workloads()? {

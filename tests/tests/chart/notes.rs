@@ -12,7 +12,7 @@ pub(crate) fn name_existing_services(set: &ValueSet) -> Result<()> {
     let rendering = set.rendering()?;
     let notes = helm::notes(&set.chart(), set.install())?;
     let services = rendering.all::<Service>()?;
-    // A line can contain two commands.
+    // The notes are split at each `port-forward`, because a line can contain two commands.
     for command in notes.split("port-forward ").skip(1).filter_map(|rest| rest.lines().next()) {
         let mut words = command.split_whitespace();
         let name = words.find_map(|word| word.strip_prefix("svc/").or_else(|| word.strip_prefix("service/")));

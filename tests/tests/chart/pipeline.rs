@@ -1,5 +1,6 @@
-//! Checks the configuration of the agent, the gateway and Jaeger, exactly as their pods get it. The pod's arguments
-//! name files in a mounted `ConfigMap`, and these files refer to the pod's environment variables.
+//! Checks the configuration of the agent, the gateway and Jaeger, exactly as their pods get the configuration. The
+//! arguments of a pod name files in a mounted `ConfigMap`, and these files refer to the environment variables of the
+//! pod.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,13 +20,13 @@ use crate::{ensure_none, helm};
 pub(crate) struct Stage {
     pub(crate) workload: Workload,
     pub(crate) container: Container,
-    /// The path in the container and the text of each file that a `--config` argument names, in the order of the
-    /// arguments. The first file is the base file, and the others are overlays.
+    /// The files that the `--config` arguments name, in the order of the arguments. Each file has its path in the
+    /// container and its text. The first file is the base file, and the others are overlays.
     pub(crate) files: Vec<(String, String)>,
 }
 
 impl Stage {
-    /// The names of the files, without directories.
+    /// The names of the files in `files`, without directories.
     pub(crate) fn file_names(&self) -> Vec<&str> {
         self.files.iter().filter_map(|(path, _)| path.rsplit('/').next()).collect()
     }
@@ -35,8 +36,8 @@ impl Stage {
         self.file_names().first().map_or("", |file| file.trim_end_matches(".yaml"))
     }
 
-    /// Merges all files as the Collector does: maps are merged, and all other values are replaced by the values in
-    /// later files.
+    /// Merges all files as the Collector does: it merges maps, and it replaces any other value with the value in a
+    /// later file.
     pub(crate) fn configuration(&self) -> Result<Value> {
         let mut merged = Value::Null;
         for (path, text) in &self.files {
@@ -114,8 +115,8 @@ fn mounted_files(
 }
 
 /// Each stage uses unchanged files from `collector-config/`, and only files for the stage's role. Only the last overlay
-/// can be a different file, because it can come from the values. The first overlay of an agent or a gateway is the
-/// overlay for Kubernetes.
+/// can be a different file, because an overlay can also come from the values of the chart. The first overlay of an
+/// agent or a gateway is the overlay for Kubernetes.
 pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()> {
     let known = CollectorConfig::read()?;
     for stage in stages(rendering)? {
@@ -165,13 +166,13 @@ pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()>
     for stage in stages(rendering)? {
         let set: Vec<&str> =
             stage.container.env.iter().flatten().map(|variable| variable.name.as_str()).collect();
-        // The variables come from the merged configuration, because without TLS an overlay removes the certificate
-        // variables.
+        // The test looks for variables in the merged configuration, not in each file: without TLS, an overlay removes
+        // the settings that use the certificate variables.
         let configuration = stage.configuration()?.to_string();
         let used: BTreeSet<&str> =
             configuration.split("${env:").skip(1).filter_map(|rest| rest.split('}').next()).collect();
         for name in used {
-            // A variable with a default can stay unset.
+            // A variable with a default value in the configuration can stay unset.
             if !name.contains(":-") && !set.contains(&name) {
                 problems.push(format!("{}: {name} is used, but not set", stage.workload));
             }
@@ -183,9 +184,10 @@ pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()>
     ensure_none(&problems)
 }
 
-/// The memory limiter is the first processor. It refuses data before the kernel kills the pod, because a killed pod
-/// loses all data in memory. The limiter counts the memory that Go is using. For the Collector, the kernel counts more
-/// memory, by up to a quarter of the pod's limit. For Jaeger, the kernel counts less memory.
+/// The memory limiter is the first processor of each pipeline that receives OTLP. The limiter must refuse data before
+/// the kernel kills the pod for using too much memory, because a killed pod loses all data in memory. The limiter
+/// counts the memory that Go is using. For the Collector, the kernel counts more memory than the limiter; the
+/// difference is up to a quarter of the pod's memory limit. For Jaeger, the kernel counts less memory than the limiter.
 /// `tests/kubernetes/outage.rs` tests the gateways' limit by filling their memory.
 pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
@@ -215,8 +217,8 @@ pub(crate) fn memory_limiter_is_first_and_low_enough(rendering: &Rendering) -> R
     ensure_none(&problems)
 }
 
-/// The `validate` command of each program accepts the configuration without a warning. A deprecated name first causes a
-/// warning, and two versions later an error.
+/// The `validate` command of the Collector or Jaeger accepts each configuration without a warning. A deprecated name in
+/// a configuration first causes a warning, and two versions later an error.
 pub(crate) fn configuration_is_valid(rendering: &Rendering) -> Result<()> {
     let root = tempfile::tempdir()?;
     let mut problems = Vec::new();
@@ -228,7 +230,7 @@ pub(crate) fn configuration_is_valid(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// Runs `validate` for a stage. Returns the output if the command fails or prints a warning.
+/// Runs `validate` for a stage. Returns the output of the command if the command fails or prints a warning.
 fn validate(stage: &Stage, root: &Path) -> Result<Option<String>> {
     let program = match stage.role() {
         "jaeger" => helm::program("JAEGER", "jaeger")?,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::ensure_none;
 use crate::rendering::{Rendering, Workload};
 
-/// Runs a check on every workload. Fails if the check finds problems, and reports all of them.
+/// Runs a check on every workload. Fails if the check finds problems, and reports all problems.
 pub(crate) fn check_each(rendering: &Rendering, check: fn(&Workload) -> Vec<String>) -> Result<()> {
     let mut problems = Vec::new();
     for workload in rendering.workloads()? {
@@ -91,7 +91,7 @@ fn probes(container: &Container) -> impl Iterator<Item = (&'static str, &Probe)>
 }
 
 /// Checks that each container sets resource requests and a memory limit. A container with a Go program also sets
-/// `GOMEMLIMIT` to 80 % of the limit. `GOMEMLIMIT` is the target of Go's garbage collector.
+/// `GOMEMLIMIT`, the memory target of Go's garbage collector, to 80 % of the memory limit.
 pub(crate) fn resources(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
     for container in workload.containers() {
@@ -152,9 +152,10 @@ fn bytes(text: &str) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// Checks that each mount uses an existing volume and a unique path. No mount can have a `subPath`: when a Secret or a
-/// `ConfigMap` changes, the kubelet replaces a symbolic link, and a mount of a single file does not follow the new
-/// link. Secrets and `ConfigMap`s must be mounted read-only.
+/// Checks that each mount uses an existing volume and a unique path. No mount can have a `subPath`, because the
+/// container would not see changes to a Secret or a `ConfigMap`: the kubelet makes such a change by replacing a
+/// symbolic link, and a `subPath` mount does not follow the new link. Secrets and `ConfigMap`s must be mounted
+/// read-only.
 pub(crate) fn mounts(workload: &Workload) -> Vec<String> {
     let spec = &workload.spec;
     let volumes: BTreeSet<&String> = spec.volumes.iter().flatten().map(|volume| &volume.name).collect();
@@ -166,7 +167,8 @@ pub(crate) fn mounts(workload: &Workload) -> Vec<String> {
             if mount.sub_path.is_some() || mount.sub_path_expr.is_some() {
                 problems.push(format!("{place} uses a subPath"));
             }
-            // A mount in a StatefulSet can also use a claim. `references.rs` checks these mounts.
+            // A mount in a StatefulSet can also use a claim of the StatefulSet. `references.rs` checks the mounts in a
+            // StatefulSet.
             if !volumes.contains(&mount.name) && workload.kind != "StatefulSet" {
                 problems.push(format!("{place} uses an unknown volume: {}", mount.name));
             }
@@ -262,7 +264,8 @@ pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
 }
 
 /// Checks that each variable is set only once, and before another variable uses it. Kubernetes replaces `$(NAME)` in a
-/// value only if NAME is set earlier in the list. Otherwise, the value silently keeps the text `$(NAME)`.
+/// value only if the variable NAME is set earlier in the container's list of variables. Otherwise, the value silently
+/// keeps the text `$(NAME)`.
 pub(crate) fn environment(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
     for container in workload.containers() {
@@ -321,8 +324,8 @@ pub(crate) fn mount_tokens_only_if_needed(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// Whether a pod mounts a token. The pod's setting takes precedence over the setting of its service account. Without a
-/// setting, the pod mounts a token.
+/// Whether a pod mounts a token. The pod's setting takes precedence over the setting of its service account. If neither
+/// has a setting, the pod mounts a token.
 fn mounts_token(rendering: &Rendering, spec: &PodSpec, account: &str) -> bool {
     let setting_of_account = || {
         let account = rendering.find("ServiceAccount", account)?;

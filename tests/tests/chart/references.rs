@@ -18,8 +18,8 @@ use crate::rendering::{Rendering, Workload, selects};
 /// An object that a pod uses: the object's kind and name, and a key if the pod uses only that key of the object.
 type Reference = (&'static str, String, Option<String>);
 
-/// Every `ConfigMap`, Secret, claim and account that a pod uses is either rendered or exists before the installation
-/// (`# existing:` in the value set).
+/// Every `ConfigMap`, Secret, claim and service account that a pod uses is either rendered or exists before the
+/// installation. An `# existing:` line in the value set names an object that exists before the installation.
 pub(crate) fn pods_use_existing_objects(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for workload in rendering.workloads()? {
@@ -82,13 +82,15 @@ fn add_variable(source: &EnvVarSource, references: &mut Vec<Reference>) {
     }
 }
 
-/// Adds the objects whose keys all become environment variables of a container.
+/// Adds the `ConfigMap` or Secret of an `envFrom` entry. All keys of this object become environment variables of the
+/// container.
 fn add_variables(source: &EnvFromSource, references: &mut Vec<Reference>) {
     references.extend(source.config_map_ref.iter().map(|map| ("ConfigMap", map.name.clone(), None)));
     references.extend(source.secret_ref.iter().map(|secret| ("Secret", secret.name.clone(), None)));
 }
 
-/// Whether an object with this key is rendered, exists before the installation, or is created by cert-manager.
+/// Whether an object is rendered, exists before the installation, or is created by cert-manager. If the reference has a
+/// key, a rendered or created object must contain the key.
 fn exists(rendering: &Rendering, (kind, name, key): &Reference) -> bool {
     if rendering.existing.contains(&format!("{kind}/{name}")) {
         return true;
@@ -106,7 +108,8 @@ fn exists(rendering: &Rendering, (kind, name, key): &Reference) -> bool {
     key.as_ref().is_none_or(has_key)
 }
 
-/// Returns a message for each mount of a `StatefulSet` that uses neither a volume nor a claim of the `StatefulSet`.
+/// If the workload is a `StatefulSet`, returns a message for each mount that uses neither a volume of its pods nor a
+/// claim of the `StatefulSet`.
 fn unknown_mounts(rendering: &Rendering, workload: &Workload) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for set in rendering.all::<StatefulSet>()? {
@@ -187,7 +190,7 @@ pub(crate) fn scaling_and_monitoring_have_targets(rendering: &Rendering) -> Resu
             workloads.iter().find(|workload| (&workload.kind, &workload.name) == (&target.0, &target.1));
         match found {
             None => problems.push(format!("HorizontalPodAutoscaler: there is no {} {}", target.0, target.1)),
-            // If the workload also set `replicas`, each upgrade would undo the autoscaler's change.
+            // If the workload also set `replicas`, each upgrade of the release would undo the autoscaler's change.
             Some(workload) if workload.replicas.is_some() => {
                 problems.push(format!("{workload}: it has an autoscaler, but sets replicas itself"));
             }

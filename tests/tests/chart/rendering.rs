@@ -21,7 +21,7 @@ pub(crate) struct Rendering {
     pub(crate) release: String,
     pub(crate) namespace: String,
     pub(crate) manifests: Vec<Manifest>,
-    /// The objects that exist before the installation, as `Secret/name`.
+    /// The objects that exist before the installation, each as `KIND/NAME`.
     pub(crate) existing: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Workload {
     pub(crate) metadata: ObjectMeta,
     /// The specification of the pods.
     pub(crate) spec: PodSpec,
-    /// The selector of the pods. Jobs, `CronJob`s and bare pods have none.
+    /// The selector of the pods. Jobs, `CronJob`s and pods that the manifest creates directly have no selector here.
     pub(crate) selector: Option<LabelSelector>,
     pub(crate) replicas: Option<i32>,
 }
@@ -68,7 +68,7 @@ impl Rendering {
         self.of_kind(kind).find(|manifest| manifest.name() == name)
     }
 
-    /// The decoded manifests of a Kubernetes type.
+    /// The manifests of the Kubernetes type `T`, decoded.
     pub(crate) fn all<T: k8s_openapi::Resource + DeserializeOwned>(&self) -> Result<Vec<T>> {
         let same_type = |manifest: &&Manifest| {
             manifest.kind() == T::KIND && manifest.text("/apiVersion") == T::API_VERSION

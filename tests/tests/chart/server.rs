@@ -1,6 +1,7 @@
-//! Checks that a real cluster's API server, including its Pod Security admission, accepts each rendering. Nothing is
-//! stored except a namespace, which is deleted after the check.
+//! Checks that the API server of a real cluster accepts each rendering. The check includes Pod Security admission. It
+//! stores nothing in the cluster except a namespace, which is deleted after the check.
 //!
+//! This command runs the checks on a kind cluster:
 //! `CHART_CONTEXT=kind-sightline cargo test --package sightline-tests --test chart -- server::`
 
 use std::collections::BTreeSet;
@@ -15,8 +16,8 @@ use serde_json::json;
 use crate::helm::{self, Install, Manifest};
 use crate::value_set::ValueSet;
 
-/// The environment variable with the kubectl context of the cluster to use. The current context is never used, because
-/// it may belong to an important cluster.
+/// The environment variable with the kubectl context of the cluster to use. The current context of kubectl is never
+/// used, because it may belong to an important cluster.
 const CONTEXT: &str = "CHART_CONTEXT";
 
 /// A namespace that enforces the Pod Security Standard `restricted`. It is deleted when this value is dropped.
@@ -45,8 +46,8 @@ impl Drop for Namespace {
     }
 }
 
-/// The API server accepts each manifest without a warning. If the server would not admit a pod, or if a field is
-/// deprecated, the server returns a warning instead of an error. The test is ignored if [`CONTEXT`] is not set.
+/// The API server accepts each manifest without a warning. The server returns only a warning, not an error, if it would
+/// not admit the pods of a workload or if a field is deprecated. The test is ignored if [`CONTEXT`] is not set.
 pub(crate) fn accepts(set: &ValueSet) -> Result<Completion, Failed> {
     let Some(context) = env::var(CONTEXT).ok().filter(|context| !context.is_empty()) else {
         return Ok(Completion::ignored_with(format!("{CONTEXT} is not set")));
@@ -60,7 +61,8 @@ fn dry_run(set: &ValueSet, context: String) -> Result<Completion> {
     let manifests = helm::template(&set.chart(), install)?;
     let resources = kubectl(&namespace.context, &["api-resources", "--output=name", "--no-headers"], "")?;
     let is_known = |manifest: &&Manifest| match manifest.text("/apiVersion").split_once('/') {
-        // The group of a custom resource contains a dot and does not belong to Kubernetes.
+        // An API group of Kubernetes contains no dot or ends with `.k8s.io`. Every other group belongs to custom
+        // resources.
         Some((group, _)) if group.contains('.') && !group.ends_with(".k8s.io") => {
             resources.lines().any(|line| line.ends_with(&format!(".{group}")))
         }

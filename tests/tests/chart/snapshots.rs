@@ -1,8 +1,8 @@
 //! The rendering of each value set is committed, so a reviewer sees every effect of a change to the chart.
 //!
 //! A committed rendering is generated from the parsed manifests, without the comments and the spacing of the templates.
-//! Placeholders replace values that differ in each rendering (certificates, some annotations) and the text of the files
-//! in `collector-config/`.
+//! Placeholders replace the certificates, the keys and some annotations, which differ in each rendering. Placeholders
+//! also replace the text of the files in `collector-config/`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -49,8 +49,8 @@ pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
     )
 }
 
-/// Each committed rendering belongs to a value set. A rendering without a value set is left over from a deleted value
-/// set.
+/// Each committed rendering belongs to a value set. A rendering without a value set remains if only the value set is
+/// deleted.
 pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     let directory = value_set::directory().join("rendered");
     for entry in
@@ -63,8 +63,8 @@ pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The archive that `helm package` creates renders to the same manifests as the chart's directory. The archive contains
-/// the targets of the directory's links instead of the links.
+/// The archive that `helm package` creates renders to the same manifests as the chart's directory. The directory
+/// contains symbolic links. The archive contains copies of their targets instead.
 pub(crate) fn package_renders_the_same(set: &ValueSet) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let chart = set.chart();
@@ -91,8 +91,9 @@ fn difference(name: &str, old: &str, new: &str) -> String {
 /// The manifests of the default value set, each as text.
 static DEFAULT_MANIFESTS: OnceLock<BTreeSet<String>> = OnceLock::new();
 
-/// Returns the text to commit. If a manifest is the same as in the default value set, the text contains only the
-/// manifest's kind and name, so a change to a template appears as a single difference.
+/// Returns the text to commit. If a manifest is the same as in the rendering of the default value set, the text
+/// contains only the manifest's kind and name. So a change to this manifest appears only once in a review, not once for
+/// each value set.
 fn snapshot(rendering: &Rendering) -> Result<String> {
     let manifests = manifest_texts(rendering)?;
     let defaults = if let Some(defaults) = DEFAULT_MANIFESTS.get() {
@@ -135,7 +136,7 @@ fn manifest_texts(rendering: &Rendering) -> Result<Vec<(&Manifest, String)>> {
     Ok(texts)
 }
 
-/// Replaces changing annotations and the text of files in `collector-config/` with placeholders.
+/// Replaces [`CHANGING_ANNOTATIONS`] and the text of files in `collector-config/` with placeholders.
 fn insert_placeholders(value: &mut Value, files: &CollectorConfig) {
     match value {
         Value::Object(map) => {
@@ -171,7 +172,8 @@ impl CollectorConfig {
         Ok(Self(files))
     }
 
-    /// Returns the name of the file with this text. Trailing white space is ignored, because templates change it.
+    /// Returns the name of the file with this text. Trailing white space is ignored, because templates change the white
+    /// space at the end of a file.
     pub(crate) fn name_of(&self, text: &str) -> Option<&str> {
         let same = |(_, content): &&(String, String)| content.trim_end() == text.trim_end();
         self.0.iter().find(same).map(|(name, _)| name.as_str())

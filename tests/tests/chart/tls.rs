@@ -22,7 +22,8 @@ const EXPORTER_FILES: [(&str, &str); 3] = [
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "tls.key"),
 ];
 
-/// The certificate of a workload: the secret that contains it, and the directory where the secret is mounted.
+/// The certificate of a workload: the secret that contains the certificate, and the directory at which the secret is
+/// mounted.
 struct CertificateMount {
     workload: Workload,
     secret: String,
@@ -68,8 +69,8 @@ pub(crate) fn mode_applies_to_every_hop(set: &ValueSet) -> Result<()> {
     check_server_names(rendering, &stages, &names)
 }
 
-/// Checks a service. With TLS, it has an `https` endpoint and three certificate files from one secret. Without TLS, it
-/// has an `http` endpoint and no certificate files.
+/// Checks a service. With TLS, the service has an `https` endpoint and three certificate files from one secret. Without
+/// TLS, the service has an `http` endpoint and no certificate files.
 fn check_service(workload: &Workload, container: &Container, tls: bool) -> Result<Option<CertificateMount>> {
     let endpoint = env(container, "OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_default();
     let scheme = if tls { "https://" } else { "http://" };
@@ -132,7 +133,7 @@ fn check_stage(stage: &Stage, tls: bool) -> Result<Option<CertificateMount>> {
     Ok(mount)
 }
 
-/// Returns the secret that a container mounts at the directory where it reads its certificate.
+/// Returns the secret that a container mounts at the directory from which the container reads its certificate.
 fn certificate_mount(workload: &Workload, container: &Container) -> Option<CertificateMount> {
     container.volume_mounts.iter().flatten().find_map(|mount| {
         let volume = workload.spec.volumes.iter().flatten().find(|volume| volume.name == mount.name)?;
@@ -214,7 +215,7 @@ fn check_cert_manager(rendering: &Rendering, values: &Value, mounts: &[Certifica
     Ok(names)
 }
 
-/// Checks that each server's certificate contains the name that the server's clients verify.
+/// Checks that the certificate of each agent, gateway and Jaeger contains the name that its clients expect.
 fn check_server_names(rendering: &Rendering, stages: &[Stage], names: &Names) -> Result<()> {
     let mut problems = Vec::new();
     let mut check = |client: &Workload, name: &str, role: &str| {

@@ -1,4 +1,4 @@
-//! The value sets in `helm/sightline/ci/`, and the settings for installing each of them.
+//! The value sets in `helm/sightline/ci/`, and the settings for installing each value set.
 //!
 //! Some settings are not values of the chart. They are comments at the top of a value set, each on its own line:
 //!
@@ -108,7 +108,8 @@ impl ValueSet {
         Install { release: &self.release, namespace: &self.namespace, values: &self.file, apis: &self.apis }
     }
 
-    /// Returns the rendering. Only the first call renders; later calls return the same rendering or error.
+    /// Returns the rendering. Only the first call renders the value set. Later calls return the rendering or the error
+    /// of the first call.
     pub(crate) fn rendering(&self) -> Result<Arc<Rendering>> {
         let rendered = self
             .rendering

@@ -51,8 +51,8 @@ impl Port {
     }
 }
 
-/// Whether an `ipBlock` also matches pods. This depends on the network plugin: an `ipBlock` matches pods with Calico,
-/// but not with Cilium.
+/// Whether an `ipBlock` also matches pods. This depends on the network plugin: with Calico, an `ipBlock` matches pods;
+/// with Cilium, it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IpBlocks {
     MatchPods,
@@ -95,8 +95,8 @@ impl Policies<'_> {
     }
 
     /// Whether the policies on `target` allow the connection. If no policy selects a pod for this direction, all
-    /// connections of the pod are allowed. Otherwise, one policy that allows the connection is enough. Policies select
-    /// only pods, so an address has no restrictions.
+    /// connections of the pod in this direction are allowed. Otherwise, one policy that allows the connection is
+    /// enough. Policies select only pods, so an address has no restrictions.
     fn allow_direction(
         &self,
         direction: Direction,
@@ -120,7 +120,8 @@ impl Policies<'_> {
         !isolated
     }
 
-    /// Whether one of the peers in a rule matches. A missing or empty list matches every peer.
+    /// Whether one of the peers in a rule matches the other side of the connection. A missing or empty list matches
+    /// every peer.
     fn allows_peer(&self, peers: Option<&Vec<NetworkPolicyPeer>>, namespace: &str, other: &Peer) -> bool {
         match peers {
             None => true,
@@ -148,8 +149,8 @@ impl Policies<'_> {
     }
 }
 
-/// Returns the namespace of a policy. If a manifest has no namespace, `Network::of` has set the namespace of the
-/// release.
+/// Returns the namespace of a policy. If the manifest of a policy has no namespace, `Network::of` has already set the
+/// namespace of the release in the policy.
 fn namespace(policy: &NetworkPolicy) -> &str {
     policy.metadata.namespace.as_deref().unwrap_or("default")
 }
@@ -183,7 +184,7 @@ fn rules(policy: &NetworkPolicy, direction: Direction) -> Vec<Rule<'_>> {
     }
 }
 
-/// Whether one of the ports in a rule matches. A missing or empty list matches every port.
+/// Whether one of the ports in a rule matches the port of the connection. A missing or empty list matches every port.
 fn allows_port(ports: Option<&Vec<NetworkPolicyPort>>, destination: &Peer, port: Port) -> bool {
     match ports {
         None => true,

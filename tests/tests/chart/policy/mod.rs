@@ -30,7 +30,8 @@ const UNDECLARED: Port = Port::tcp(9999);
 /// The pods and addresses that can connect to each other, and the policies between them.
 struct Network {
     policies: Vec<NetworkPolicy>,
-    /// The name of each peer, the peer itself, and the ports to try. The workloads of the release come first.
+    /// For each peer: its name, the pod or address, and the destination ports to try. The workloads of the release come
+    /// first.
     peers: Vec<(String, Peer, Vec<Port>)>,
 }
 
@@ -73,7 +74,7 @@ impl Network {
         Ok(Self { policies, peers })
     }
 
-    /// Returns the allowed connections to or from the release, as `from > to:port`.
+    /// Returns the allowed connections to or from the pods of the release, as `from > to:port`.
     fn flows(&self, ip_blocks: IpBlocks, release: &BTreeSet<String>) -> BTreeSet<String> {
         let policies = Policies { policies: &self.policies, ip_blocks };
         let mut flows = BTreeSet::new();
@@ -174,7 +175,7 @@ pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
 /// Between two pods of the release, a connection is either allowed on both sides or denied on both sides. If only one
 /// side denied a connection, a mistake on that side would be enough to allow the connection.
 ///
-/// The exception is a port that is open to everyone, because some pods have no egress to such a port.
+/// The exception is a port that accepts connections from everyone: pods that do not use this port have no egress to it.
 pub(crate) fn egress_and_ingress_agree(rendering: &Rendering) -> Result<()> {
     let network = Network::of(rendering)?;
     let policies = Policies { policies: &network.policies, ip_blocks: IpBlocks::MatchPods };
@@ -198,8 +199,9 @@ pub(crate) fn egress_and_ingress_agree(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// A pod can connect to each address in the pod's environment and arguments: the host is a Service, the port is one of
-/// the Service's ports, and the policies on both sides allow the connection.
+/// A pod can connect to each address in the pod's environment and arguments: the host is the name of a Service, the
+/// port is one of the Service's ports, and the policies on both sides allow the connection. Addresses outside the
+/// release are not checked.
 pub(crate) fn configured_addresses_are_allowed(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     let mut flows = BTreeSet::new();
