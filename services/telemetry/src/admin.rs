@@ -1,8 +1,8 @@
 //! The admin port: `/metrics` for Prometheus, `/livez` and `/readyz` for the kubelet's probes.
 //!
 //! The admin port is separate from the service's port, so the service's clients do not need access to the admin port.
-//! Requests to the admin port are not traced. By default, `/metrics` serves the metrics that are also exported over
-//! OTLP.
+//! Requests to the admin port are not traced. By default, `/metrics` serves the same metrics that the service exports
+//! over OTLP.
 
 use std::io;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The lifecycle of an instrumented call. A call is an HTTP request or a gRPC call, on the server or the client side,
 //! or a call to a database.
 //!
-//! A call starts, its response passes through, and the call ends exactly once: it succeeds, fails or is dropped.
+//! A call starts, delivers its response, and ends exactly once: it succeeds, fails or is dropped.
 
 use std::thread;
 
@@ -14,7 +14,7 @@ use crate::propagation;
 /// How a call ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The whole response passed through.
+    /// The call delivered its whole response.
     Complete,
     /// The call was dropped before it completed. Dropping a future is how Rust cancels it.
     Dropped,
@@ -70,7 +70,7 @@ impl<C: Call> InFlight<C> {
         self.0.as_mut()
     }
 
-    /// Moves the call out of `self`, which then does nothing when it is dropped.
+    /// Moves the call out of `self`. When `self` is dropped afterwards, nothing happens.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }

@@ -1,8 +1,8 @@
 //! Databases: a span and the metric `db.client.operation.duration` for every call.
 //!
-//! [`Database::call`] wraps the future of a query, so it works with any driver. The span's name is the operation and
-//! the table, such as `SELECT users`. The text of the query is recorded on the span, so the text must contain
-//! placeholders instead of values.
+//! [`Database::call`] wraps the future of a query, so it works with any driver that has an async API. The span's name
+//! is the operation and the table, such as `SELECT users`. The text of the query is recorded on the span, so the text
+//! must contain placeholders instead of values.
 //!
 //! Names, attributes and the metric follow version 1.42 of the OpenTelemetry semantic conventions for
 //! [database spans](https://opentelemetry.io/docs/specs/semconv/db/database-spans/) and
@@ -81,8 +81,8 @@ pub struct Query {
 }
 
 impl Database {
-    /// Creates a database with the name `namespace`. `system` is the database product, as a value of [`db.system.name`]
-    /// such as `sqlite` or `postgresql`.
+    /// Describes the database with the name `namespace`. `system` is the database product, as a value of
+    /// [`db.system.name`] such as `sqlite` or `postgresql`.
     ///
     /// [`db.system.name`]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/db/#db-system-name
     #[must_use]
@@ -103,7 +103,8 @@ impl Database {
         }
     }
 
-    /// Sets the server of the database: `server.address` and `server.port`. An embedded database has no server.
+    /// Sets the address and the port of the database server, as the attributes `server.address` and `server.port`. Do
+    /// not call this method for an embedded database, which has no server.
     #[must_use]
     pub fn server(mut self, address: impl Into<String>, port: u16) -> Self {
         let address: Arc<str> = address.into().into();

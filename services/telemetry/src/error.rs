@@ -1,4 +1,4 @@
-//! Errors at start and at shutdown, and the formatting of an error on one line.
+//! Errors at start and at shutdown, and the function that formats an error on one line.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use crate::tls::TlsError;
 
 /// The reason why telemetry could not be started.
 ///
-/// [`run`](crate::run) prints this error. It exits with code 64 for [`Settings`](Self::Settings) and
+/// [`run`](crate::run) prints this error. The process then exits with code 64 for [`Settings`](Self::Settings) and
 /// [`Certificates`](Self::Certificates), because a restart does not fix these errors, and with code 1 for the other
 /// variants.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum StartError {
     Exporter {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// The SDK's error message.
+        /// The message of the underlying error.
         reason: String,
     },
     /// A thread or a Tokio runtime cannot be started.
@@ -56,10 +56,10 @@ pub struct ShutdownError {
     pub lost: Vec<String>,
 }
 
-/// Formats an error and its sources on one line, separated by colons.
+/// Formats the messages of an error and its sources on one line, separated by colons.
 ///
-/// A source is left out if the line already ends with its text. The line has at most 1024 bytes, which is the limit
-/// for one attribute.
+/// A source is left out if the line already ends with the source's message. The line has at most 1024 bytes, because it
+/// can become the value of an attribute.
 ///
 /// ```
 /// use std::io::{Error, ErrorKind};

@@ -24,8 +24,8 @@ const MAX_LEN: usize = 128;
 /// The error type of a transport error: the first known kind among the error and its sources, such as `timeout`,
 /// `connect` or `connection_reset`.
 ///
-/// If no kind is known, the value is [`OTHER`] for the Rust types that the function checks for, and the type's name for
-/// all other types.
+/// The function finds the kind only if `error` has one of the Rust types that it checks for. For another type, the
+/// value is the type's name. If the type is checked for but no kind is known, the value is [`OTHER`].
 pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
     // A tower service's error can be of any type. A boxed error does not implement `Error`, so it needs its own case
     // here.
@@ -51,7 +51,7 @@ pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
     }
 }
 
-/// The kind of the first known error in the chain of sources.
+/// The kind of the first known error among `error` and its chain of sources.
 fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -80,7 +80,7 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
 }
 
 fn of_reqwest(error: &reqwest::Error) -> Option<&'static str> {
-    // The timeout comes first, because a timeout while connecting is also a connect error.
+    // The timeout is checked first, because reqwest also counts a timeout while connecting as a connect error.
     if error.is_timeout() {
         Some("timeout")
     } else if error.is_connect() {
@@ -109,8 +109,8 @@ fn of_io(kind: io::ErrorKind) -> Option<&'static str> {
 /// The error type of an error from an application or a driver: the error's Rust type and variant, such as
 /// `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// The variant comes from the `Debug` output, if the output looks derived. For a `dyn Error`, only the variant is
-/// known.
+/// The variant comes from the `Debug` output, if the output looks like that of `#[derive(Debug)]`. For a `dyn Error`,
+/// only the variant is known.
 pub(crate) fn of_error<E: Error + ?Sized>(error: &E) -> ErrorType {
     let name = type_name::<E>();
     let name = name.split_once('<').map_or(name, |(name, _)| name);
@@ -154,7 +154,8 @@ fn variant<E: fmt::Debug + ?Sized>(error: &E) -> Option<String> {
     let mut start = Start { name: String::new(), rest: String::new() };
     // The writer above returns an error when it needs no more text.
     let _ = write!(start, "{error:?}");
-    // Derived output is a name, optionally followed by a tuple or a struct. Any other output counts as handwritten.
+    // Derived output is a name, optionally followed by the fields of a tuple or a struct. Any other output counts as
+    // handwritten.
     let derived = start.name.starts_with(|c: char| c.is_ascii_uppercase())
         && start.name.len() <= MAX_LEN
         && (start.rest.is_empty() || start.rest.starts_with('(') || start.rest == " {");

@@ -1,9 +1,9 @@
 //! A dedicated thread for exporters, and counters of what they deliver.
 //!
-//! The SDK's batch processors have threads but no Tokio runtime. If exporters used the service's runtime, a shutdown
-//! from async code on the only worker thread would wait for itself and lose every span. Exporters therefore do their
-//! I/O on a current-thread runtime that nothing else uses. The runtime's thread suppresses telemetry, so exports are
-//! not traced.
+//! Exporters need a Tokio runtime, but the threads of the SDK's batch processors have none. Suppose that exporters used
+//! the service's runtime, and that this runtime had a single worker thread. A shutdown from async code would then block
+//! that thread and wait for exporters that cannot run, so every span would be lost. Exporters therefore do their I/O on
+//! a separate runtime with its own thread. That thread suppresses telemetry, so exports are not traced.
 
 use std::fmt;
 use std::io;
@@ -51,8 +51,8 @@ impl ExportThread {
 
 /// Counters for one exporter: the items submitted to it, and the items that it delivered.
 ///
-/// An item is a span or a log record. It counts as submitted before it enters the queue, so the difference includes
-/// items that a full queue dropped.
+/// An item is a span or a log record. It counts as submitted before it enters the queue, so the difference between the
+/// two counters includes items that a full queue dropped.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     /// The items and their destination, for example `spans to otlp`.
@@ -77,7 +77,8 @@ impl Delivery {
         self.submitted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Marks the exporter as closed. Callers check [`is_closed`](Self::is_closed) and submit nothing more.
+    /// Marks the exporter as closed. The code that submits log records checks [`is_closed`](Self::is_closed) and then
+    /// submits nothing more.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
@@ -117,7 +118,7 @@ impl<E> Exporter<E> {
         Self { inner, handle: thread.handle().clone(), batch_timeout, delivery }
     }
 
-    /// Runs one export and blocks the calling thread until it ends.
+    /// Runs one export and blocks the calling thread until the export and its retries end.
     fn block_on<F: Future<Output = OTelSdkResult>>(&self, export: impl Fn() -> F) -> OTelSdkResult {
         self.handle.block_on(retry_broken_connections(export, self.batch_timeout))
     }
@@ -129,18 +130,20 @@ impl<E> fmt::Debug for Exporter<E> {
     }
 }
 
-/// The first pause after a broken connection. The pause doubles each time, up to [`MAX_BACKOFF`].
+/// The first pause after a broken connection. The pause doubles after each further broken connection, up to
+/// [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(3);
 
-/// Repeats an export when its connection breaks before the response, for example because the agent was killed. No new
-/// export starts after `batch_timeout`.
+/// Repeats an export when its connection breaks before the response arrives, for example because the agent was killed.
+/// No new export starts later than `batch_timeout` after the start of the first one.
 ///
 /// The SDK's exporter retries after other failures, but not after a broken connection. tonic reports a broken
-/// connection as the status `Unknown`, or as `Internal` after a GOAWAY. [OTLP] forbids a retry when a server responds
-/// with one of these statuses, but after a broken connection, no server has responded. The batch may already have
-/// arrived, so a retry can deliver it twice. A store can detect this, because a span has a unique ID. The SDK's own
-/// timeout starts again with each export, so a batch can take up to twice `batch_timeout`.
+/// connection as the status `Unknown`, or as `Internal` after an HTTP/2 GOAWAY frame. [OTLP] forbids a retry when a
+/// server responds with one of these statuses, but after a broken connection, no server has responded, so a retry is
+/// allowed. The batch may already have arrived, so a retry can deliver it twice. A store can detect a duplicate span,
+/// because a span has a unique ID. The SDK's own timeout starts again with each export, so a batch can take up to twice
+/// `batch_timeout`.
 ///
 /// [OTLP]: https://opentelemetry.io/docs/specs/otlp/#failures
 async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
@@ -159,14 +162,16 @@ async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
     }
 }
 
-/// Recognizes a broken connection by the error's text, because the SDK passes on only the text. In the text, a cause
-/// follows the status only if the failure occurred in this process.
+/// Recognizes a broken connection by the error's text, because the SDK passes on only the text. In the text, a colon
+/// and a cause follow the status only if the failure occurred in this process. A status that the server sent has no
+/// cause.
 fn is_broken_connection(error: &OTelSdkError) -> bool {
     let OTelSdkError::InternalFailure(reason) = error else { return false };
     ["gRPC code: Unknown: ", "gRPC code: Internal: "].iter().any(|status| reason.contains(status))
 }
 
-// The SDK calls `export` on a thread of the batch processor and waits there. Blocking that thread affects nothing else.
+// The SDK calls `export` on a thread of the batch processor and waits there for the result. Blocking that thread
+// affects nothing else.
 impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
@@ -203,9 +208,9 @@ impl<E: LogExporter> LogExporter for Exporter<E> {
 }
 
 impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
-    /// Does not count deliveries. With the default temporality, `cumulative`, the next export makes up for a failed
-    /// one, so data is lost only if the last export fails. The provider's shutdown reports that failure. With `delta`,
-    /// the measurements of a failed export are lost.
+    /// Does not count deliveries. With the default temporality, `cumulative`, the next export also contains the data of
+    /// a failed one, so data is lost only if the last export fails. The provider's shutdown reports that failure. With
+    /// `delta`, the measurements of a failed export are lost.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         self.block_on(|| self.inner.export(metrics))
     }

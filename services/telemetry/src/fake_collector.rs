@@ -1,4 +1,5 @@
-//! A fake Collector for unit tests. It accepts OTLP over gRPC and HTTP on one port and counts spans.
+//! A fake Collector for unit tests. It accepts OTLP over gRPC and HTTP on one port and counts the spans that it
+//! receives.
 //!
 //! The end-to-end tests in `tests/` use the real Collector.
 
@@ -26,13 +27,13 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl FakeCollector {
-    /// Starts on a free port.
+    /// Starts the fake Collector on a free port.
     pub(crate) fn start() -> Self {
         Self::start_on(0)
     }
 
-    /// Starts on `port`, in a separate thread. The fake Collector therefore responds even while a test blocks its own
-    /// thread, as a real Collector in another process does.
+    /// Starts the fake Collector on `port`, in a separate thread. It therefore responds even while a test blocks its
+    /// own thread, as a real Collector in another process does.
     pub(crate) fn start_on(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -22,9 +22,9 @@ use crate::{Service, logs, metrics, propagators, resource, traces};
 /// Starts traces, metrics and logs for this process.
 ///
 /// This function installs OpenTelemetry's global tracer provider, meter provider and propagator, and the global
-/// `tracing` subscriber. Call it once, before any layer of this crate is created. It works on any thread, inside or
-/// outside a Tokio runtime. To detect the resource, it reads local files. In a Kubernetes cluster, it also asks the API
-/// server, which can take two seconds.
+/// `tracing` subscriber. Call it once, before the first layer, client or [`Database`](crate::db::Database) of this
+/// crate is created. It works on any thread, inside or outside a Tokio runtime. To detect the resource, it reads local
+/// files. In a Kubernetes cluster, it also asks the API server, which can take up to two seconds.
 ///
 /// Keep the returned guard, and call [`Telemetry::shutdown`] at the end. Dropping the guard also flushes, but cannot
 /// report what was lost.
@@ -65,7 +65,7 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
     let (resource, missing) = resource::detect(service, &settings.resource);
     let signals = Signals::start(settings, &resource, &registry)?;
     let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref())?;
-    // This creates a log record, so it needs the subscriber.
+    // The call creates a log record, so the subscriber must already be installed.
     missing.log();
     global::set_tracer_provider(signals.traces.clone());
     global::set_meter_provider(signals.metrics.clone());
@@ -111,8 +111,9 @@ impl Telemetry {
 
     /// Flushes everything that is queued and shuts telemetry down within `timeout`.
     ///
-    /// The call blocks its thread. Async code may make the call, because exporters do not need the caller's runtime.
-    /// Log records created during the call go only to the console, and later log records are dropped.
+    /// The call blocks the calling thread. Async code may still make the call without a deadlock, because exporters do
+    /// not need the caller's runtime. Log records created during the call go only to the console. Log records created
+    /// after the call are dropped.
     ///
     /// # Errors
     ///
@@ -177,12 +178,12 @@ impl Signals {
         Ok(Self { traces, metrics, logs, log_delivery, deliveries, thread })
     }
 
-    /// Shuts the three providers down in parallel, each with `timeout`, and describes what was lost.
+    /// Shuts the three providers down in parallel, each with the given timeout, and describes what was lost.
     fn shutdown(self, timeout: Duration) -> Vec<String> {
         let Self { traces, metrics, logs, log_delivery, mut deliveries, thread } = self;
         if let Some(delivery) = log_delivery {
-            // With RUST_LOG=debug, providers log their shutdown. The last of these records could not be delivered and
-            // would count as lost.
+            // With RUST_LOG=debug, providers log their own shutdown. The last of these log records could not be
+            // delivered and would count as lost, so no log record is submitted from now on.
             delivery.close();
             deliveries.push(delivery);
         }
@@ -259,7 +260,8 @@ mod tests {
         (0..count).for_each(|_| tracer.start("work").end());
     }
 
-    /// This case is the reason for the export thread: the shutdown blocks the only worker thread.
+    /// This case is the reason for the export thread: the runtime has a single worker thread, and the shutdown blocks
+    /// it.
     #[tokio::test(flavor = "current_thread")]
     async fn shutdown_on_the_only_worker_thread_delivers_everything() {
         for protocol in ["grpc", "http/protobuf"] {
@@ -284,8 +286,9 @@ mod tests {
         assert_eq!(collector.spans(), 200);
     }
 
-    /// Starts a server that accepts the given number of connections. On each connection, the server writes `farewell`
-    /// instead of a response and then closes the connection. Afterwards, a fake Collector takes over the port.
+    /// Starts a server that accepts the given number of connections, one after another. On each connection, the server
+    /// writes `farewell` instead of a response and then closes the connection. Afterwards, a fake Collector takes over
+    /// the port. Returns the port, and the thread that returns the fake Collector.
     fn start_breaking(
         connections: usize,
         farewell: &'static [u8],
@@ -295,7 +298,7 @@ mod tests {
         let successor = thread::spawn(move || {
             for _ in 0..connections {
                 let (mut connection, _) = listener.accept().unwrap();
-                // Read more bytes than a client sends before its first request.
+                // Read more bytes than a client sends before its first request, so that the request has begun.
                 connection.read_exact(&mut [0; 1_000]).unwrap();
                 connection.write_all(farewell).unwrap();
             }

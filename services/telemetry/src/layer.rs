@@ -1,4 +1,4 @@
-//! The tower layer and service that all HTTP and gRPC servers and clients share.
+//! The tower layer and service that the HTTP and gRPC layers for servers and clients share.
 
 use std::task::{Context, Poll};
 

@@ -41,23 +41,23 @@
 //! | [`grpc`] | Layers for tonic servers and clients. |
 //! | [`db`] | Spans and metrics for database calls. |
 //! | [`span`] | Helpers for the current span: recording an error, reading the trace ID. |
-//! | [`propagation`] | Reading context from HTTP headers and writing it to them. |
+//! | [`propagation`] | Reading the context from HTTP headers and writing the context to them. |
 //! | [`settings`] | All settings, how they are read, and their names. |
 //!
 //! # Settings
 //!
-//! Every setting is an environment variable that is read once, at start. [`settings::names`] lists them. Names and
-//! values follow the [OpenTelemetry specification]. The crate's own variables start with `SIGHTLINE_`. A value that
-//! cannot be used is an error at start, even if the specification asks only for a warning.
+//! Every setting is an environment variable that is read once, at start. [`settings::names`] lists these variables.
+//! Names and values follow the [OpenTelemetry specification]. The crate's own variables start with `SIGHTLINE_`. A
+//! value that cannot be used is an error at start, even if the specification asks only for a warning.
 //!
 //! # Guarantees
 //!
 //! - **Loss is counted.** [`Telemetry::shutdown`] reports every span and log record that was not delivered, including
 //!   those that a full queue dropped.
 //! - **Telemetry never makes a request fail.** Queues are bounded and never block. If the Collector is slow or absent,
-//!   telemetry is dropped and counted.
-//! - **Exports do not depend on the service's runtime.** They run on their own thread, so async code on the only worker
-//!   thread can call the shutdown.
+//!   the telemetry that does not fit in a queue or is not delivered in time is dropped and counted.
+//! - **Exports do not depend on the service's runtime.** They run on their own thread. Async code can therefore call
+//!   [`Telemetry::shutdown`] without a deadlock, even in a runtime with a single worker thread.
 //!
 //! Spans and metrics follow the [semantic conventions](https://opentelemetry.io/docs/specs/semconv/) 1.42. The modules
 //! link to the sections that they implement.

@@ -15,14 +15,14 @@ use crate::guard::{self, Telemetry};
 use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
 use crate::{Service, StartError};
 
-/// The maximum time for the requests in flight after the stop signal. It is longer than five seconds, which is the
-/// timeout for a call from one example service to another, and short enough to leave time for the flush.
+/// The maximum time that the requests in flight may take after the stop signal. It is longer than five seconds, which
+/// is the timeout for a call from one example service to another, and short enough to leave time for the flush.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The maximum time from the stop signal to the exit: ten seconds minus a safety margin.
+/// The maximum time from the stop signal to the exit: the ten seconds that [`run`] promises, minus a safety margin.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(9_500);
 
-/// The exit code for every failure except a setting that cannot be used.
+/// The exit code for every failure except a setting or a TLS file that cannot be used.
 const EXIT_FAILURE: u8 = 1;
 
 /// Runs a service from its start to its exit code.
@@ -32,17 +32,17 @@ const EXIT_FAILURE: u8 = 1;
 /// 1. Reads this crate's settings, and calls `read` for the service's settings.
 /// 2. Creates a multi-threaded Tokio runtime and starts telemetry as [`start`](crate::start) does.
 /// 3. Serves the admin port: `/metrics`, `/livez` and `/readyz`.
-/// 4. Runs `app` until it returns. SIGTERM and SIGINT complete [`Running::stopping`]; `app` then has seven seconds to
-///    finish the requests in flight.
-/// 5. Flushes telemetry, and prints errors and lost telemetry to standard error.
+/// 4. Runs `app` until it returns. SIGTERM or SIGINT completes the future of [`Running::stopping`]. `app` then has
+///    seven seconds to finish the requests in flight.
+/// 5. Flushes telemetry, and prints errors and a report of lost telemetry to standard error.
 ///
 /// The process exits less than ten seconds after the signal.
 ///
 /// # Exit codes
 ///
 /// - 0: the service stopped normally and no telemetry was lost.
-/// - 1: telemetry or the admin port could not be started, `app` returned an error or did not finish in time, or
-///   telemetry was lost.
+/// - 1: telemetry or the admin port could not be started, `app` returned an error or did not return within seven
+///   seconds of the signal, or telemetry was lost.
 /// - 64: a setting, or a TLS file that a setting names, cannot be used ([`SettingsError::EXIT_CODE`]).
 ///
 /// # Examples
@@ -77,7 +77,7 @@ where
     match try_run(service, read, app) {
         Ok(code) => code,
         Err(error) => {
-            // Telemetry has not started, so this cannot be a log record.
+            // Telemetry has not started, so this error cannot be reported as a log record.
             print_error(service, &chain(&error));
             ExitCode::from(if error.is_settings_error() { SettingsError::EXIT_CODE } else { EXIT_FAILURE })
         }
@@ -146,7 +146,8 @@ where
             Err(format!("requests were still in flight {seconds} s after the stop signal").into())
         }
     };
-    // The app may have returned before `drain_timeout` was polled again.
+    // The app may have returned before `drain_timeout` was polled again. `stopped_at` is then not set although the
+    // signal has arrived.
     (result, stopped_at.or_else(|| running.is_stopping().then(Instant::now)))
 }
 

@@ -1,8 +1,9 @@
-//! OTLP exporters over gRPC and HTTP. With TLS, both protocols use the TLS client that reloads its certificate files.
+//! OTLP exporters over gRPC and HTTP. With TLS, both protocols use the TLS client of [`tls`], which reloads its
+//! certificate files.
 //!
 //! The SDK's exporter uses the same timeout for an attempt and for a batch. Here, `OTEL_EXPORTER_OTLP_TIMEOUT` limits
 //! an attempt, and the processor's timeout (`OTEL_BSP_EXPORT_TIMEOUT` for spans) limits all attempts of a batch
-//! together. So a batch can be retried until a restarted agent is ready, and no data is lost.
+//! together. So when the agent restarts, a batch can be retried until the agent is ready again, and no data is lost.
 //!
 //! Source: [OpenTelemetry Protocol Exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 
@@ -24,7 +25,8 @@ use crate::export::ExportThread;
 use crate::settings::{Otlp, Protocol, Signal, TlsFiles};
 use crate::tls::{self, CertificateWatcher};
 
-/// The timeout for opening a connection. It is short, so a retry soon tries the host's next address.
+/// The timeout for opening a connection. It is short, so that a retry soon tries another address if one address of the
+/// host does not respond.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// TCP closes a connection if sent data stays unacknowledged for this long. This detects a peer that disappeared
@@ -32,7 +34,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Builds the exporters of all signals. gRPC exporters with the same endpoint, certificate files and timeout share a
-/// connection, and all clients with the same certificate files share a [`CertificateWatcher`].
+/// connection, and all exporters with the same certificate files share a [`CertificateWatcher`].
 pub(crate) struct Exporters<'a> {
     thread: &'a ExportThread,
     reload_interval: Duration,
@@ -116,7 +118,7 @@ impl<'a> Exporters<'a> {
         tcp.set_nodelay(true);
         tcp.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
 
-        // The channel spawns its worker on the current runtime.
+        // The channel spawns its worker on the current runtime, so the export thread's runtime must be current.
         let _runtime = self.thread.handle().enter();
         let channel = if otlp.is_tls() {
             let config = self.client_config(&otlp.tls, signal)?;
@@ -138,8 +140,8 @@ impl<'a> Exporters<'a> {
             // host.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        // reqwest needs a TLS configuration even without TLS. Loading the system's CAs would fail in an image built
-        // `FROM scratch`, which contains no CAs.
+        // reqwest needs a TLS configuration even for connections without TLS. A configuration with the system's CAs
+        // would fail in an image built `FROM scratch`, which contains no CAs.
         let config = if otlp.is_tls() {
             self.client_config(&otlp.tls, signal)?
         } else {
@@ -180,7 +182,7 @@ fn grpc<B: WithTonicConfig + WithExportConfig>(
 ) -> B {
     let mut metadata = MetadataMap::new();
     for (name, value) in &otlp.headers.0 {
-        // The settings contain only valid names and values.
+        // The settings contain only valid names and values, so both conversions succeed.
         if let (Ok(name), Ok(value)) = (name.parse::<MetadataKey<_>>(), value.parse()) {
             metadata.insert(name, value);
         }

@@ -1,7 +1,7 @@
 //! Passing the context from one process to the next, in the headers of a request.
 //!
 //! The layers and clients of [`http`](crate::http) and [`grpc`](crate::grpc) do this for every request. Use this module
-//! to pass the context by other means, such as the headers of a message in a queue: [`HeaderExtractor`] and
+//! to pass the context by other means, such as the headers of a message in a message queue: [`HeaderExtractor`] and
 //! [`HeaderInjector`] connect a [`HeaderMap`] to the process's propagator. [`start`](crate::start) installs the
 //! propagators that the setting `OTEL_PROPAGATORS` selects.
 //!

@@ -2,7 +2,7 @@
 //! body run in the context of the call, and either of them can end the call.
 //!
 //! A call ends with the body and not with the headers, so a broken stream is recorded as an error. A dropped call ends
-//! as cancelled, so a request that its caller abandons is also counted and does not stay active.
+//! as cancelled, so a request that its caller abandons is also measured and does not count as active forever.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ pin_project! {
 }
 
 impl<F, C: Call> ResponseFuture<F, C> {
-    /// Runs `start`, and then the future it returns, in the context of `call`.
+    /// Runs `start`, and then the future that `start` returns, in the context of `call`.
     pub(crate) fn new(call: InFlight<C>, start: impl FnOnce() -> F) -> Self {
         let guard = attach(&call);
         let inner = start();
@@ -73,7 +73,8 @@ pin_project! {
         #[pin]
         inner: B,
         // The number of remaining bytes, if the response announces its length. A server stops polling the body once it
-        // has sent the announced length, so the body may never report its end.
+        // has sent the announced length, so the body may never report its end. If no bytes remain when the body is
+        // dropped, the call is complete.
         remaining: Option<u64>,
         call: InFlight<C>,
     }

@@ -1,4 +1,4 @@
-//! The layers' tracer and meter, and the bucket boundaries of the layers' histograms.
+//! The tracer and meter that record calls, and the bucket boundaries of the calls' histograms.
 
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::{Histogram, Meter};
@@ -17,10 +17,10 @@ pub(crate) const CALL_BUCKETS: [f64; 14] =
 /// [database calls]: https://opentelemetry.io/docs/specs/semconv/db/database-metrics/#metric-dbclientoperationduration
 pub(crate) const DATABASE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-/// The tracer and meter of one layer.
+/// The tracer and meter of one layer, client or database.
 ///
-/// Both come from the providers that are installed when the layer is created. A layer that is created before the
-/// providers are installed never records anything.
+/// The tracer and the meter come from the global providers that are installed when the layer is created. A layer that
+/// is created before the providers are installed never records anything. The same applies to a client and a database.
 #[derive(Debug)]
 pub(crate) struct Scope {
     pub(crate) tracer: BoxedTracer,
@@ -36,7 +36,7 @@ impl Scope {
         }
     }
 
-    /// Creates a scope from these providers. Tests run in parallel in one process, so they cannot share the global
+    /// Creates a scope from the given providers. Tests run in parallel in one process, so they cannot share the global
     /// providers.
     #[cfg(test)]
     pub(crate) fn of(
@@ -66,7 +66,7 @@ impl Scope {
     }
 }
 
-/// The instrumentation scope of the spans and metrics that this crate makes.
+/// The instrumentation scope of the spans and metrics that this crate creates.
 pub(crate) fn instrumentation_scope() -> InstrumentationScope {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))

@@ -1,4 +1,4 @@
-//! Functions for the span of the current context: recording an error, and reading the trace id.
+//! Functions for the span of the current context: recording an error, and reading the trace ID.
 //!
 //! The current span is the innermost span around the code. A layer, a database call or a function with
 //! `#[tracing::instrument]` starts it.
@@ -12,8 +12,8 @@
 //! }
 //! ```
 //!
-//! The functions implement [recording errors on spans] and [exceptions on spans] of the OpenTelemetry semantic
-//! conventions.
+//! The functions implement the sections [recording errors on spans] and [exceptions on spans] of the OpenTelemetry
+//! semantic conventions.
 //!
 //! [recording errors on spans]: https://opentelemetry.io/docs/specs/semconv/general/recording-errors/#recording-errors-on-spans
 //! [exceptions on spans]: https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/
@@ -29,13 +29,14 @@ use crate::error::chain;
 use crate::error_type::{self, ErrorType};
 use crate::scope::Scope;
 
-/// Records `error` on the current span: adds an `exception` event, and sets the status `Error` and `error.type`.
+/// Records `error` on the current span: adds an `exception` event, sets the status to `Error`, and sets the attribute
+/// `error.type`.
 ///
 /// The event and the status contain the error's message, followed by the messages of the error's sources, separated by
 /// colons. `error.type` is the error's type and variant, such as `sqlx_core::error::Error::PoolTimedOut`.
 ///
-/// Call this function once for each error, where the code handles the error. Pass the concrete type, because only the
-/// variant of a `&dyn Error` is known. If the span is not recorded, the function does nothing.
+/// Call this function once for each error, where the code handles the error. Pass an error of a concrete type: for a
+/// `&dyn Error`, only the variant is known and not the type. If the span is not recorded, the function does nothing.
 ///
 /// ```
 /// # #[derive(Debug, thiserror::Error)]
@@ -47,8 +48,8 @@ use crate::scope::Scope;
 /// }
 /// ```
 pub fn record_error<E: Error + ?Sized>(error: &E) {
-    // `map_current` does not allow its closure to attach a context, but the `Display` or `Debug` implementation of
-    // `error` might attach one.
+    // The closure of `map_current` must not attach a context, but the `Display` or `Debug` implementation of `error`
+    // might attach one. So this function does not use `map_current`.
     let context = Context::current();
     let span = context.span();
     if !span.is_recording() {
@@ -72,7 +73,7 @@ pub fn record_error<E: Error + ?Sized>(error: &E) {
     }
 }
 
-/// The trace id of the current context, as 32 lower-case hexadecimal digits. Returns `None` outside a trace.
+/// The trace ID of the current context, as 32 lower-case hexadecimal digits. Returns `None` outside a trace.
 ///
 /// ```
 /// assert_eq!(telemetry::span::trace_id(), None);
@@ -86,10 +87,11 @@ pub fn trace_id() -> Option<String> {
     })
 }
 
-/// A context value for a span that sets its `error.type` only when the span ends.
+/// A context value that stores the error type of a [`CallSpan`] until the span ends.
 ///
-/// The SDK appends an attribute even if the span already has one with the same name. If [`record_error`] also set
-/// `error.type`, the span would have it twice, which OTLP forbids. So [`record_error`] stores the error type here.
+/// The SDK appends an attribute even if the span already has one with the same name. A [`CallSpan`] sets `error.type`
+/// when it ends. If [`record_error`] also set `error.type`, the span would have this attribute twice, which OTLP
+/// forbids. So [`record_error`] stores the error type here.
 struct ErrorSlot {
     span: SpanId,
     error: OnceLock<ErrorType>,
@@ -125,7 +127,8 @@ impl CallSpan {
         if self.recording {
             span.set_attributes(attributes);
             if failure.is_some() {
-                // The description is empty: the attributes contain the reason, and a message can contain personal data.
+                // The description is empty, because the attributes contain the reason and an error message can contain
+                // personal data.
                 span.set_status(Status::error(""));
             }
             // The error that the application recorded is more specific than what a layer can see.

@@ -27,7 +27,7 @@ pub(crate) const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba
 /// Attributes by name, with their values as text.
 pub(crate) type Attributes = BTreeMap<String, String>;
 
-/// A tracer provider and a meter provider that keep spans and metrics in memory. Each test has its own.
+/// A tracer provider and a meter provider that keep spans and metrics in memory. Each test has its own recorder.
 pub(crate) struct Recorder {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
@@ -41,9 +41,9 @@ impl Recorder {
         Self::sampling(Sampler::AlwaysOn)
     }
 
-    /// Records the spans that `sampler` keeps.
+    /// Records the spans that `sampler` selects.
     pub(crate) fn sampling(sampler: Sampler) -> Self {
-        // A process has only one propagator, so all tests install the same one.
+        // A process has only one global propagator, so all tests install the same propagator.
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContextPropagator::new()),
             Box::new(BaggagePropagator::new()),
@@ -84,7 +84,8 @@ impl Recorder {
         spans.remove(0)
     }
 
-    /// Waits until `count` spans have ended. A server's span ends in a different task than the test.
+    /// Waits until `count` spans have ended. A server's span ends in another task, possibly after the test has received
+    /// the response.
     pub(crate) async fn wait_for_spans(&self, count: usize) -> Vec<SpanData> {
         let waiting = async {
             while self.spans().len() < count {
@@ -97,7 +98,7 @@ impl Recorder {
         self.spans()
     }
 
-    /// Returns the attributes and the number of recorded values of each series of a histogram.
+    /// Returns the series of a histogram: the attributes and the number of recorded values of each.
     pub(crate) fn histogram_counts(&self, name: &str) -> Vec<(Attributes, u64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram
@@ -118,7 +119,7 @@ impl Recorder {
         })
     }
 
-    /// Returns the attributes and the value of each series of a sum.
+    /// Returns the series of a sum: the attributes and the value of each.
     pub(crate) fn sums(&self, name: &str) -> Vec<(Attributes, i64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::I64(MetricData::Sum(sum)) => sum
@@ -163,7 +164,7 @@ pub(crate) fn expected<const N: usize>(pairs: [(&str, &str); N]) -> Attributes {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A body with given frames. After the last frame, the body ends or stays pending.
+/// A body with the given frames. After the last frame, the body ends or stays pending.
 #[derive(Debug)]
 pub(crate) struct ScriptedBody {
     frames: VecDeque<Result<Frame<Bytes>, io::Error>>,
@@ -240,7 +241,8 @@ pub(crate) fn unused_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Creates a client without instrumentation. reqwest needs a TLS provider even for plain HTTP.
+/// Creates a client without instrumentation. reqwest needs a TLS provider even for plain HTTP, so this function
+/// installs a default provider.
 pub(crate) fn reqwest_client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default(); // fails if a provider is already installed
     reqwest::Client::builder().no_proxy().build().unwrap()

@@ -1,4 +1,4 @@
-//! Limits the length of attribute values that come from outside, such as URLs.
+//! Limits the length of attribute values that come from outside this process, such as URLs.
 
 /// The maximum length of such a value, in bytes. Typical URLs and user agents are shorter.
 pub(crate) const MAX: usize = 1024;

@@ -1,9 +1,9 @@
 //! The TLS client of the exporters, which reloads its certificate files when they change.
 //!
 //! The kubelet replaces a mounted Secret by swapping a symbolic link, and other tools rename a new file over the old
-//! one. Comparing the content of the files detects both changes. A watch on the file would miss a swapped link. An
-//! exporter keeps one `ClientConfig` for its whole lifetime, so each handshake asks [`CertificateWatcher`] for the
-//! current client certificate and the current CAs.
+//! one. Comparing the content of the files detects both changes. A watch for changes of the file would miss a swapped
+//! link. An exporter keeps one `ClientConfig` for its whole lifetime, so each handshake asks [`CertificateWatcher`] for
+//! the current client certificate and the current CAs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub enum TlsError {
     UnusableCas(String),
 }
 
-/// A configuration that trusts no CA, for clients that connect without TLS.
+/// A TLS configuration that trusts no CA, for clients that connect without TLS.
 pub(crate) fn config_without_cas() -> Result<ClientConfig, rustls::Error> {
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let config =
@@ -113,10 +113,10 @@ impl CertificateWatcher {
         Ok(config)
     }
 
-    /// Reloads the files and returns whether they changed.
+    /// Reloads the files if they changed. Returns whether they changed.
     ///
-    /// After an error, the previous content stays in use. Errors are normal during a rotation, because the new
-    /// certificate can arrive before its key.
+    /// After an error, the previous content stays in use. Errors are normal during a rotation, because the file of the
+    /// new certificate can arrive before the file of its key.
     pub(crate) fn reload(&self) -> Result<bool, TlsError> {
         if Content::read(&self.files)? == self.current.load().content {
             return Ok(false);
@@ -202,7 +202,7 @@ fn bundle_verifier(
     Ok(verifier)
 }
 
-/// A verifier that trusts the CAs of the system.
+/// A verifier that trusts the CAs of the operating system.
 fn system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider))
         .map_err(|error| TlsError::UnusableCas(error.to_string()))?;

@@ -29,7 +29,7 @@ pub(crate) fn provider(
         .with_resource(resource.clone())
         .with_sampler(sampler(settings.sampling))
         .with_span_limits(settings.limits);
-    // This processor comes before the exporters, so they see the attributes that it adds.
+    // This processor comes before the exporters, so the exporters see the attributes that it adds.
     if !settings.baggage_attributes.is_empty() {
         builder = builder.with_span_processor(BaggageProcessor::new(&settings.baggage_attributes));
     }
@@ -105,7 +105,7 @@ impl SpanProcessor for CountingProcessor {
     }
 }
 
-/// Copies selected baggage entries into attributes of each span, so queries can use them.
+/// Copies selected baggage entries into attributes of each span, so that queries for spans can use the entries.
 #[derive(Debug)]
 struct BaggageProcessor {
     keys: Vec<Key>,
@@ -172,8 +172,9 @@ impl SpanProcessor for SpanLogger {
     }
 }
 
-/// Shortens the text of attributes to `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` characters. The SDK does not support
-/// this limit. The exporter runs on the batch processor's thread, so it does not delay a request.
+/// Shortens the text of attributes to the number of characters that `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` sets. The
+/// SDK does not support this limit. The exporter runs on the batch processor's thread, so shortening does not delay a
+/// request.
 #[derive(Debug)]
 struct ShorteningExporter<E> {
     inner: E,
@@ -225,7 +226,7 @@ fn shorten_all(attributes: &mut [KeyValue], limit: usize) {
     }
 }
 
-/// The first `limit` characters of `text`. Returns `None` if `text` is not longer.
+/// The first `limit` characters of `text`. Returns `None` if `text` is not longer than `limit`.
 pub(crate) fn shorten(text: &str, limit: usize) -> Option<String> {
     text.char_indices().nth(limit).map(|(end, _)| text[..end].to_owned())
 }

@@ -1,4 +1,5 @@
-//! The formats of the console's log lines. Each line has the trace ID and span ID of the current span.
+//! The formats of the console's log lines. Each line has the trace ID and span ID of the current span, if there is a
+//! current span.
 
 use std::fmt::{self, Write as _};
 
@@ -13,7 +14,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// JSON: one object per line with `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id` and then the fields.
+/// JSON: one object per line with `timestamp`, `level`, `target`, `message`, `trace_id`, `span_id` and then the event's
+/// other fields.
 pub(super) struct Json;
 
 /// Text for people: time, level, target, message, `key=value` fields, `trace_id` and `span_id`.
@@ -41,7 +43,7 @@ where
             line.insert("span_id".into(), span.span_id().to_string().into());
         }
         for (name, value) in fields.others {
-            // A field must not replace one of the keys above.
+            // A field must not replace one of the keys inserted above.
             line.entry(name).or_insert(value);
         }
         writeln!(writer, "{}", Value::Object(line))
@@ -125,7 +127,7 @@ impl Fields {
     }
 
     fn add(&mut self, field: &Field, value: Value) {
-        // Records of the `log` crate have additional fields that repeat the metadata.
+        // Events that come from the `log` crate have additional fields, which only repeat the metadata.
         if field.name().starts_with("log.") {
             return;
         }

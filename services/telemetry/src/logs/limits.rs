@@ -15,13 +15,13 @@ use crate::export::Delivery;
 use crate::settings::RecordLimits;
 use crate::traces::shorten;
 
-/// A processor that counts records and rebuilds those that exceed the limits.
+/// A processor that counts log records and rebuilds the log records that exceed the limits.
 #[derive(Debug)]
 pub(super) struct Limited<P> {
     inner: P,
     limits: RecordLimits,
     delivery: Arc<Delivery>,
-    // Creates empty records. Outside the SDK there is no other way to construct a record.
+    // Creates empty records. The SDK provides no other way to construct a record.
     record_factory: SdkLogger,
 }
 

@@ -1,8 +1,8 @@
 //! Log records from `tracing` events, on the console and over OTLP.
 //!
 //! One subscriber has three layers, each with its own filter: the console, the bridge to the [logs SDK], and the layer
-//! that creates spans for `#[instrument]`. `RUST_LOG` does not filter spans, so a stricter log filter leaves no gaps in
-//! traces.
+//! that creates spans for `#[instrument]`. The filter in `RUST_LOG` applies only to log records and not to spans, so a
+//! stricter filter leaves no gaps in traces.
 //!
 //! [logs SDK]: https://opentelemetry.io/docs/specs/otel/logs/sdk/
 
@@ -77,7 +77,7 @@ impl Console {
     }
 }
 
-/// Installs the global `tracing` subscriber. Returns the console if the settings enable it.
+/// Installs the global `tracing` subscriber. Returns the console's writer thread if the settings enable the console.
 pub(crate) fn subscribe(
     settings: &Logs,
     tracer_provider: Option<&SdkTracerProvider>,
@@ -108,8 +108,8 @@ fn filter(settings: &Logs) -> EnvFilter {
 /// Creates the layer that turns the spans of `#[instrument]` into OpenTelemetry spans, as children of the current
 /// OpenTelemetry context. The layer ignores spans below the level `info`.
 ///
-/// The layer records no location, thread or timing, because these would double the cost of a span. It records no
-/// events, because events already become log records.
+/// The layer records no location, thread or timing, because recording these would double the cost of a span. It records
+/// no events, because events already become log records.
 fn span_layer(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer_with_scope(crate::scope::instrumentation_scope()))

@@ -25,12 +25,12 @@ const MAX_STATES: usize = 32;
 ///
 /// It never fails: a malformed header counts as absent.
 ///
-/// - A value with characters other than visible ASCII is ignored.
+/// - A header line with characters other than visible ASCII, spaces and tabs is ignored.
 /// - Several `baggage` or `tracestate` header lines are joined into one list. A list of more than 8192 bytes, or a
 ///   `tracestate` of more than 32 members, is ignored as a whole.
 /// - Malformed `baggage` members are left out.
-/// - A `traceparent` must have the form that [W3C Trace Context] defines. If a request has more than one, all are
-///   ignored, because a request can have only one parent.
+/// - A `traceparent` must have the form that [W3C Trace Context] defines. If a request has more than one `traceparent`,
+///   all of them are ignored, because a request can have only one parent.
 ///
 /// ```
 /// use opentelemetry::global;
@@ -44,7 +44,7 @@ const MAX_STATES: usize = 32;
 #[derive(Debug)]
 pub struct HeaderExtractor<'a> {
     headers: &'a HeaderMap,
-    // The joined header lines. `Extractor::get` returns a reference, so it cannot join the lines itself.
+    // The joined header lines. `Extractor::get` returns a reference, so it cannot return lines that it has just joined.
     baggage: Option<Cow<'a, str>>,
     tracestate: Option<Cow<'a, str>>,
 }
@@ -84,8 +84,8 @@ impl Extractor for HeaderExtractor<'_> {
 
 /// Whether `value` has the form of a `traceparent`: fields of fixed length in lower-case hexadecimal digits.
 ///
-/// The SDK's propagator also accepts fields with fewer digits (`00-abc-1-01`) or with a leading sign. Unrelated
-/// requests could then get the same trace id.
+/// The SDK's propagator also accepts fields with fewer digits (`00-abc-1-01`) or with a leading sign. With so few
+/// digits, unrelated requests could get the same trace ID.
 ///
 /// Source: <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>
 fn is_traceparent(value: &str) -> bool {
@@ -121,8 +121,9 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
 
 /// The members of `list` that are valid baggage.
 ///
-/// The SDK also skips invalid members, but logs a warning with the whole header for each of them. So any client could
-/// cause half a megabyte of logs with one 8 KiB request, and put personal data into the logs.
+/// The SDK also skips invalid members, but logs a warning with the whole header for each of them. Without this
+/// function, any client could cause half a megabyte of logs with one 8 KiB request, and put personal data into the
+/// logs.
 fn valid_members(list: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if list.split(',').all(is_baggage) {
         return Some(list);
@@ -138,16 +139,16 @@ fn is_baggage(member: &str) -> bool {
     pair.split_once('=').is_some_and(|(key, value)| !key.trim().is_empty() && decodes(key) && decodes(value))
 }
 
-/// Whether `text` is UTF-8 after percent-decoding. Like the SDK, this function does not change a malformed escape such
-/// as `%zz`.
+/// Whether `text` is UTF-8 after percent-decoding. Like the SDK, this function treats a malformed escape such as `%zz`
+/// as plain text.
 fn decodes(text: &str) -> bool {
     percent_decode_str(text).decode_utf8().is_ok()
 }
 
 /// Lets a propagator write a context into the headers of a request.
 ///
-/// It never fails: a value that is not valid in a header is left out. An empty value removes the header, because the
-/// W3C propagator writes an empty `tracestate` if the context has no trace state, and an empty header has no meaning.
+/// It never fails: a value that is not valid in a header is left out. An empty value removes the header, because an
+/// empty header has no meaning. The W3C propagator writes an empty `tracestate` if the context has no trace state.
 ///
 /// ```
 /// use opentelemetry::{Context, global};

@@ -22,7 +22,7 @@ const FLAGS: &str = "x-b3-flags";
 pub(super) enum B3 {
     /// `b3: TRACE-SPAN-SAMPLED`.
     Single,
-    /// `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`.
+    /// `x-b3-traceid`, `x-b3-spanid`, and `x-b3-sampled` or `x-b3-flags`.
     Multi,
 }
 
@@ -30,8 +30,8 @@ pub(super) enum B3 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Debug;
 
-/// The span context and the debug flag from the headers. Headers that contain a sampling decision but no ids are
-/// ignored.
+/// The span context and the debug flag from the headers. Headers that contain a sampling decision but no trace ID and
+/// span ID are ignored.
 struct Extracted {
     span: SpanContext,
     debug: bool,
@@ -100,12 +100,12 @@ fn multi(extractor: &dyn Extractor) -> Option<Extracted> {
 }
 
 fn parse(trace: &str, span: &str, sampled: Option<&str>, debug: bool) -> Option<Extracted> {
-    // The trace ids of older senders have 64 bits.
+    // The trace IDs of older senders have 64 bits instead of 128.
     if !(is_hex(trace, 32) || is_hex(trace, 16)) || !is_hex(span, 16) {
         return None;
     }
-    // Without a sampling decision in the headers, the receiver decides. The API cannot express that, so the trace
-    // counts as not sampled, as in other implementations.
+    // If the headers contain no sampling decision, B3 leaves the decision to the receiver. The OpenTelemetry API cannot
+    // express that, so the trace counts as not sampled, as in other implementations.
     let flags = TraceFlags::default().with_sampled(debug || matches!(sampled, Some("1" | "true")));
     let trace = TraceId::from_hex(trace).ok()?;
     let span = SpanContext::new(trace, SpanId::from_hex(span).ok()?, flags, true, TraceState::default());

@@ -23,7 +23,8 @@ fn new_certificate(ca: &Ca) -> (String, String) {
     (params.signed_by(&key, ca).unwrap().pem(), key.serialize_pem())
 }
 
-/// Writes the certificate of `ca`, a new certificate signed by `ca`, and the new certificate's key.
+/// Writes three files to `folder`: the certificate of `ca`, a new certificate signed by `ca`, and the key of the new
+/// certificate.
 fn write(folder: &TempDir, ca: &Ca) -> TlsFiles {
     let (certificate, key) = new_certificate(ca);
     let path = |name| folder.path().join(name);
@@ -64,7 +65,8 @@ async fn handshake_succeeds(client: ClientConfig, ca: &Ca) -> bool {
         let name = ServerName::try_from("localhost").unwrap();
         let mut stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await?;
         let mut text = String::new();
-        // In TLS 1.3, a server can reject the client after the client has completed its side of the handshake.
+        // In TLS 1.3, a server can reject the client after the client has completed its side of the handshake. Reading
+        // detects that.
         stream.read_to_string(&mut text).await.map(|_| text == "welcome")
     };
     let is_received = response.await.unwrap_or(false);
@@ -81,7 +83,7 @@ async fn reloads_changed_files() {
 
     write(&folder, &new);
     assert!(watcher.reload().unwrap());
-    // An exporter keeps the same configuration for its whole life.
+    // An exporter keeps the same configuration for its whole lifetime, so the test reuses `client`.
     assert!(handshake_succeeds(client.clone(), &new).await);
     assert!(!handshake_succeeds(client, &old).await);
     assert!(!watcher.reload().unwrap(), "the files did not change again");
