@@ -18,8 +18,8 @@ stop() {
     exit 1
 }
 
-# start SERVICE LOCAL-PORT PORT VARIABLE: forwards one port, or stops with the reason. The reason names
-# VARIABLE, the variable that sets the local port.
+# start SERVICE LOCAL-PORT PORT VARIABLE: forwards one port, or stops with the reason. VARIABLE is
+# the name of the variable that sets the local port.
 start() {
     log=$work/$1.log
     # shellcheck disable=SC2086

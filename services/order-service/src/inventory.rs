@@ -21,9 +21,9 @@ const MAX_RESPONSE_SIZE: usize = 16 * 1024;
 /// The interval and the timeout of HTTP/2 pings. A connection whose ping times out is replaced.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The difference between this client's timeout and tonic's. This client's timeout is longer, so that tonic reports a
-/// timeout first. This client's timeout is necessary because tonic's timeout covers neither a connection that is never
-/// established nor a response that starts but never ends.
+/// The difference between this client's own timeout and tonic's timeout. This client's timeout is longer, so that tonic
+/// reports a timeout first. This client's timeout is necessary because tonic's timeout covers neither a connection that
+/// is never established nor a response that starts but never ends.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A client for inventory-service.
