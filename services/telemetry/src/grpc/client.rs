@@ -55,9 +55,9 @@ impl ClientLayer {
         Self(GrpcClient { instruments, server: Arc::new([]) })
     }
 
-    /// Sets `server.address` and `server.port` from the URI of the server.
+    /// Sets the attributes `server.address` and `server.port` from the URI of the server.
     ///
-    /// The layer cannot read the address from a request, because the channel inside the layer adds it later.
+    /// The layer cannot read the address from a request, because the channel inside the layer adds the address later.
     #[must_use]
     pub fn target(mut self, server: &Uri) -> Self {
         let port = server.port_u16().or(match server.scheme_str() {
@@ -99,18 +99,20 @@ pub struct ClientCall {
     started: Instant,
     method: StringValue,
     status: Option<Code>,
-    // The status to use if the response has none.
+    // The status to use if the response has no gRPC status.
     fallback: Code,
 }
 
 impl ClientCall {
     fn start(client: &GrpcClient, path: &str) -> InFlight<Self> {
-        // An exporter with an instrumented channel must not report its own calls.
+        // An exporter can use an instrumented channel. Its calls must not be recorded, because each recorded call would
+        // cause another export.
         if Context::is_current_telemetry_suppressed() {
             return InFlight::untraced();
         }
         let started = Instant::now();
-        // This program chooses the method, so every well-formed method counts as known.
+        // On the client side, this program chooses the method, and nobody else can invent names. So every well-formed
+        // method counts as known.
         let (method, name): (StringValue, _) = match method_of(path) {
             Some(method) => (Arc::<str>::from(method).into(), Cow::Owned(method.to_owned())),
             None => (OTHER_METHOD.into(), Cow::Borrowed(GRPC)),
@@ -129,8 +131,8 @@ impl ClientCall {
     }
 }
 
-/// The status that tonic returns to the caller when a call fails without a status. For a channel timeout, tonic returns
-/// `CANCELLED`, although gRPC specifies `DEADLINE_EXCEEDED`.
+/// The status that tonic returns to the caller when a call fails without a gRPC status. For a channel timeout, tonic
+/// returns `CANCELLED`, although gRPC specifies `DEADLINE_EXCEEDED` for a timeout.
 fn code_of_failure(error: &ErrorType) -> Code {
     match error.as_ref() {
         "connect" => Code::Unavailable,
@@ -147,7 +149,8 @@ impl Call for ClientCall {
     fn end(self, outcome: Outcome) {
         let code = match &outcome {
             Outcome::Complete => self.status.unwrap_or(self.fallback),
-            // A client cancels a call by dropping the call, or by dropping the stream before the trailers arrive.
+            // A client cancels a call by dropping the call, or by dropping the response's stream before the trailers
+            // arrive.
             Outcome::Dropped => self.status.unwrap_or(Code::Cancelled),
             Outcome::Failed(error) => self.status.unwrap_or_else(|| code_of_failure(error)),
         };

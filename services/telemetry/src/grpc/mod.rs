@@ -1,14 +1,15 @@
 //! gRPC servers and clients on tonic: a span and a metric for every call.
 //!
 //! [`server_layer`] wraps the services of a `tonic::transport::Server`, and [`client_layer`] wraps a
-//! `tonic::transport::Channel`. The client writes the current context into the metadata of a call. The server reads
-//! the context, and its handler runs in that context, so the spans of both sides are in one trace. A layer uses the
-//! providers that are installed when the layer is created: create it after [`start`](crate::start) has returned, or
-//! inside [`run`](crate::run).
+//! `tonic::transport::Channel`. The client writes the current context into the metadata of a call. The server reads the
+//! context, and its handler runs in that context, so the spans of client and server are in one trace. A layer uses the
+//! OpenTelemetry providers that are installed when the layer is created. So create the layer after
+//! [`start`](crate::start) has returned, or inside [`run`](crate::run).
 //!
 //! A call ends when its status has been sent or received. The status is in the trailers after the last message, or in
-//! the headers if there is no message. So the span of a stream lasts until the end of the stream. A client cancels a
-//! call by dropping the call or its stream before the status arrives.
+//! the headers if there is no message. So the span of a stream lasts until the end of the stream. A client can also
+//! cancel a call by dropping the call or its stream before the status arrives. The call then ends without a status from
+//! the server.
 //!
 //! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for
 //! [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), which extend the conventions for
@@ -73,9 +74,10 @@ impl Instruments {
     }
 }
 
-/// Extracts `package.Service/Method` from the path of a request. Returns `None` if the path has another form.
+/// Extracts `package.Service/Method` from the path of a request. Returns `None` if the path has another form or is too
+/// long.
 fn method_of(path: &str) -> Option<&str> {
-    // The name becomes part of the span, so its length is limited.
+    // The method becomes the name of the span, so its length is limited.
     const MAX_LEN: usize = 255;
     let method = path.strip_prefix('/').filter(|method| method.len() <= MAX_LEN)?;
     let (service, name) = method.split_once('/')?;

@@ -30,9 +30,11 @@ use crate::text;
 /// The statuses `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are server
 /// errors. The layer implements the [server span] of the semantic conventions for gRPC.
 ///
-/// A method is unknown if the server responds with `UNIMPLEMENTED` in the headers and without a `grpc-message`. tonic
-/// responds this way when no handler exists. A client can invent method names, so for an unknown method, the span is
-/// named `grpc`, `rpc.method` is `_OTHER`, and `rpc.method_original` is the name that the client sent.
+/// A method is unknown if the path of the request does not have the form `/package.Service/Method`. It is also unknown
+/// if the server responds with `UNIMPLEMENTED` in the headers and without a `grpc-message`. tonic responds this way
+/// when the method has no handler. A client can invent method names, and each of them would otherwise become a new time
+/// series. So for an unknown method, the span is named `grpc`, `rpc.method` is `_OTHER`, and `rpc.method_original` is
+/// the name that the client sent.
 ///
 /// ```no_run
 /// use tonic::transport::Server;
@@ -87,7 +89,7 @@ pub struct ServerCall {
     deadline: Option<Duration>,
     method: Method,
     status: Option<Code>,
-    // The status to use if the response has none.
+    // The status to use if the response has no gRPC status.
     fallback: Code,
 }
 
@@ -125,7 +127,8 @@ impl ServerCall {
         match outcome {
             Outcome::Complete => self.status.unwrap_or(self.fallback),
             Outcome::Failed(_) => self.status.unwrap_or(Code::Unknown),
-            // The caller cancelled the call, or the deadline has passed. Only the elapsed time shows which.
+            // The caller cancelled the call, or the deadline has passed. Only the elapsed time shows which of the two
+            // happened.
             Outcome::Dropped if self.deadline.is_some_and(|deadline| self.started.elapsed() >= deadline) => {
                 Code::DeadlineExceeded
             }
@@ -164,7 +167,8 @@ impl Call for ServerCall {
         self.instruments.record(seconds, method.clone(), &[], status, failure.clone());
 
         // The method is set here and not when the span starts. At the start, it is not certain that the method is
-        // known, and the SDK does not replace an attribute of the same name.
+        // known. If the attribute were set there and the method turned out to be unknown, the SDK would not replace
+        // the attribute but add a second one.
         let attributes = [KeyValue::new(RPC_METHOD, method), KeyValue::new(RPC_RESPONSE_STATUS_CODE, status)];
         self.span.end(attributes.into_iter().chain(original), failure);
     }

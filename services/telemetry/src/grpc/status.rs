@@ -30,12 +30,12 @@ pub(crate) fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// The status code with this name.
+/// Returns the status code with this name, if there is one.
 pub(super) fn code_of(name: &str) -> Option<Code> {
     (0..=16).map(Code::from_i32).find(|code| code_name(*code) == name)
 }
 
-/// Whether `code` is a server error. On the client side, every code except `OK` is an error.
+/// Whether `code` is an error on the server side. On the client side, every code except `OK` is an error.
 ///
 /// Source: <https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#server>
 pub(super) fn is_server_error(code: Code) -> bool {
@@ -50,7 +50,7 @@ pub(super) fn is_server_error(code: Code) -> bool {
     )
 }
 
-/// The status in headers or trailers, if they contain a status.
+/// The gRPC status in headers or trailers, if they contain one.
 pub(super) fn in_headers(headers: &HeaderMap) -> Option<Code> {
     headers.get(tonic::Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }

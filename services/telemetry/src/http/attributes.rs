@@ -46,7 +46,7 @@ pub(super) fn method_in_name(method: &'static str) -> &'static str {
     if method == OTHER_METHOD { "HTTP" } else { method }
 }
 
-/// `http.request.method_original`, if it differs from `http.request.method`.
+/// The attribute `http.request.method_original`, if its value differs from the value of `http.request.method`.
 pub(super) fn method_original(method: &Method) -> Option<KeyValue> {
     known_method(method)
         .is_none()
@@ -77,7 +77,7 @@ impl<'a> Authority<'a> {
     /// The maximum length of a DNS name. A longer text is not a host.
     const MAX_HOST: usize = 255;
 
-    /// Parses `host[:port]`. Returns `None` if `text` has another form.
+    /// Parses `host[:port]`, and ignores user information before an `@`. Returns `None` if `text` has another form.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let text = text.rsplit_once('@').map_or(text, |(_userinfo, host)| host);
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -112,7 +112,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Redacts the values of secret parameters in `query` and shortens the result to [`text::MAX`] bytes.
+/// Redacts the values of secret parameters in `query` and shortens the result to at most [`text::MAX`] bytes.
 pub(super) fn redacted_query(query: &str) -> String {
     let redacted = if query.split('&').any(|pair| secret_parameter(pair).is_some()) {
         let pairs: Vec<Cow<'_, str>> = query
@@ -129,7 +129,7 @@ pub(super) fn redacted_query(query: &str) -> String {
     text::bounded(&redacted).to_owned()
 }
 
-/// The parameter's name in the `name=value` pair, if the value is a secret.
+/// Returns the parameter's name if `pair` has the form `name=value` and the value is a secret.
 fn secret_parameter(pair: &str) -> Option<&str> {
     let key = pair.split_once('=')?.0;
     SECRET_PARAMETERS.contains(&key).then_some(key)
@@ -168,7 +168,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The server. If the URL has no port, the port is the scheme's default.
+    /// The host and port of the server. If the URL has no port, the port is the default port of the scheme.
     pub(super) fn server(&self) -> Option<Authority<'a>> {
         self.authority.map(|authority| Authority {
             port: authority.port.or(match self.scheme {
@@ -181,7 +181,7 @@ impl<'a> Target<'a> {
     }
 
     /// The value of `url.full`: the absolute URL without the fragment, with credentials and signatures redacted. The
-    /// result is shortened to [`text::MAX`] bytes.
+    /// result is shortened to at most [`text::MAX`] bytes.
     pub(super) fn full(&self) -> String {
         let mut full = String::with_capacity(self.path.len() + 64);
         if let Some(Authority { host, port }) = self.authority {

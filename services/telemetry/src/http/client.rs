@@ -25,9 +25,9 @@ use crate::span::CallSpan;
 
 /// A layer that records a span and the metric `http.client.request.duration` for every request to a server.
 ///
-/// The span's name is the method, followed by the [`UrlTemplate`] in the request's extensions if there is one. A
-/// response with a status of 400 or above is an error, as defined for the [status of HTTP spans]. The layer implements
-/// the [HTTP client span] and its [metric].
+/// If the request's extensions contain a [`UrlTemplate`], the span's name is the method followed by the template.
+/// Otherwise the name is only the method. A response with a status of 400 or above is an error, as defined for the
+/// [status of HTTP spans]. The layer implements the [HTTP client span] and its [metric].
 ///
 /// ```no_run
 /// use telemetry::http::{UrlTemplate, client_layer};
@@ -122,7 +122,8 @@ impl ClientCall {
         target: Target<'_>,
         template: Option<&'static str>,
     ) -> InFlight<Self> {
-        // An exporter with an instrumented client must not report its own requests.
+        // An exporter can use an instrumented client. Its requests must not be recorded, because each recorded request
+        // would cause another export.
         if Context::is_current_telemetry_suppressed() {
             return InFlight::untraced();
         }
@@ -173,7 +174,7 @@ impl Call for ClientCall {
             self.attributes
                 .extend(version(protocol).map(|version| KeyValue::new(NETWORK_PROTOCOL_VERSION, version)));
         }
-        // `CallSpan::end` sets `error.type` on the span, so the span's attributes must not contain it yet.
+        // Only the metric gets `error.type` here, because `CallSpan::end` sets `error.type` on the span.
         let without_error = self.attributes.len();
         self.attributes.extend(failure.clone().map(|error| KeyValue::new(ERROR_TYPE, error)));
         self.client.0.duration.record(self.started.elapsed().as_secs_f64(), &self.attributes);

@@ -17,7 +17,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// | status | reason |
 /// | --- | --- |
 /// | 400 | the body is not JSON, or does not have the fields and types of `T` |
-/// | 408 | the body did not arrive within ten seconds |
+/// | 408 | reading the body took longer than ten seconds |
 /// | 413 | the body is larger than axum's [`DefaultBodyLimit`](axum::extract::DefaultBodyLimit) |
 /// | 415 | the header `Content-Type` does not say that the body is JSON |
 ///
@@ -58,8 +58,8 @@ fn problem_of(rejection: &JsonRejection) -> Problem {
         JsonRejection::JsonSyntaxError(_) => {
             Problem::new(StatusCode::BAD_REQUEST, "The body is not valid JSON.")
         }
-        // axum would respond with 422. This is 400, as for invalid JSON, because the caller must send a different body
-        // in either case.
+        // axum would respond with 422. The status here is 400, as for invalid JSON, because the caller must send a
+        // different body in either case.
         JsonRejection::JsonDataError(_) => Problem::new(
             StatusCode::BAD_REQUEST,
             "The JSON body does not have the required fields and types.",

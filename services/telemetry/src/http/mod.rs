@@ -7,13 +7,14 @@
 //! | another HTTP client that is a tower service | [`client_layer`] |
 //!
 //! A server reads the caller's context from the headers of a request, and the handler runs in that context. A client
-//! writes the current context into the headers of its request. So the spans of both sides are in one trace. A layer or
-//! a [`Client`] uses the providers that are installed at the time of its creation. Create it after
-//! [`start`](crate::start) has returned, or inside [`run`](crate::run).
+//! writes the current context into the headers of its request. So the spans of client and server are in one trace. A
+//! layer or a [`Client`] uses the OpenTelemetry providers that are installed at the time of its creation. So create it
+//! after [`start`](crate::start) has returned, or inside [`run`](crate::run).
 //!
 //! A span lasts until the end of the response's body, so the span of a streamed response ends with the last byte of the
-//! stream. If a request is cancelled, for example by a timeout or because the caller closes the connection, it is
-//! recorded with the `error.type` `cancelled`.
+//! stream. A cancelled request is recorded with the `error.type` `cancelled`. A request is cancelled, for example, by a
+//! timeout outside the layer or because the caller closes the connection. A client does not cancel a request when it
+//! drops the body of the response.
 //!
 //! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for
 //! [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/) and

@@ -9,7 +9,7 @@
 //! }
 //! ```
 //!
-//! The body of that response:
+//! The body of the response for this error:
 //!
 //! ```json
 //! {
@@ -33,8 +33,8 @@ use serde_json::json;
 /// The problem details of a failed request.
 ///
 /// `type` is `about:blank`, so `title` is the reason phrase of the status ([RFC 9457, section 4.2.1]). `trace_id` is
-/// the trace id of the context in which the response is created. It is absent outside a trace. Do not put internal
-/// causes into `detail`. Record them on the span and in a log record instead.
+/// the trace id of the context in which the response is created. Outside a trace, the response has no `trace_id`. Do
+/// not put internal causes into `detail`. Record them on the span and in a log record instead.
 ///
 /// [RFC 9457, section 4.2.1]: https://www.rfc-editor.org/rfc/rfc9457#name-aboutblank
 #[derive(Clone, Debug, PartialEq, Eq)]

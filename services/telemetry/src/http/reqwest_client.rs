@@ -1,4 +1,5 @@
-//! A wrapper around reqwest. The client layer cannot be used, because reqwest has its own request and response types.
+//! A wrapper around reqwest. The client layer cannot wrap a reqwest client, because reqwest has its own request and
+//! response types.
 
 use std::sync::Arc;
 
@@ -12,16 +13,16 @@ use super::client::{ClientCall, HttpClient};
 use crate::response::ResponseFuture;
 use crate::scope::Scope;
 
-/// A builder for a [`reqwest::Client`] that works in any process.
+/// Returns a builder that can build a [`reqwest::Client`] in any process.
 ///
-/// `reqwest::Client::new()` and `reqwest::Client::builder().build()` panic if the process has no default rustls
-/// provider, because reqwest is compiled without a provider. This function installs `ring` as the default provider,
-/// unless the process already has a default provider.
+/// `reqwest::Client::new()` and `reqwest::Client::builder().build()` panic if the process has no default cryptography
+/// provider for rustls, because reqwest is compiled without a provider. This function installs `ring` as the default
+/// provider, unless the process already has a default provider.
 ///
-/// The client checks a server's certificate against the system's CA certificates. The variables `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR` can replace these. The client can also be built on a system without CA certificates, such as an image
-/// built `FROM scratch`: plain HTTP works there, but a request to an `https` URL fails with an error because the
-/// server's certificate is not trusted. To trust other certificates, call
+/// The client checks a server's certificate against the system's CA certificates. The environment variables
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` can name other CA certificates instead. The client can also be built on a system
+/// without CA certificates, such as an image built `FROM scratch`. Requests to `http` URLs work there. A request to an
+/// `https` URL fails with an error, because the server's certificate is not trusted. To trust other certificates, call
 /// [`tls_certs_only`](reqwest::ClientBuilder::tls_certs_only) on the builder.
 ///
 /// ```
@@ -42,7 +43,8 @@ pub fn client_builder() -> reqwest::ClientBuilder {
         CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     match Verifier::new(provider) {
         Ok(_) => builder,
-        // `build` would fail in the same way, because by default it also loads the system's CA certificates.
+        // `ClientBuilder::build` would fail in the same way, because by default it also loads the system's CA
+        // certificates.
         Err(error) => {
             tracing::debug!(%error, "the system has no CA certificates, so no HTTPS server is trusted");
             builder.tls_certs_only([])
@@ -53,8 +55,8 @@ pub fn client_builder() -> reqwest::ClientBuilder {
 /// A [`reqwest::Client`] that records a span and the metric `http.client.request.duration` for every request.
 ///
 /// It records the same telemetry as [`client_layer`](super::client_layer). One span covers a request together with the
-/// redirects that reqwest follows and the retries that reqwest makes. This is the [second of the two ways] that the
-/// semantic conventions allow.
+/// redirects that reqwest follows and the retries that reqwest makes. The semantic conventions allow two ways to create
+/// HTTP client spans, and this is the [second of the two ways].
 ///
 /// ```no_run
 /// use telemetry::http::{Client, client_builder};
@@ -76,7 +78,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Wraps `client`. Build it with [`client_builder`], which works in any process.
+    /// Wraps `client`. Build `client` with [`client_builder`], which works in any process.
     #[must_use]
     pub fn new(client: reqwest::Client) -> Self {
         Self::of(client, Scope::global())
@@ -110,7 +112,7 @@ impl Client {
             let response = self.inner.execute(request);
             async move {
                 let response = response.await?;
-                // The conversion back to a reqwest response reads the URL from the extensions.
+                // The conversion back to a reqwest response, after this block, reads the URL from the extensions.
                 let mut url = http::response::Builder::new().url(response.url().clone());
                 let mut response = Response::from(response);
                 if let Some(url) = url.extensions_mut() {

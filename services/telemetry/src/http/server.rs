@@ -202,7 +202,8 @@ fn start_attributes<B>(
     attributes
 }
 
-/// The attributes of the connection's peer. The peer counts as the client, because headers are not trusted.
+/// The attributes of the connection's peer. The peer counts as the client, because headers that name another client are
+/// not trusted.
 pub(crate) fn peer_attributes(peer: SocketAddr) -> [KeyValue; 3] {
     let address: Arc<str> = peer.ip().to_string().into();
     [

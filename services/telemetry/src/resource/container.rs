@@ -10,8 +10,8 @@ use std::fs;
 /// Returns the ID of the container that this process runs in, if it can be found.
 ///
 /// With cgroup v1, the path of the cgroup contains the ID. With cgroup v2, the path is `/` inside the container. The ID
-/// then comes from the mount of a file such as `/etc/hostname`. The runtime keeps this file in a directory whose name
-/// is the ID.
+/// then comes from the mount of a file such as `/etc/hostname`. A runtime such as Docker keeps this file in a directory
+/// whose name is the ID.
 pub(super) fn id() -> Option<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     from_cgroup(&read("/proc/self/cgroup")).or_else(|| from_mounts(&read("/proc/self/mountinfo")))
@@ -21,8 +21,8 @@ pub(super) fn id() -> Option<String> {
 /// `…/kubepods/…/podUID/ID` or `…/cri-containerd-ID.scope`. Outside a container, no path has such a segment.
 ///
 /// The node of a pod can itself be a container. If the node's runtime does not manage a cgroup controller, the path for
-/// that controller is the path of the node. So if at least one path belongs to a pod, only the paths of pods
-/// count.
+/// that controller is the path of the node's container. So if at least one path belongs to a pod, only the paths of
+/// pods count.
 fn from_cgroup(cgroup: &str) -> Option<String> {
     let ids = |pods_only: bool| {
         let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
@@ -38,8 +38,8 @@ fn from_cgroup(cgroup: &str) -> Option<String> {
 
 /// Finds the ID in the source path of a mount, such as `/var/lib/docker/containers/ID/hostname`.
 ///
-/// The path `…/io.containerd.grpc.v1.cri/sandboxes/ID/hostname` does not count, because its ID belongs to the pod's
-/// sandbox.
+/// The path `…/io.containerd.grpc.v1.cri/sandboxes/ID/hostname` does not count, because its ID belongs to the sandbox
+/// of the pod and not to a container.
 fn from_mounts(mounts: &str) -> Option<String> {
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ');

@@ -26,13 +26,14 @@ pub(super) fn detect() -> Vec<KeyValue> {
     .collect()
 }
 
-/// Reads `/etc/machine-id`, as the semantic conventions say. A container image usually has no such file.
+/// Reads the host ID from `/etc/machine-id`, as the semantic conventions say, or from the older path of D-Bus. A
+/// container image usually has neither file.
 fn host_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
 }
 
-/// The host name that the kernel reports. In a pod, it is the pod's name. The convention permits either the pod's or
-/// the node's name, and other SDKs also use the pod's name. The node's name is in `k8s.node.name`.
+/// The host name that the kernel reports. In most pods, it is the pod's name. The semantic conventions permit either
+/// the pod's or the node's name, and other SDKs also use the pod's name. The node's name is in `k8s.node.name`.
 ///
 /// All `host.*` attributes describe the host as this process sees it, so they belong to the same host.
 pub(super) fn host_name() -> Option<String> {
@@ -76,12 +77,12 @@ fn os_type(rust: &'static str) -> &'static str {
     }
 }
 
-/// Returns the name, version and description of the distribution. If the distribution is not known, returns only a
-/// description with the kernel's release.
+/// Returns the name, version and description of the Linux distribution. If the distribution is not known, returns only
+/// a description with the kernel's release.
 fn operating_system() -> Vec<KeyValue> {
     let info = os_info::get();
     if info.os_type() == os_info::Type::Unknown || info.os_type() == os_info::Type::Linux {
-        // The image has no /etc/os-release.
+        // There is no `/etc/os-release`, for example in a scratch image.
         let kernel = rustix::system::uname();
         let release = kernel.release().to_str().unwrap_or_default();
         return vec![KeyValue::new(attribute::OS_DESCRIPTION, format!("Linux {release}"))];
@@ -96,7 +97,7 @@ fn operating_system() -> Vec<KeyValue> {
     attributes
 }
 
-/// The network interfaces that are up, without loopback and link-local addresses.
+/// The network interfaces with their addresses, without loopback and link-local addresses.
 fn usable_interfaces() -> impl Iterator<Item = if_addrs::Interface> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.into_iter().filter(|interface| !interface.is_loopback() && !is_link_local(interface.ip()))

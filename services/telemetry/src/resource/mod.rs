@@ -1,11 +1,11 @@
 //! The resource of all spans, metrics and log records of this process.
 //!
 //! Configured attributes override detected ones. Attributes that cannot be detected are left out and never guessed: a
-//! wrong host in a dashboard is worse than a missing one.
+//! wrong host in a dashboard is worse than a missing host.
 //!
-//! These detectors replace the opentelemetry-resource-detectors crate. That crate reports `x86_64` instead of `amd64`,
-//! does not remove passwords from the command line, and reports a container ID on a machine without containers. It also
-//! starts a child process to read the host name.
+//! The detectors in this module replace the opentelemetry-resource-detectors crate. That crate reports `x86_64` instead
+//! of `amd64`, does not remove passwords from the command line, and reports a container ID on a machine without
+//! containers. It also starts a child process to read the host name.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/>.
 
@@ -27,7 +27,7 @@ pub(crate) use kubernetes::Missing;
 /// Returns the resource of this process, and the Kubernetes attributes that could not be looked up.
 ///
 /// Reading local files takes a few milliseconds at most. In a cluster, the function also waits up to two seconds for
-/// the API server.
+/// the responses of the API server.
 pub(crate) fn detect(service: &Service, settings: &ResourceSettings) -> (Resource, Missing) {
     let sdk = TelemetryResourceDetector.detect();
     let container_id = container::id();
@@ -59,8 +59,8 @@ fn service_attributes(service: &Service) -> [KeyValue; 3] {
     [
         KeyValue::new(attribute::SERVICE_NAME, service.name),
         KeyValue::new(attribute::SERVICE_VERSION, service.version),
-        // The ID is random, as the convention recommends. The pod's UID would be the same for all containers of the
-        // pod, and would not change when a container restarts.
+        // The ID is random, as the semantic conventions recommend. The pod's UID would be the same for all containers
+        // of the pod, and would not change when a container restarts.
         KeyValue::new(attribute::SERVICE_INSTANCE_ID, uuid::Uuid::new_v4().to_string()),
     ]
 }

@@ -1,5 +1,5 @@
-//! The detector of `process.*` attributes. The convention recommends the command line, but this detector leaves it out
-//! because it can contain passwords.
+//! The detector of `process.*` attributes. The semantic conventions recommend an attribute with the command line, but
+//! this detector leaves it out because the command line can contain passwords.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/process/>.
 
@@ -30,8 +30,8 @@ pub(super) fn detect() -> Vec<KeyValue> {
     .collect()
 }
 
-/// The name of the user that the process runs as. Without `/etc/passwd`, as in a scratch image, the name is not
-/// known.
+/// The name of the user that the process runs as. In an image without `/etc/passwd`, such as a scratch image, the name
+/// is not known.
 fn owner() -> Option<String> {
     let id = rustix::process::geteuid().as_raw().to_string();
     let users = fs::read_to_string("/etc/passwd").ok()?;
@@ -43,15 +43,15 @@ fn owner() -> Option<String> {
 }
 
 fn creation_time() -> Option<String> {
-    // Milliseconds are precise enough, because the kernel counts in hundredths of a second.
+    // Milliseconds are precise enough, because the kernel counts start times in hundredths of a second.
     let started = OffsetDateTime::from(started("self")?);
     started.replace_millisecond(started.millisecond()).ok()?.format(&Rfc3339).ok()
 }
 
-/// Returns the start time of `process`, a PID or `self`, with a precision of a hundredth of a second.
+/// Returns the start time of `process`, which is a PID or `self`. The precision is a hundredth of a second.
 ///
 /// The age of the process comes from the boot-time clock, which the kernel also uses for start times. So the result
-/// stays correct when someone sets the system clock.
+/// stays correct if someone sets the system clock after the process has started.
 pub(super) fn started(process: &str) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -60,7 +60,7 @@ pub(super) fn started(process: &str) -> Option<SystemTime> {
     SystemTime::now().checked_sub(now.checked_sub(since_boot)?)
 }
 
-/// `USER_HZ`, which is 100 on every Linux architecture that Rust supports.
+/// `USER_HZ`, the number of ticks in a second, which is 100 on every Linux architecture that Rust supports.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// Returns field 22 of `/proc/PID/stat`, the start time in ticks since boot.

@@ -21,7 +21,8 @@ use opentelemetry_semantic_conventions::metric::RPC_SERVER_CALL_DURATION;
 
 const CHECK: &str = "grpc.health.v1.Health/Check";
 
-/// Starts a health service with the server layer, on the loopback interface. Returns its reporter and its endpoint.
+/// Starts a gRPC health service inside the server layer, on the loopback interface. Returns the endpoint of the
+/// service, and the reporter that sets the status in its responses.
 async fn health(recorder: &Recorder) -> (HealthReporter, Endpoint) {
     let (reporter, service) = tonic_health::server::health_reporter();
     reporter.set_service_status("known", ServingStatus::Serving).await;
@@ -48,7 +49,7 @@ fn channel(recorder: &Recorder, endpoint: &Endpoint) -> Channel {
     ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy())
 }
 
-/// Removes the ports, because they differ in each run.
+/// Removes the attributes with port numbers, because these numbers differ in each run.
 fn without_ports((mut attributes, failed): (Attributes, bool)) -> (Attributes, bool) {
     attributes.remove("server.port").expect("the server's port is recorded");
     attributes.remove("network.peer.port");

@@ -110,7 +110,7 @@ async fn a_built_client_trusts_the_given_certificates() {
 
 #[test]
 fn a_client_can_be_built_without_a_provider_and_without_ca_certificates() {
-    // The test needs a new process, because other tests install a provider in this process.
+    // The test needs a new process, because other tests install a default rustls provider in this process.
     let test = format!("{}::in_a_new_process", module_path!().split_once("::").unwrap().1);
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", &test, "--ignored"])

@@ -203,7 +203,7 @@ async fn a_panic_is_an_error() {
     assert_eq!(active(&recorder), [0]);
 }
 
-/// The response of a service that returns `body`.
+/// Sends a request to a service inside the server layer. Returns the response, which has `body` as its body.
 async fn respond_with(
     recorder: &Recorder,
     body: ScriptedBody,
@@ -308,7 +308,8 @@ async fn the_span_has_the_recorded_error_as_its_only_error_type() {
     assert_eq!(attributes_and_failed(&span).0["error.type"], "std::io::error::Error::Custom");
     assert_eq!(span.status, opentelemetry::trace::Status::error("disk on fire"));
     assert_eq!(span.events.len(), 1);
-    // The metric's `error.type` is the status, because a metric's attributes must not depend on sampling.
+    // The metric's `error.type` is the status and not the recorded error. An unsampled span records no error, and a
+    // metric's attributes must not depend on sampling.
     assert_eq!(recorder.histogram_counts(HTTP_SERVER_REQUEST_DURATION)[0].0["error.type"], "500");
 }
 

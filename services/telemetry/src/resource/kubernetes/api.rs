@@ -1,8 +1,8 @@
 //! Sends requests to the API server. All requests together have one timeout.
 //!
-//! The requests run on a separate thread with its own runtime, because the caller may be running inside a runtime, and
-//! that runtime must not be blocked. The requests are neither traced nor logged. A failed request is reported as a
-//! [`Gap`].
+//! The requests run on a separate thread with its own runtime, because the caller may already be running inside a
+//! runtime. There, tokio does not allow `block_on`. The requests are neither traced nor logged. A failed request is
+//! reported as a [`Gap`].
 
 use std::fs;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -29,17 +29,17 @@ use crate::tls::CertificateWatcher;
 /// The maximum time for all requests together: name resolution, connections, handshakes and responses.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The time between the deadline of the requests and the timeout. It is necessary because the system can schedule a
-/// thread late.
+/// The requests end this long before the timeout. Without this margin, their results could come too late, because the
+/// system can schedule a thread late.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// All attributes that come from the API server.
 pub(super) const ALL_ATTRIBUTES: &str = "k8s.cluster.uid, k8s.node.*, k8s.pod.*, the pod's owners, \
     k8s.container.restart_count, container.image.*";
 
-/// A kind of request.
+/// A kind of request to the API server.
 pub(super) struct Lookup {
-    /// The resource with its group, as in an RBAC role.
+    /// The Kubernetes resource with its group, as in an RBAC role.
     pub(super) resource: &'static str,
     /// The attributes that are missing if the request fails.
     pub(super) attributes: &'static str,
@@ -61,7 +61,7 @@ enum Finding {
     Gap(Gap),
 }
 
-/// Runs `lookups` and returns what they report within `timeout`.
+/// Runs `lookups`, and returns the attributes and gaps that they report before `timeout` has passed.
 pub(super) fn run<F>(
     kubernetes: &Kubernetes,
     files: &Files,
@@ -76,7 +76,8 @@ where
     let (findings, found) = mpsc::channel();
     let (kubernetes, files) = (kubernetes.clone(), files.clone());
     let started = thread::Builder::new().name("telemetry-kubernetes".into()).spawn(move || {
-        // If kube cannot parse a response, it logs the response, which includes the environment variables of the pod.
+        // If kube cannot parse a response, it logs the response, which can include the environment variables of the
+        // pod. So this thread logs nothing.
         let _no_logs = tracing::subscriber::set_default(NoSubscriber::new());
         let _suppressed = Context::enter_telemetry_suppressed_scope();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -92,7 +93,8 @@ where
                 Err(gap) => send_gap(&findings, gap),
             }
         });
-        // A name resolution may still be running on a thread of its own. That thread exits when the resolution ends.
+        // A name resolution may still be running on a thread of its own, so the shutdown does not wait for that thread.
+        // The thread exits when the name resolution ends.
         runtime.shutdown_background();
     });
 
@@ -118,7 +120,7 @@ where
 }
 
 fn send_gap(findings: &Sender<Finding>, gap: Gap) {
-    // There is no receiver after the timeout.
+    // After the timeout, there is no receiver, so sending fails.
     let _ = findings.send(Finding::Gap(gap));
 }
 
@@ -130,7 +132,7 @@ fn thread_gap(error: &std::io::Error) -> Gap {
 /// Builds a client that authenticates with the pod's service account.
 ///
 /// The client does not use kube's default layers, because they trace requests and install a TLS provider for the whole
-/// process. A service that later installs its own provider would fail.
+/// process. If a service installed its own provider later, that installation would then fail.
 fn build_client(kubernetes: &Kubernetes, files: &Files) -> Result<kube::Client, Gap> {
     let gap = |reason, remedy: &str| Gap { attributes: ALL_ATTRIBUTES, reason, remedy: Some(remedy.into()) };
 
@@ -195,7 +197,7 @@ impl Api {
     /// Reports attributes. A later value of a key replaces an earlier one.
     pub(super) fn report(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         for attribute in attributes {
-            // There is no receiver after the timeout.
+            // After the timeout, there is no receiver, so sending fails.
             let _ = self.findings.send(Finding::Attribute(attribute));
         }
     }
@@ -205,8 +207,8 @@ impl Api {
         send_gap(&self.findings, gap);
     }
 
-    /// Waits for the response to a request for the object `name`. Reports a gap and returns `None` if the request
-    /// fails.
+    /// Waits for the response to a request for the object `name`. Reports a gap and returns `None` if the request fails
+    /// or the time for requests is over.
     pub(super) async fn fetch<T>(
         &self,
         lookup: &Lookup,

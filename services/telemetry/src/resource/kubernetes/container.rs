@@ -1,4 +1,4 @@
-//! Finds this container in a pod's object, and the status of the container's current run.
+//! Finds the container of this process in a pod's object, and the status of that container's current run.
 //!
 //! A run of a container is the time between two restarts. After a restart, the API server can still report the status
 //! of the previous run.
@@ -15,17 +15,17 @@ use super::known::Known;
 /// The status of this container in a pod's object.
 #[derive(Debug)]
 pub(super) enum Found<'a> {
-    /// The status of this run.
+    /// The status of the current run.
     ThisRun(&'a ContainerStatus),
-    /// The status is missing or belongs to a previous run. The container's name may still be known.
+    /// The status is missing or belongs to a previous run. The value is the container's name, if it is known.
     NotYet(Option<&'a str>),
-    /// It is not known which container this is.
+    /// It is not known in which container of the pod this process runs.
     Unknown,
 }
 
 /// Finds this container by the ID or the name in `known`.
 pub(super) fn find<'a>(pod: &'a Pod, known: &'a Known) -> Found<'a> {
-    // An ID identifies both the container and its run.
+    // An ID identifies both the container and its run, because every run has a new ID.
     let by_id =
         known.container_id.as_deref().and_then(|id| statuses(pod).find(|status| id_of(status) == Some(id)));
     if let Some(status) = by_id {
@@ -71,18 +71,19 @@ fn id_of(status: &ContainerStatus) -> Option<&str> {
     status.container_id.as_deref()?.split_once("://").map(|(_, id)| id)
 }
 
-/// Compares start times to find whether `status` belongs to the current run. Used for containers without a known ID.
+/// Compares start times to find whether `status` belongs to the current run. This is used if the ID of the container is
+/// not known.
 ///
 /// A previous run started before the first process of the current run. The start time in the status is in whole
-/// seconds, rounded down.
+/// seconds, rounded down, so the comparison adds a second to it.
 fn is_of_this_run(status: &ContainerStatus, pod: &Pod, known: &Known) -> bool {
     let reported = || status.state.as_ref()?.running.as_ref()?.started_at.as_ref();
     let shares_processes = pod
         .spec
         .as_ref()
         .is_some_and(|spec| spec.share_process_namespace == Some(true) || spec.host_pid == Some(true));
-    // Process 1 is the container's first process, unless containers share a PID namespace. This process may have
-    // started later.
+    // Process 1 is the container's first process, unless the container shares its PID namespace with other containers
+    // or with the node. The current process may have started later than process 1.
     let first = if shares_processes { known.started } else { known.init_started.or(known.started) };
     match (reported(), first) {
         (Some(reported), Some(first)) => SystemTime::from(reported.0) + Duration::from_secs(1) > first,

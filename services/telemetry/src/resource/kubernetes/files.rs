@@ -1,11 +1,11 @@
-//! The facts about this pod in the files that the kubelet mounts into each container.
+//! The facts about this pod in the files of its service account and in the list of mounts.
 
 use std::fs;
 use std::path::PathBuf;
 
 use uuid::Uuid;
 
-/// The paths of these files. Tests use other paths.
+/// The paths of the files with facts about this pod. Tests use other paths.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     /// The list of mounts of this process, in the format of `/proc/self/mountinfo`.
@@ -23,8 +23,8 @@ impl Default for Files {
     }
 }
 
-/// The facts in these files. Each can be missing: not every pod mounts a service account, and a runtime with its own
-/// kernel hides the mounts.
+/// The facts in these files. Each fact can be missing: not every pod mounts a service account, and a container runtime
+/// with its own kernel hides the mounts of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PodFacts {
     pub(super) namespace: Option<String>,
@@ -45,7 +45,7 @@ impl Files {
 ///
 /// The kubelet keeps the files of a pod in a directory whose name is the pod's UID. It mounts two of these files into
 /// each container: `…/pods/UID/etc-hosts` as `/etc/hosts`, and `…/pods/UID/containers/NAME/RANDOM` as the termination
-/// log. If two mounts contradict each other, one of them comes from another pod, and neither counts.
+/// log. If two mounts contradict each other, one of them comes from another pod or container, and neither counts.
 fn from_mounts(mounts: &str) -> PodFacts {
     let mut uids = Vec::new();
     let mut containers = Vec::new();
@@ -62,7 +62,8 @@ fn from_mounts(mounts: &str) -> PodFacts {
             _ => {}
         }
     }
-    // For a static pod, the name of the directory is a hash, and the API server reports a different UID.
+    // For a static pod, the name of the directory is a hash, and the API server reports a different UID. So a name
+    // counts only if it has the form of a UID.
     let pod_uid = single_value(&uids).filter(|uid| uid.len() == 36 && Uuid::parse_str(uid).is_ok());
     PodFacts { namespace: None, container: single_value(&containers).filter(|_| pod_uid.is_some()), pod_uid }
 }
@@ -72,7 +73,7 @@ fn is_random_name(text: &str) -> bool {
     text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns the value that all `items` share, or `None` if they differ.
+/// Returns the value that all `items` share, or `None` if the items differ or there are none.
 fn single_value(items: &[&str]) -> Option<String> {
     let (first, others) = items.split_first()?;
     others.iter().all(|other| other == first).then(|| (*first).to_owned())
@@ -102,12 +103,14 @@ mod tests {
 
     #[test]
     fn finds_the_uid_and_the_container_in_mounts() {
-        // The kubelet's directory can be a separate file system.
+        // The kubelet's directory can be in a separate file system. The paths then start at the root of that file
+        // system.
         for root in ["/var/lib/kubelet", "", "/kubelet", "/data/kubelet\\040root"] {
             let mounts = hosts(root, UID) + &termination_log(UID, "shop", "/dev/termination-log");
             assert_eq!(read(&mounts), (Some(UID.to_owned()), Some("shop".to_owned())), "{root}");
         }
-        // `terminationMessagePath` moves the termination log, and a mount of the pod can replace `/etc/hosts`.
+        // `terminationMessagePath` can move the termination log, and a volume mount of the pod can replace
+        // `/etc/hosts`.
         assert_eq!(
             read(&termination_log(UID, "shop", "/tmp/termination-log")),
             (Some(UID.to_owned()), Some("shop".to_owned()))

@@ -24,7 +24,8 @@ impl<'a> Reference<'a> {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (text, None),
         };
-        // A colon before the last slash separates the registry from its port.
+        // A colon before the last slash separates the registry from its port, so the tag can only begin after that
+        // slash.
         let path = rest.rfind('/').map_or(0, |slash| slash + 1);
         let (name, tag) = match rest[path..].rfind(':') {
             Some(colon) => (&rest[..path + colon], Some(&rest[path + colon + 1..])),
@@ -46,7 +47,8 @@ fn is_tag(text: &str) -> bool {
         && bytes.all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
 }
 
-/// Whether `text` is a digest with an algorithm that images use. A looser check would accept `shop:COMMIT` as a digest.
+/// Whether `text` is a digest with an algorithm that images use. A looser check would also accept `shop:COMMIT`, which
+/// is a name with a commit hash as its tag.
 fn is_digest(text: &str) -> bool {
     [("sha256:", 64), ("sha512:", 128)].into_iter().any(|(algorithm, length)| {
         text.strip_prefix(algorithm)
@@ -57,7 +59,7 @@ fn is_digest(text: &str) -> bool {
 /// Returns the image attributes of a container whose status has these `image` and `imageID` fields. If `image` is a
 /// digest without a name, the name comes from `image_id`.
 pub(super) fn attributes(image: &str, image_id: &str) -> Vec<KeyValue> {
-    // dockershim adds a prefix such as `docker-pullable://`.
+    // dockershim adds a prefix such as `docker-pullable://` to the ID.
     let id = image_id.split_once("://").map_or(image_id, |(_, id)| id);
     let by_digest = Reference::parse(id).filter(|reference| reference.digest.is_some());
     let reference = Reference::parse(image);

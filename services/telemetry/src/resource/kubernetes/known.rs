@@ -1,4 +1,5 @@
-//! The facts about this pod that need no request. They come from the environment, from files and from the kernel.
+//! The facts about this pod that need no request to the API server. They come from the environment, from files and from
+//! the kernel.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -10,7 +11,7 @@ use super::files;
 use crate::resource::{host, process};
 use crate::settings::ResourceSettings;
 
-/// The facts about this pod that need no request.
+/// The facts about this pod that need no request to the API server.
 ///
 /// If the environment and a file disagree, the lookups use the value of the file, because a person can mistype the
 /// value in the environment.
@@ -64,7 +65,7 @@ impl Known {
         }
     }
 
-    /// The attributes that need no request.
+    /// The attributes that need no request to the API server.
     pub(super) fn attributes(&self) -> Vec<KeyValue> {
         [
             (attribute::K8S_NAMESPACE_NAME, &self.namespace),

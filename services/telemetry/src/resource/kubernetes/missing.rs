@@ -18,10 +18,10 @@ pub(super) struct Gap {
 pub(crate) struct Missing(pub(super) Vec<Gap>);
 
 impl Missing {
-    /// Logs one line, or none if nothing is missing.
+    /// Logs one line about all gaps, or nothing if there are no gaps.
     ///
-    /// The level is `WARN` if the operator can do something. Otherwise it is `INFO`, for example if the attributes
-    /// arrived too late.
+    /// The level is `WARN` if the operator can do something about a gap. Otherwise it is `INFO`, for example if the API
+    /// server reported the attributes too late.
     pub(crate) fn log(&self) {
         if self.0.is_empty() {
             return;

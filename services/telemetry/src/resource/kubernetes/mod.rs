@@ -6,11 +6,11 @@
 //! 2. Local files: the namespace of the service account, and the list of mounts, whose paths contain the UID of the pod
 //!    and the name of the container.
 //! 3. The API server: the workload, the UIDs of the node and the cluster, the image and the restart count. The requests
-//!    are sent at the start, with a timeout of two seconds for all of them.
+//!    are sent when telemetry starts, with a timeout of two seconds for all of them together.
 //!
 //! Outside a cluster, `KUBERNETES_SERVICE_HOST` is unset and the detector does nothing. With
-//! `SIGHTLINE_KUBERNETES_API=false` it sends no requests to the API server. Attributes that cannot be looked up are
-//! left out and returned as [`Missing`].
+//! `SIGHTLINE_KUBERNETES_API=false`, the detector sends no requests to the API server. Attributes that cannot be looked
+//! up are left out and returned as [`Missing`].
 //!
 //! The third source uses these permissions. Each of them is optional:
 //!

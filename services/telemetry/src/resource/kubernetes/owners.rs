@@ -51,15 +51,15 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
-/// Reports `owner` and its owners. The chain ends at an owner whose kind has no attributes, or at an owner that no
-/// longer exists.
+/// Reports `owner`, then the owner of `owner`, and so on. The chain ends at an owner whose kind has no attributes or
+/// usually has no owner, or at an owner that no longer exists.
 pub(super) async fn report(api: &Api, namespace: &str, owner: Option<OwnerReference>) {
     let mut next = owner;
     while let Some(owner) = next {
         let Some(kind) = KINDS.iter().find(|kind| kind.is_of(&owner)) else { return };
         let [name, uid] = kind.attributes;
         api.report([KeyValue::new(name, owner.name.clone()), KeyValue::new(uid, owner.uid.clone())]);
-        // The other kinds usually have no owner.
+        // Kinds other than ReplicaSet and Job usually have no owner.
         next = match kind.name {
             "ReplicaSet" => owner_of::<ReplicaSet>(api, namespace, &owner, &REPLICA_SET).await,
             "Job" => owner_of::<Job>(api, namespace, &owner, &JOB).await,
@@ -72,7 +72,8 @@ const REPLICA_SET: Lookup =
     Lookup { resource: "replicasets.apps", attributes: "k8s.deployment.*", remedy_if_absent: None };
 const JOB: Lookup = Lookup { resource: "jobs.batch", attributes: "k8s.cronjob.*", remedy_if_absent: None };
 
-/// Fetches `owner` and returns its controller. Returns `None` if another object now has the owner's name.
+/// Fetches the object of `owner` and returns that object's controller. Returns `None` if there is no controller, if the
+/// request fails, or if another object now has the owner's name.
 async fn owner_of<K>(
     api: &Api,
     namespace: &str,

@@ -89,12 +89,12 @@ async fn find_pod(api: &Api, known: &Known) -> Option<Pod> {
     }
 }
 
-/// Whether an object belongs to this pod.
+/// Whether a pod's object belongs to this pod.
 #[derive(Debug, PartialEq, Eq)]
 enum Identity {
     ThisPod,
     OtherPod,
-    /// The object has no IP address yet, so it cannot be compared.
+    /// The object has no IP address yet, so it cannot be compared with this pod's addresses.
     NotYetKnown,
 }
 
@@ -102,8 +102,8 @@ fn identity(pod: &Pod, known: &Known) -> Identity {
     if let Some(uid) = &known.pod_uid {
         return if pod.metadata.uid.as_ref() == Some(uid) { Identity::ThisPod } else { Identity::OtherPod };
     }
-    // With `hostNetwork`, a pod has the host name and the address of its node, and so do the
-    // node's other pods with `hostNetwork`.
+    // With `hostNetwork`, a pod has the host name and the address of its node, and so do the node's other pods with
+    // `hostNetwork`. So a guessed name does not identify this pod.
     let on_host = pod.spec.as_ref().is_some_and(|spec| spec.host_network == Some(true));
     if on_host && matches!(known.pod_name, Some(PodName::Guessed(_))) {
         return Identity::OtherPod;
@@ -119,7 +119,7 @@ fn identity(pod: &Pod, known: &Known) -> Identity {
     }
 }
 
-/// The IP addresses of a pod. In a dual-stack cluster, a pod has one address of each family.
+/// The IP addresses of a pod. In a dual-stack cluster, a pod has an IPv4 address and an IPv6 address.
 fn addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> {
     let status = pod.status.as_ref();
     let several = status.and_then(|status| status.pod_ips.as_ref()).into_iter().flatten().map(|ip| &ip.ip);

@@ -29,7 +29,7 @@ const JOB: &str = "/apis/batch/v1/namespaces/shop/jobs/till-29000";
 const NODE: &str = "/api/v1/nodes/node-1";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 
-/// The start time of this container's first process.
+/// The start time of the container's first process.
 static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
 /// Formats a time as the API server does: in whole seconds, rounded down.
@@ -139,8 +139,8 @@ fn detect_all(api: &FakeApi, known: Known) -> (Attributes, Vec<Gap>) {
     detect_within(Duration::from_mins(1), api, known)
 }
 
-/// Detects attributes with the usual timeout, for tests in which a response never comes. Fails if the
-/// detection takes longer.
+/// Detects attributes with the usual timeout, for tests in which a response or a complete status never comes. Fails if
+/// the detection takes over a second longer than the timeout.
 #[track_caller]
 fn detect_in_time(api: &FakeApi, known: Known) -> (Attributes, Vec<Gap>) {
     let started_at = Instant::now();
@@ -213,14 +213,14 @@ fn follows_each_chain_of_owners() {
     let replica_set_pod = owned(pod(), "apps/v1", "ReplicaSet", "till-7d9");
     check(replica_set_pod.clone(), &[("deployment", "till"), ("replicaset", "till-7d9")]);
 
-    // These owners have no owner, or an owner of an unknown kind.
+    // In these cases, the chain ends at an owner that has no owner, or at an owner of an unknown kind.
     api.set_objects([(JOB, job), (REPLICA_SET, replica_set.clone())]);
     check(owned(pod(), "batch/v1", "Job", "till-29000"), &[("job", "till-29000")]);
     check(replica_set_pod.clone(), &[("replicaset", "till-7d9")]);
     api.set_objects([(REPLICA_SET, owned(replica_set, "argoproj.io/v1alpha1", "Rollout", "till"))]);
     check(replica_set_pod.clone(), &[("replicaset", "till-7d9")]);
     check(owned(pod(), "acme.example/v1", "Till", "till"), &[]);
-    // This kind has the same name but belongs to another group.
+    // This kind has the name of a known kind but belongs to another group.
     check(owned(pod(), "acme.example/v1", "StatefulSet", "till"), &[]);
     // A new object has taken the owner's name.
     api.set_objects([(

@@ -1,5 +1,5 @@
 //! A fake API server. Its certificate is signed by its own CA, and it requires a bearer token. It responds with an
-//! object as JSON, or with only the object's metadata if the request asks for that.
+//! object as JSON, or with only the object's metadata if the request asks for metadata only.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -191,7 +191,7 @@ async fn respond(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     }
 }
 
-/// Returns the object, or only its metadata if the request asks for that.
+/// Returns the object, or only its metadata if the request asks for metadata only.
 fn requested_form(object: Value, headers: &HeaderMap) -> Value {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepted.contains("as=PartialObjectMetadata") {

@@ -5,7 +5,7 @@ use super::*;
 /// The attributes that come from the status of the current run.
 const RUN_ATTRIBUTES: [&str; 3] = ["k8s.container.restart_count", "container.id", "container.image"];
 
-/// A pod that is known only by its name and the IP addresses of this host.
+/// A pod whose UID is not known. Only its name and its IP addresses identify it.
 fn known_by_address(addresses: &[&str]) -> Known {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
     Known { pod_uid: None, addresses, ..known() }
@@ -91,7 +91,7 @@ fn ignores_the_status_of_a_previous_run() {
     api.set_objects([(POD, previous.clone())]);
     let (found, gaps) = detect_in_time(&api, known());
     assert_eq!(found, without(all_attributes(), &RUN_ATTRIBUTES));
-    // The operator cannot do anything about a late status.
+    // The operator cannot do anything about a late status, so there is no remedy.
     assert!(gaps.len() == 1 && gaps[0].remedy.is_none(), "{gaps:?}");
 
     // Later, the API server reports the current run.
@@ -124,8 +124,7 @@ fn finds_the_container_and_its_run_by_id() {
     let mut mesh = status(*STARTED);
     mesh["name"] = json!("mesh");
     mesh["containerID"] = json!("containerd://another");
-    // With an ID, the start time does not matter. The start time can be wrong if someone has set the
-    // clock.
+    // With an ID, the start time does not matter. The start time can be wrong if someone has set the clock.
     let till = status(*STARTED - Duration::from_hours(1));
     several["status"]["containerStatuses"] = json!([mesh, till]);
     api.set_objects([(POD, several)]);
