@@ -4,7 +4,7 @@
 #   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES [LINKER-FLAGS]
 #
 # MINUTES is the usual build time on two cores. `go build` prints nothing while it works, so this script prints
-# progress. Programs are static by default. Set CGO_ENABLED=1 for a program that contains C code.
+# progress. Programs are linked statically by default. Set CGO_ENABLED=1 for a program that contains C code.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1 module=$2 package=$3 minutes=$4

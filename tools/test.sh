@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the given Makefile targets. If a target fails, the next target still runs. The summary shows the result and
+# Runs the given Makefile targets. If a target fails, the next targets still run. The summary shows the result and
 # duration of each target.
 set -u
 cd "$(dirname "$0")/.." || exit

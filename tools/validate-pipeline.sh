@@ -15,7 +15,7 @@ export SIGHTLINE_STORE_ADDRESSES=https://one:9200,https://two:9200
 export SIGHTLINE_STORE_USERNAME=jaeger SIGHTLINE_STORE_PASSWORD=secret
 
 failed=0
-# check PROGRAM FILE...
+# check PROGRAM FILE...: validates the files as one configuration and prints the result.
 check() {
     program=$1 names=
     shift

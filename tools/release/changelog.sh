@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes CHANGELOG.md from the history, or prints the entries of the newest tag.
+# Writes CHANGELOG.md from the Git history, or prints the entries of the newest tag.
 #
 #   tools/release/changelog.sh update [VERSION]   put new entries under VERSION, or under "Unreleased"
 #   tools/release/changelog.sh notes

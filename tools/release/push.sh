@@ -1,7 +1,7 @@
 #!/bin/sh
 # Pushes the images and the packaged chart to REGISTRY. If cosign is installed, signs each of them.
 #
-#   tools/release/push.sh REGISTRY       such as ghcr.io/example
+#   tools/release/push.sh REGISTRY       REGISTRY is an address such as ghcr.io/example
 #
 # Environment: HELM (the program). Docker and Helm must be logged in to the registry.
 set -eu
@@ -17,7 +17,7 @@ sign() {
     fi
 }
 
-# Jaeger's image is not pushed, because Jaeger publishes it in its own registry.
+# Jaeger's image is not pushed, because the Jaeger project publishes it in its own registry.
 deploy/images/build.sh list | grep '^sightline/' | while read -r image; do
     docker tag "$image" "$registry/$image"
     docker push "$registry/$image"

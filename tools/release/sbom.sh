@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes an SBOM for each program to dist/sbom, in the CycloneDX format. The source is Cargo.lock for the Rust programs
-# and go.mod for the Collector.
+# Writes an SBOM (software bill of materials) for each program to dist/sbom, in the CycloneDX format. The source is
+# Cargo.lock for the Rust programs and go.mod for the Collector.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -10,7 +10,7 @@ command -v cargo-cyclonedx >/dev/null || {
 }
 mkdir -p dist/sbom
 cargo cyclonedx --format json --quiet
-# cargo-cyclonedx writes each file next to its Cargo.toml.
+# cargo-cyclonedx writes each file next to the Cargo.toml of the package.
 find services tools -name '*.cdx.json' -exec mv {} dist/sbom/ \;
 find tests -name '*.cdx.json' -exec rm {} \;
 if command -v cyclonedx-gomod >/dev/null; then

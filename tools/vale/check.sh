@@ -1,6 +1,6 @@
 #!/bin/sh
 # Uses Vale and the style in tools/vale/styles to check the words of every text file that Git tracks. First it checks
-# the style itself: Vale must find something in each line of testdata/rejected.txt and nothing in testdata/accepted.txt.
+# the style itself: Vale must find a problem in each line of testdata/rejected.txt and none in testdata/accepted.txt.
 #
 # Environment: VALE (the program, bin/vale by default).
 set -eu

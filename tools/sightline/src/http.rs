@@ -12,7 +12,8 @@ use url::Url;
 pub(crate) fn client(target: &Url) -> reqwest::Result<reqwest::Client> {
     let configured = || if is_loopback(target) { builder().no_proxy() } else { builder() };
     match configured().build() {
-        // reqwest loads root certificates even for plain HTTP, and a container image may not contain any.
+        // reqwest loads root certificates even for plain HTTP, and fails if there are none, as in some container
+        // images. Plain HTTP does not need root certificates, so try again without them.
         Err(_) if target.scheme() == "http" => configured().tls_certs_only([]).build(),
         built => built,
     }

@@ -15,13 +15,13 @@ pub fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// Prints a line to standard error. It is used for progress, warnings and errors.
+/// Prints a line to standard error. This function is used for progress, warnings and errors.
 pub fn eprintln(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Returns whether to colour standard output: `true` if it is a terminal, and neither `NO_COLOR`
-/// (<https://no-color.org>) nor `TERM=dumb` is set.
+/// Returns whether to colour standard output: `true` if standard output is a terminal, and neither
+/// `NO_COLOR` (<https://no-color.org>) nor `TERM=dumb` is set.
 #[must_use]
 pub fn use_colour() -> bool {
     io::stdout().is_terminal()
@@ -29,7 +29,8 @@ pub fn use_colour() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Returns the width of the terminal in columns. If standard output is not a terminal, returns `COLUMNS` or 100.
+/// Returns the width of the terminal in columns. If standard output is not a terminal, returns the value
+/// of the environment variable `COLUMNS`, or 100 if that is not set.
 #[must_use]
 pub fn terminal_width() -> usize {
     let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::files::{self, Access};
 use super::{CA_LIFETIME, CertsError, Entry, Outcome, Reason, Validity, inspect};
 
-/// A usable CA: its certificate, and its key if there is one.
+/// A usable CA: its certificate, and its key if the key is available.
 pub(super) struct Ca {
     pub(super) pem: String,
     pub(super) validity: Validity,
@@ -44,8 +44,8 @@ impl Ca {
             (Some((pem, validity)), key) if now < validity.renew_at() => (key, pem, validity, Outcome::Kept),
             (Some((pem, validity)), None) if now < validity.not_after => (None, pem, validity, Outcome::Kept),
             (Some(_), None) => return Err(unusable("the certificate has expired and ca.key is missing")),
-            // A key without a certificate remains if the process was killed between the two writes. No process trusts
-            // this CA yet, so the key can be used.
+            // There can be a key without a certificate if an earlier process was killed after it wrote the key. No
+            // process trusts this CA yet, so the key can be used.
             (existing, key) => {
                 let key = match key {
                     Some(key) => key,

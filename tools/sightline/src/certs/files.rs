@@ -64,7 +64,7 @@ pub(super) fn replace(path: &Path, text: &str, access: Access) -> Result<(), Cer
 fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    // An earlier process with the same id may have been killed while it wrote this file.
+    // The file may exist, because an earlier process with the same id may have been killed while it wrote the file.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

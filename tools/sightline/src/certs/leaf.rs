@@ -79,7 +79,8 @@ fn check(ca: &Ca, cert: &str, key: &str, name: &str, now: OffsetDateTime) -> Res
 }
 
 /// Returns the subject alternative names of a certificate: the names and addresses of this machine, and the identity as
-/// a DNS name. In a cluster, the Collector's exporters expect the identity, because it is their `server_name_override`.
+/// a DNS name. In a cluster, the Collector's exporters expect the identity in the server's certificate, because it is
+/// their `server_name_override`.
 fn hosts(name: &str) -> BTreeSet<String> {
     ["localhost", "127.0.0.1", "::1", name].map(str::to_owned).into()
 }
@@ -93,7 +94,7 @@ fn create(
 ) -> Result<Validity, CertsError> {
     let failed = |source| CertsError::Create { name: name.to_owned(), source };
     let mut validity = Validity::starting(now, lifetime);
-    // Peers reject a certificate whose CA has expired.
+    // The certificate must not outlive its CA, because peers reject a certificate whose CA has expired.
     validity.not_after = validity.not_after.min(ca.validity.not_after);
 
     let mut params = CertificateParams::new(hosts(name).into_iter().collect::<Vec<_>>()).map_err(failed)?;

@@ -9,15 +9,15 @@
 //! ```
 //!
 //! The names of an identity's files are the same as the keys of a Kubernetes TLS secret, so the Collector's
-//! configuration is the same on a machine and in a cluster.
+//! configuration is the same on one machine and in a cluster.
 //!
 //! # Replacing files that running processes read
 //!
 //! Each file is written under a temporary name, synced and renamed, so a reader never sees half a file. A key and its
 //! certificate are two files, and a process may read them between the two renames. The key is renamed first and the
-//! certificate last, so a process that watches the certificate finds the matching key. A process that reads between the
-//! renames gets a key and a certificate that do not match. rustls and Go both reject such a pair; the process must then
-//! keep its previous pair and read the files again.
+//! certificate last, so a process that reads both files when the certificate changes finds the matching key. A process
+//! that reads between the renames gets a key and a certificate that do not match. rustls and Go both reject such a
+//! pair; the process must then keep its previous pair and read the files again.
 //!
 //! A CA is renewed with the same key. The certificates that the CA has signed stay valid, and a peer that still has the
 //! old `ca.crt` accepts new certificates. This matters because the Collector reloads its certificate but never the
@@ -47,7 +47,7 @@ pub const LEAF_LIFETIME: Duration = Duration::days(90);
 /// The lifetime of the CA: longer than a checkout is likely to exist.
 const CA_LIFETIME: Duration = Duration::days(3650);
 
-/// The time by which a new certificate is backdated, because the clocks of two machines can differ.
+/// A new certificate is valid from this long before its creation, because the clocks of two machines can differ.
 const BACKDATE: Duration = Duration::minutes(10);
 
 /// The certificates to create or renew.
@@ -209,8 +209,8 @@ pub enum CertsError {
 /// Ensures that the directory contains a valid CA, and a valid certificate for each identity.
 ///
 /// Missing certificates are created. A certificate is renewed if less than a third of its lifetime is left, if it was
-/// signed by a different CA, if its names differ, or if its files are damaged. Concurrent calls wait for each other,
-/// even if they come from different processes.
+/// signed by a different CA, if its names differ from the requested names, or if its files are damaged. Concurrent
+/// calls wait for each other, even if they come from different processes.
 ///
 /// Fails if a name or the lifetime is invalid, if a file cannot be read or written, or if the files of the CA cannot be
 /// used.

@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 ///
 /// Creates a CA, and one certificate for each process of the local stack and for each --name. Renews a certificate if
 /// less than a third of its lifetime is left, if its CA or its names have changed, or if its files are damaged. Keeps
-/// the other certificates.
+/// all other certificates.
 ///
 /// Exits with 0 if all certificates can be used, and 2 otherwise.
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,8 @@ fn describe(entry: &Entry, now: OffsetDateTime) -> String {
     let not_after = entry.validity.not_after;
     let date =
         not_after.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_default();
-    // Round to the nearest day. A 90-day certificate is then shown with 90 days even a second after its creation.
+    // Round to the nearest day. A certificate with a lifetime of 90 days is then shown as valid for 90 days, even a
+    // second after its creation.
     let days = (not_after - now + Duration::hours(12)).whole_days();
     let reason = match &entry.outcome {
         Outcome::Renewed(reason) => format!(": {reason}"),

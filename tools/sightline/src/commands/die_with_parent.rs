@@ -16,7 +16,7 @@ pub(crate) struct Args {
     arguments: Vec<OsString>,
 }
 
-/// Replaces this process with the program. Returns only if this fails.
+/// Replaces this process with the program. Returns only if the replacement fails.
 pub(crate) fn run(args: &Args) -> anyhow::Error {
     let error = parent_death::exec(args.pid, &args.program, &args.arguments);
     anyhow::Error::new(error).context(format!("cannot run {}", args.program.display()))

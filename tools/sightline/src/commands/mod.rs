@@ -35,7 +35,7 @@ fn ensure_http(option: &str, url: &Url) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The context that is added to every error of a Jaeger query. It says what to do.
+/// The text that is added to every error of a Jaeger query. It says what to do.
 const JAEGER_FAILED: &str = "cannot query Jaeger (is `make up` running? If Jaeger is elsewhere, set --jaeger URL or \
                              SIGHTLINE_JAEGER_URL)";
 

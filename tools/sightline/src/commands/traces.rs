@@ -33,7 +33,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let jaeger = args.backend.client()?;
         let now = OffsetDateTime::now_utc();
-        // The clock of a service may be ahead of the clock of this machine.
+        // The clock of a service may be ahead of the clock of this machine, so search up to one minute in the future.
         let to = now + Duration::minutes(1);
         let search = Search { service: args.service, from: now - args.since, to, limit: args.limit };
         let traces = jaeger.traces(&search).await.context(JAEGER_FAILED)?;

@@ -145,8 +145,8 @@ pub enum DemoError {
     },
 }
 
-/// Sends one of the requests to the services of a stack. Fails if there is no response, or if the response is
-/// unexpected.
+/// Sends one of the requests to the services of a stack. Fails if there is no response, or if the response
+/// has an unexpected status.
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
     let caller = Caller::new()?;
@@ -169,7 +169,7 @@ fn order_request(orders: &str) -> Request {
     (Method::GET, format!("{orders}/orders/7"), None)
 }
 
-/// The ids of a caller's span. The span itself does not exist.
+/// The trace id and the span id that the `traceparent` header contains. There is no span with this span id.
 struct Caller {
     trace_id: TraceId,
     span_id: String,

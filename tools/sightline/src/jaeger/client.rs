@@ -26,9 +26,9 @@ pub struct Jaeger {
 pub struct Search {
     /// The `service.name` of a service. The search finds only traces that contain spans of this service.
     pub service: String,
-    /// The earliest start time, inclusive.
+    /// The earliest start time of a trace, inclusive.
     pub from: OffsetDateTime,
-    /// The latest start time, exclusive.
+    /// The latest start time of a trace, exclusive.
     pub to: OffsetDateTime,
     /// The maximum number of traces.
     pub limit: u32,
@@ -207,7 +207,7 @@ impl Jaeger {
             return Ok(Some((url, text)));
         }
         match serde_json::from_str::<ErrorBody>(&text) {
-            // A 404 in another format comes from a different server, and says nothing about the trace.
+            // A 404 response in another format comes from a different server, and says nothing about the trace.
             Ok(_) if status == StatusCode::NOT_FOUND => Ok(None),
             Ok(ErrorBody { error }) => Err(JaegerError::ErrorStatus { url, status, message: error.message }),
             Err(_) => {

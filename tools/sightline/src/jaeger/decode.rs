@@ -40,8 +40,8 @@ pub fn decode(text: &str) -> Result<Vec<Trace>, DecodeError> {
     Ok(traces)
 }
 
-/// Merges the documents into one document, `{"resourceSpans": [...]}`, and keeps all fields inside `resourceSpans`.
-/// Fails if the text is not JSON.
+/// Merges all JSON documents in the text into one document, `{"resourceSpans": [...]}`. Keeps all fields inside
+/// `resourceSpans`. Fails if the text is not JSON.
 pub fn merge(text: &str) -> Result<Json, DecodeError> {
     let mut all = Vec::new();
     for chunk in serde_json::Deserializer::from_str(text).into_iter::<Json>() {
@@ -194,7 +194,7 @@ impl Default for EnumDto {
     }
 }
 
-/// Decodes a 64-bit number. The protobuf JSON mapping uses a string, but some programs write a number.
+/// Decodes a 64-bit number. The protobuf JSON mapping represents it as a string, but some programs write a number.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let json = Json::deserialize(deserializer)?;
     match &json {

@@ -43,7 +43,7 @@ impl FromStr for TraceId {
             && digits.bytes().all(|b| b.is_ascii_hexdigit())
             && digits.bytes().any(|b| b != b'0');
         if fits {
-            // A 64-bit id, which B3 allows, is padded on the left.
+            // The B3 headers of Zipkin also allow ids of 64 bits. Such an id is padded with zeros on the left.
             Ok(Self(format!("{:0>32}", digits.to_ascii_lowercase())))
         } else {
             Err(TraceIdError(text.to_owned()))

@@ -15,8 +15,8 @@ pub struct Binaries {
     pub jaeger: PathBuf,
     /// The directory that contains `user-service`, `order-service` and `inventory-service`.
     pub services: PathBuf,
-    /// `sightline`, which starts each child and makes sure that the child is stopped when its parent dies: see
-    /// [`parent_death`](super::parent_death). With `None`, children outlive a parent that gets SIGKILL.
+    /// `sightline`, which starts each process of the stack in such a way that the process is stopped when its parent
+    /// dies: see [`parent_death`](super::parent_death). With `None`, the processes outlive a parent that gets SIGKILL.
     pub sightline: Option<PathBuf>,
 }
 

@@ -39,7 +39,7 @@ impl Child {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the process id is out of range"))?;
         let (exit_sender, exit) = watch::channel(None);
-        // This is a thread rather than a task, because it must outlive the runtime in which the child was started.
+        // This is a thread and not an async task, because it must outlive the async runtime that started the child.
         thread::Builder::new().name(format!("wait {process}")).spawn(move || {
             // `wait` fails only if other code has already waited for the child. No other code has access to the child.
             let _ = exit_sender.send(child.wait().ok());
@@ -79,7 +79,7 @@ impl Child {
 
     /// Returns the last lines of the log.
     pub(super) fn tail(&self) -> Vec<String> {
-        // The lines only add detail to another error, so a failure to read them is not an error itself.
+        // The lines only add detail to another error, so a failure to read them is ignored.
         tail(&self.log).unwrap_or_default()
     }
 }

@@ -39,24 +39,24 @@ pub struct StackConfig {
     pub pipeline: PathBuf,
     /// The programs.
     pub binaries: Binaries,
-    /// The ports. The ports of processes that do not run are ignored.
+    /// The ports. The ports of processes that are not in [`processes`](Self::processes) are ignored.
     pub ports: Ports,
     /// The processes to run.
     pub processes: Vec<Process>,
     /// Where Jaeger stores traces.
     pub storage: Storage,
-    /// The percentage of ordinary traces that the gateway keeps. It always keeps slow and failed traces.
+    /// The percentage of ordinary traces that the gateway keeps. The gateway always keeps slow and failed traces.
     pub sampling_percentage: u8,
-    /// The gateway keeps every trace that takes at least this long. In whole milliseconds.
+    /// The gateway keeps every trace that takes at least this long. Fractions of a millisecond are ignored.
     pub slow: Duration,
-    /// How long the gateway waits for the spans of a trace before it decides whether to keep the trace. In whole
-    /// seconds. Must be longer than [`span_delay`](Self::span_delay).
+    /// How long the gateway waits for the spans of a trace before it decides whether to keep the trace. Fractions
+    /// of a second are ignored. Must be longer than [`span_delay`](Self::span_delay).
     pub decision_wait: Duration,
     /// The maximum time that a service waits for a batch of spans to fill (`OTEL_BSP_SCHEDULE_DELAY`).
     pub span_delay: Duration,
     /// The time between two exports of metrics (`OTEL_METRIC_EXPORT_INTERVAL`).
     pub metric_interval: Duration,
-    /// Additional environment variables for each process. They override all other variables.
+    /// Additional environment variables for each process. They override all other variables of the same name.
     pub environment: BTreeMap<Process, BTreeMap<String, String>>,
     /// The maximum time for the processes to become healthy.
     pub ready_timeout: Duration,

@@ -1,4 +1,4 @@
-//! The errors of the stack. The messages say what to do if that is known.
+//! The errors of the stack. A message says how to solve the problem if a solution is known.
 
 use std::fmt::Write as _;
 use std::io;
@@ -15,7 +15,7 @@ use crate::certs::CertsError;
 /// An error of a [`Stack`](super::Stack).
 #[derive(Debug, Error)]
 pub enum StackError {
-    /// Some ports cannot be listened on. Nothing was started.
+    /// The processes cannot listen on some of the ports. No process was started.
     #[error("{}", list(.0))]
     UnusablePorts(Vec<UnusablePort>),
     /// The ports could not be chosen.

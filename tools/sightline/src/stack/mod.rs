@@ -14,8 +14,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Each process has its own process group and writes to `logs/<name>.log`. [`Stack::stop`] stops the processes in an
-//! order that loses no telemetry. Dropping a [`Stack`] kills the processes that are still running.
+//! Each process has its own process group and writes to `logs/<name>.log` in the state directory. [`Stack::stop`] stops
+//! the processes in an order that loses no telemetry. Dropping a [`Stack`] kills the processes that are still running.
 
 mod binaries;
 mod child;
@@ -49,7 +49,7 @@ pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, Unu
 pub use self::process::Process;
 pub use self::stop::Exit;
 
-/// The maximum time for all processes together to stop. After this time, they are killed.
+/// The maximum time for all processes together to stop. After this time, the remaining processes are killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time between two health checks of a process that is starting.
@@ -94,7 +94,7 @@ impl Stack {
 
     /// Starts all processes without waiting for them: call [`wait_until_ready`](Self::wait_until_ready) next.
     ///
-    /// Fails before any process is started if a program, a port or the state directory cannot be used.
+    /// If a program, a port or the state directory cannot be used, fails before it starts any process.
     pub fn spawn(config: StackConfig) -> Result<Self, StackError> {
         let started = Instant::now();
         let dir = prepare::create_directories(&config.dir)?;
@@ -239,7 +239,7 @@ impl Stack {
         Ok(&self.certificates)
     }
 
-    /// Returns the report of the last renewal, or the report of the start if there was no renewal.
+    /// Returns the report of the last renewal. If there was no renewal, returns the report from the start of the stack.
     #[must_use]
     pub fn certificates(&self) -> &Report {
         &self.certificates
@@ -275,7 +275,7 @@ impl Stack {
         self.dir.join("logs").join(format!("{process}.log"))
     }
 
-    /// Returns the file to which the gateway writes log records: one export request in OTLP JSON per line.
+    /// Returns the file to which the gateway writes log records. Each line is one export request in OTLP JSON.
     #[must_use]
     pub fn stored_logs(&self) -> PathBuf {
         self.dir.join("gateway/logs.json")
@@ -299,7 +299,7 @@ impl Stack {
         loopback_url(self.config.ports.user_http)
     }
 
-    /// Returns the URL of inventory-service, which serves gRPC, `http://127.0.0.1:PORT`.
+    /// Returns the URL of inventory-service's gRPC API, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn inventory_url(&self) -> String {
         loopback_url(self.config.ports.inventory_grpc)
@@ -324,8 +324,8 @@ fn loopback_url(port: u16) -> String {
 impl Drop for Stack {
     fn drop(&mut self) {
         self.children.clear();
-        // Closing the file is not enough: a child that is just being started holds a copy of the descriptor until it
-        // calls `exec`.
+        // Closing the file does not always release the lock: a child that is just being started holds a copy of the
+        // descriptor until it calls `exec`.
         let _ = self.lock.unlock();
     }
 }

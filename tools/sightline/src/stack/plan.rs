@@ -8,7 +8,8 @@ use super::config::{StackConfig, Storage};
 use super::process::Process;
 use crate::certs::TlsFiles;
 
-/// All processes listen on loopback, because the services and Jaeger's API do not authenticate their clients.
+/// All processes listen on the loopback address, because the services and Jaeger's API do not authenticate their
+/// clients.
 pub(super) const HOST: &str = "127.0.0.1";
 
 /// `GOMEMLIMIT` of Jaeger. Above this soft limit, Go collects garbage more often, which leaves memory for other
@@ -69,7 +70,8 @@ pub(super) fn is_not_inherited(name: &OsStr) -> bool {
     })
 }
 
-/// Returns `NO_PROXY` with the loopback addresses added, so that calls between the processes never use a proxy.
+/// Returns the value of `NO_PROXY` with the loopback addresses added. Calls between the processes then never use a
+/// proxy.
 fn no_proxy() -> OsString {
     let mut hosts = OsString::from("localhost,127.0.0.1,::1");
     if let Some(more) = std::env::var_os("NO_PROXY").filter(|more| !more.is_empty()) {

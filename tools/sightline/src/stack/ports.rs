@@ -73,11 +73,11 @@ ports! {
 pub struct Port {
     /// The port number.
     pub number: u16,
-    /// The process that listens on it.
+    /// The process that listens on the port.
     pub process: Process,
-    /// What listens on it, such as "the agent's health check".
+    /// What the port is for, such as "the agent's health check".
     pub description: &'static str,
-    /// The environment variable that changes it.
+    /// The environment variable that changes the number.
     pub variable: &'static str,
 }
 
@@ -97,15 +97,16 @@ pub enum PortError {
     NoneFree(#[source] io::Error),
 }
 
-/// The range of [`Ports::free`]: above most well-known ports, and below the ports that Linux uses for outgoing
-/// connections.
+/// The range from which [`Ports::free`] chooses: above most well-known ports, and below the ports that Linux uses for
+/// outgoing connections.
 const CANDIDATES: std::ops::Range<u16> = 10_000..32_768;
 
 /// Listens on a port that this process has not used before. Ports repeat only after all [`CANDIDATES`] were used.
 ///
 /// The ports are consecutive rather than random, because a stack closes these listeners before its processes open the
-/// ports again. If six stacks started at the same time with random ports, two of them would get the same port in one of
-/// ten runs. Only the first port is random, so that several programs do not start with the same port.
+/// ports again. Before they do, another stack could get the same ports. If six stacks started at the same time with
+/// random ports, two of them would get the same port in one of ten runs. Only the first port is random, so that several
+/// programs do not start with the same port.
 fn listen_on_next_port() -> io::Result<TcpListener> {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
         // `RandomState` is the only source of randomness in the standard library. The value
@@ -140,9 +141,9 @@ impl Ports {
 
     /// Returns different ports that are all free at the moment. Fails if there are not enough of them.
     ///
-    /// Each port stays open until the last port is found, so no port is returned twice. The system is not asked for
-    /// free ports (port 0), because it would choose them from the range that it also uses for outgoing connections. An
-    /// outgoing connection could then take a port before the process listens on it.
+    /// Each port stays open until the last port is found, so no port is returned twice. This function does
+    /// not use port 0, with which the system chooses a free port. The system would choose from the range that it also
+    /// uses for outgoing connections. An outgoing connection could then take a port before the process listens on it.
     pub fn free() -> Result<Self, PortError> {
         let mut listeners = Vec::new();
         Self::fill(|_, _| {
@@ -154,7 +155,7 @@ impl Ports {
     }
 }
 
-/// A port that cannot be listened on.
+/// A port on which a process cannot listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnusablePort {
     /// The port.
@@ -163,7 +164,7 @@ pub struct UnusablePort {
     pub problem: PortProblem,
 }
 
-/// The reason why a port cannot be listened on.
+/// The reason why a process cannot listen on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortProblem {
     /// A process is already listening on the port. Contains that process if it is known.
@@ -214,7 +215,7 @@ impl fmt::Display for UnusablePort {
     }
 }
 
-/// Returns the ports that cannot be listened on now.
+/// Returns the ports on which a process cannot listen now.
 pub(super) fn find_unusable(ports: &[Port]) -> Vec<UnusablePort> {
     let mut seen: HashMap<u16, Port> = HashMap::new();
     let mut unusable = Vec::new();

@@ -46,14 +46,14 @@ impl Process {
         }
     }
 
-    /// Whether this is one of the three services, and not a part of the pipeline.
+    /// Whether this is one of the three services, and not the agent, the gateway or Jaeger.
     #[must_use]
     pub fn is_service(self) -> bool {
         Self::SERVICES.contains(&self)
     }
 
-    /// Returns the stage, from 0, in which the process is stopped. Senders stop before receivers, so that nothing is
-    /// lost.
+    /// Returns the stage of the shutdown in which the process is stopped. The first stage is 0. Senders stop before
+    /// receivers, so that no telemetry is lost.
     pub(super) fn stage(self) -> u32 {
         match self {
             Self::OrderService => 0,

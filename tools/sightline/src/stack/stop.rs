@@ -9,8 +9,8 @@ use super::child::Child;
 use super::error::describe;
 use super::process::Process;
 
-/// The time reserved for each later stage. Without it, a service that hangs could use up the whole timeout, and the
-/// pipeline would lose data.
+/// The time that is reserved for each later stage. Without this time, a service that hangs could use up the whole
+/// timeout, and the pipeline would lose data.
 const RESERVE: Duration = Duration::from_secs(1);
 
 /// How one process ended.
@@ -22,7 +22,8 @@ pub struct Exit {
     pub status: Option<ExitStatus>,
     /// Whether the process was killed because it did not exit in time.
     pub killed: bool,
-    /// The time from SIGTERM to the exit of the process.
+    /// The time from SIGTERM until the stack noticed the exit. The stack waits for the processes of a stage one after the
+    /// other, so this time can be longer than the process needed.
     pub took: Duration,
 }
 
@@ -53,8 +54,8 @@ pub(super) async fn stop(mut children: Vec<Child>, timeout: Duration) -> Vec<Exi
     for stage in 0..Process::STAGES {
         let (now, later) = children.into_iter().partition(|child| child.process.stage() == stage);
         children = later;
-        // Reserve time only for stages that have processes, so that a service that is stopped alone can use the whole
-        // timeout. If the timeout is short, each stage gets an equal share.
+        // Reserve time only for stages that have processes. A process that is stopped alone can then use the whole
+        // timeout. If the timeout is short, reserve an equal share of it for each stage.
         let stages = (stage + 1..Process::STAGES)
             .filter(|&stage| children.iter().any(|child| child.process.stage() == stage));
         let later = u32::try_from(stages.count()).unwrap_or(Process::STAGES);

@@ -47,7 +47,8 @@ pub(super) fn resources(trace: &Trace, style: Style) -> Vec<String> {
     let mut shown: Vec<&[(String, Value)]> = Vec::new();
     let mut lines = Vec::new();
     for span in &trace.spans {
-        // Jaeger repeats a resource for each batch. Comparing addresses first is fast and skips most of the spans.
+        // Jaeger repeats a resource for each batch, so equal resources can have different addresses. Comparing the
+        // addresses first is fast and skips most of the spans.
         if !seen.insert(Arc::as_ptr(&span.resource)) || shown.contains(&span.resource.as_slice()) {
             continue;
         }
@@ -77,7 +78,8 @@ fn attributes(attributes: &[(String, Value)], pad: &str, style: Style) -> Vec<St
         .collect()
 }
 
-/// Returns the lines of a value, within [`MAX_LINES`] and [`MAX_CHARS`].
+/// Returns the lines of a value: at most [`MAX_LINES`] lines and [`MAX_CHARS`] characters. If the value is longer, an
+/// additional line says so.
 fn value_lines(value: &Value) -> Vec<String> {
     let text = value.to_string();
     let short: String = text.chars().take(MAX_CHARS).collect();

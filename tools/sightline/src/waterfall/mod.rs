@@ -30,7 +30,8 @@ pub struct Options<'a> {
     pub colour: bool,
     /// Whether to show attributes, events and links below each span, and all resources.
     pub attributes: bool,
-    /// The maximum number of spans to show. Of the other spans, only their number and the first errors are shown.
+    /// The maximum number of spans to show. Of the other spans, only their number and the first failed ones are
+    /// shown.
     pub max_spans: usize,
     /// The id of the caller's span, which is not stored. The children of this span are shown as roots and not as
     /// orphans.

@@ -1,4 +1,4 @@
-//! The row of one span: a line, and a second line for its error.
+//! The row of one span: a line, and a second line if the span has an error.
 
 use super::style::{Paint, Style};
 use super::text::{duration, escape, fit, width};
@@ -28,7 +28,7 @@ impl Layout {
         let services: Vec<String> = trace.services().into_iter().map(str::to_owned).collect();
         let longest = services.iter().map(|name| width(&escape(name))).max().unwrap_or(0);
         let service = longest.clamp("SERVICE".len(), MAX_SERVICE);
-        // There are five gaps of one column.
+        // There are five gaps between the columns of the table. Each gap is one character wide.
         let rest = columns.max(MIN_WIDTH).saturating_sub(service + KIND + 2 * TIME + 5);
         let bar = (rest * 3 / 10).min(MAX_BAR);
         let (start, end) = trace.bounds().unwrap_or_default();
@@ -80,8 +80,8 @@ impl Layout {
         lines
     }
 
-    /// Returns the tree lines in front of a span name. If the tree lines would take more than half of the column,
-    /// returns the depth as a number instead.
+    /// Returns the tree lines in front of a span name. If the tree lines would take more than half of the SPAN
+    /// column, returns the depth as a number instead.
     fn prefix(&self, row: &Row<'_>) -> String {
         let branch = match row.position {
             Position::Root => "",

@@ -15,7 +15,8 @@ pub(super) enum Paint {
     Service(usize),
 }
 
-/// Colours of services (SGR parameters). They are legible on dark and light backgrounds. Red is reserved for errors.
+/// Colours of services, as SGR parameters of escape sequences. They are legible on dark and light backgrounds. Red is
+/// reserved for errors.
 const SERVICES: [u8; 6] = [36, 33, 35, 32, 34, 96];
 
 /// Applies colours, or returns text unchanged.

@@ -226,7 +226,7 @@ fn colours_do_not_change_the_text() {
         rest = after.split_once('m').unwrap().1;
     }
     stripped.push_str(rest);
-    // Without colours, trailing spaces are removed. With colours, they remain before the escape sequence at the end.
+    // Without colours, trailing spaces are removed. With colours, they remain before the last escape sequence.
     let trimmed: Vec<_> = stripped.lines().map(str::trim_end).collect();
     assert_eq!(trimmed, plain.lines().collect::<Vec<_>>());
     assert_ne!(coloured, plain);

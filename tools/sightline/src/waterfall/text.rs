@@ -38,7 +38,7 @@ fn is_unsafe(c: char) -> bool {
 /// Returns the number of terminal columns that the text takes.
 ///
 /// This is the sum of the widths of its characters, as wcwidth(3) defines them and most terminals use them. A sequence
-/// that some terminals join, such as a family emoji, therefore counts as the sum of its characters.
+/// of characters that some terminals join into one, such as a family emoji, therefore counts as several characters.
 #[must_use]
 pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
@@ -70,7 +70,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     short + &" ".repeat(padding)
 }
 
-/// Returns as many of the first characters as fit into this many columns.
+/// Returns the first characters: as many as fit into this number of columns.
 fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
     let mut used = 0;
     chars

@@ -1,4 +1,4 @@
-//! Arranges spans as a tree: each span below its parent, siblings by start time.
+//! Arranges spans as a tree: each span below its parent, and siblings sorted by start time.
 //!
 //! The stored spans of a trace may not form a tree. A parent may be missing, a span may be stored twice, and wrong ids
 //! may form a cycle. Every span is shown exactly once in all these cases. The code does not recurse, because a trace
@@ -16,7 +16,7 @@ pub(super) const MAX_GUIDES: usize = 32;
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) span: &'a Span,
-    /// The number of levels below the root.
+    /// The number of levels below the root: 0 for a root, 1 for its children.
     pub(super) depth: usize,
     /// For each level between the root and this span, up to [`MAX_GUIDES`] levels: whether the vertical line of the
     /// level continues below this row.
@@ -27,7 +27,7 @@ pub(super) struct Row<'a> {
 /// The relation of a span to the span above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
-    /// It has no parent, or its parent is the known caller.
+    /// It has no parent, or its parent is the caller's span.
     Root,
     /// Its parent is not stored, or is a descendant of this span.
     Orphan,
@@ -38,8 +38,8 @@ pub(super) enum Position {
     },
 }
 
-/// Returns a row for each span: parents before children, siblings by start time. `caller` is the id of a span that is
-/// known not to be stored; its children are roots and not orphans.
+/// Returns a row for each span: parents before children, and siblings sorted by start time. `caller` is the id of a
+/// span that is known not to be stored. The children of that span are roots and not orphans.
 pub(super) fn arrange<'a>(spans: &'a [Span], caller: Option<&str>) -> Vec<Row<'a>> {
     let forest = Forest::new(spans, caller);
     let mut rows = Vec::with_capacity(spans.len());
@@ -49,8 +49,8 @@ pub(super) fn arrange<'a>(spans: &'a [Span], caller: Option<&str>) -> Vec<Row<'a
         let position = if parent.is_none() || parent == caller { Position::Root } else { Position::Orphan };
         forest.walk(root, position, &mut shown, &mut rows);
     }
-    // Spans that cannot be reached from a root belong to a cycle or descend from a cycle. Show each cycle from its
-    // earliest span.
+    // Spans that cannot be reached from a root belong to a cycle or descend from a cycle. Show each cycle starting with
+    // its earliest span.
     let mut rest: Vec<_> = (0..spans.len()).filter(|&index| !shown[index]).collect();
     rest.sort_by_key(|&index| forest.order(index));
     for index in rest {
@@ -107,7 +107,7 @@ impl<'a> Forest<'a> {
                 child_guides.push(!last);
             }
             let children = self.children.get(&index).map_or(&[][..], Vec::as_slice);
-            // A child that is already shown closes a cycle.
+            // A child that is already shown closes a cycle, and is not shown again.
             let mut last = true;
             for &child in children.iter().rev().filter(|&&child| !shown[child]) {
                 stack.push((child, depth + 1, child_guides.clone(), Position::Child { last }));

@@ -18,8 +18,8 @@ use time::OffsetDateTime;
 pub(crate) use self::config::Args;
 use self::signals::Signals;
 
-/// The maximum time to wait for a complete trace. A trace normally takes four seconds: the services' export delay, the
-/// gateway's decision wait, and the write to Jaeger's store. On a machine under load, a trace takes longer.
+/// The maximum time to wait for a complete trace. A trace is normally complete after four seconds: the services' export
+/// delay, the gateway's decision wait, and the write to Jaeger's store. On a machine under load, this takes longer.
 const TRACE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The maximum time between two checks of the certificates.
@@ -63,7 +63,7 @@ async fn up(args: Args, started: Instant) -> anyhow::Result<ExitCode> {
     Ok(if outcome.is_ok() && clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Waits until the stack is healthy and shows the traces. Without `--demo`, then keeps the stack running until a
+/// Waits until the stack is healthy, then shows the traces. Without `--demo`, then keeps the stack running until a
 /// process exits.
 async fn run_stack(stack: &mut Stack, is_demo: bool, started: Instant) -> anyhow::Result<()> {
     stack.wait_until_ready(print_progress).await?;
