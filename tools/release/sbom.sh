@@ -10,7 +10,7 @@ command -v cargo-cyclonedx >/dev/null || {
 }
 mkdir -p dist/sbom
 cargo cyclonedx --format json --quiet
-# cargo-cyclonedx writes each file next to the Cargo.toml of the package.
+# cargo-cyclonedx writes each file next to the Cargo.toml of the package. The test packages are not released.
 find services tools -name '*.cdx.json' -exec mv {} dist/sbom/ \;
 find tests -name '*.cdx.json' -exec rm {} \;
 if command -v cyclonedx-gomod >/dev/null; then

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 /// Prints a line to standard output.
 ///
-/// Ignores write errors, because the reader may close the pipe early (`sightline trace … | head`).
+/// Ignores write errors, because the reader may close the pipe early, as in `sightline trace … | head`.
 pub fn println(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}");
 }

@@ -141,9 +141,9 @@ impl Ports {
 
     /// Returns different ports that are all free at the moment. Fails if there are not enough of them.
     ///
-    /// Each port stays open until the last port is found, so no port is returned twice. This function does
-    /// not use port 0, with which the system chooses a free port. The system would choose from the range that it also
-    /// uses for outgoing connections. An outgoing connection could then take a port before the process listens on it.
+    /// Each port stays open until the last port is found, so no port is returned twice. This function does not use port
+    /// 0, with which the system chooses a free port. The system would choose from the range that it also uses for
+    /// outgoing connections. An outgoing connection could then take a port before the process listens on it.
     pub fn free() -> Result<Self, PortError> {
         let mut listeners = Vec::new();
         Self::fill(|_, _| {

@@ -20,8 +20,9 @@ pub(super) fn create_directories(dir: &Path) -> Result<PathBuf, StackError> {
     dir.canonicalize().map_err(|source| StackError::Directory { path: dir.to_owned(), source })
 }
 
-/// Locks the state directory, so that no other stack can use it. Without the lock, a second Jaeger with the
-/// same database would fail later, with a less helpful message. The system releases the lock when this process exits, even after SIGKILL.
+/// Locks the state directory, so that no other stack can use it. Without the lock, a second Jaeger with the same
+/// database would fail later, with a less helpful message. The system releases the lock when this process exits, even
+/// after SIGKILL.
 pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
     let path = dir.join("lock");
     let failed = |source| StackError::Directory { path: path.clone(), source };

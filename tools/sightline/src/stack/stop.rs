@@ -22,8 +22,8 @@ pub struct Exit {
     pub status: Option<ExitStatus>,
     /// Whether the process was killed because it did not exit in time.
     pub killed: bool,
-    /// The time from SIGTERM until the stack noticed the exit. The stack waits for the processes of a stage one after the
-    /// other, so this time can be longer than the process needed.
+    /// The time from SIGTERM until the stack noticed the exit. The stack waits for the processes of a stage one after
+    /// the other, so this time can be longer than the process needed.
     pub took: Duration,
 }
 

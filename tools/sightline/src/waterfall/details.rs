@@ -7,9 +7,9 @@ use super::style::{Paint, Style};
 use super::text::{duration, escape};
 use crate::jaeger::{Span, Status, Trace, Value};
 
-/// The maximum number of lines of an attribute value. This is enough for a stack trace.
+/// The maximum number of lines to print of an attribute value. This is enough for a stack trace.
 const MAX_LINES: usize = 20;
-/// The maximum number of characters of an attribute value. A one-megabyte value would fill the terminal.
+/// The maximum number of characters to print of an attribute value. A one-megabyte value would fill the terminal.
 const MAX_CHARS: usize = 2_000;
 /// The maximum number of resources to print. Each replica of a service has its own resource, and these resources differ
 /// little.

@@ -15,7 +15,7 @@ const MAX_PODS: usize = 20;
 /// its `Job`, because users create the `Deployment` and the `CronJob`.
 const WORKLOADS: [&str; 6] = ["deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset"];
 
-/// Returns two lines for each service and pod, or nothing if no resource names a pod.
+/// Returns two lines for each pair of service and pod, or nothing if no resource names a pod.
 pub(super) fn lines(trace: &Trace, style: Style) -> Vec<String> {
     // Spans of the same export share a resource. Read each resource only once.
     let mut seen = HashSet::new();

@@ -37,8 +37,9 @@ fn is_unsafe(c: char) -> bool {
 
 /// Returns the number of terminal columns that the text takes.
 ///
-/// This is the sum of the widths of its characters, as wcwidth(3) defines them and most terminals use them. A sequence
-/// of characters that some terminals join into one, such as a family emoji, therefore counts as several characters.
+/// This is the sum of the widths of its characters. The widths are those that wcwidth(3) defines and that most
+/// terminals use. A sequence of characters that some terminals join into one, such as a family emoji, therefore counts
+/// as several characters.
 #[must_use]
 pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()

@@ -164,7 +164,7 @@ async fn keep_running(stack: &mut Stack) -> anyhow::Result<()> {
     loop {
         let until_renewal = stack.certificates().renew_at() - OffsetDateTime::now_utc();
         let until_renewal = Duration::try_from(until_renewal).unwrap_or_default();
-        // The upper limit is needed because timers do not advance while a laptop is suspended.
+        // The wait has an upper limit, because timers do not advance while a laptop is suspended.
         let wait = until_renewal.clamp(Duration::from_mins(1), CERTIFICATE_CHECK_INTERVAL);
         tokio::select! {
             error = stack.wait_for_exit() => return Err(error.into()),
