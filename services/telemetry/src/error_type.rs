@@ -121,7 +121,8 @@ pub(crate) fn of_error<E: Error + ?Sized>(error: &E) -> ErrorType {
     match variant {
         Some(variant) if name.rsplit("::").next() != Some(variant.as_str()) => {
             let mut error_type = format!("{name}::{variant}");
-            error_type.truncate(MAX_LEN); // all characters are ASCII, so this cannot split a character
+            // A Rust identifier can contain characters of several bytes.
+            error_type.truncate(error_type.floor_char_boundary(MAX_LEN));
             Cow::Owned(error_type)
         }
         _ => Cow::Borrowed(name),
@@ -190,6 +191,29 @@ mod tests {
         assert_eq!(of_error(error), "PoolTimedOut");
         assert_eq!(of_error(&io::Error::other("ada")), "std::io::error::Error::Custom");
         assert_eq!(of_error(&fmt::Error), "core::fmt::Error");
+    }
+
+    #[test]
+    fn truncates_a_long_type_name_between_two_characters() {
+        macro_rules! error {
+            ($name:ident) => {
+                #[derive(Debug)]
+                enum $name {
+                    Variant,
+                }
+                impl fmt::Display for $name {
+                    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("error")
+                    }
+                }
+                impl Error for $name {}
+                let full = format!("{}::Variant", type_name::<$name>());
+                assert_eq!(of_error(&$name::Variant), full[..full.floor_char_boundary(MAX_LEN)]);
+            };
+        }
+        // Characters of two bytes: in one of the two texts, byte 128 is inside a character.
+        error!(Éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé);
+        error!(AÉééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé);
     }
 
     #[test]
