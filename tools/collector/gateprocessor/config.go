@@ -41,7 +41,7 @@ func (c *DrainConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("timeout is %v: use 0s, which disables the wait, or a positive duration", c.Timeout))
 	}
 	if c.For < 0 || c.For > c.Timeout && c.Timeout > 0 {
-		errs = append(errs, fmt.Errorf("for is %v: use a duration from 0s to timeout, which is %v", c.For, c.Timeout))
+		errs = append(errs, fmt.Errorf("`for` is %v: use a duration between 0s and the timeout, %v", c.For, c.Timeout))
 	}
 	if u, err := url.Parse(c.Metrics); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		errs = append(errs, fmt.Errorf("metrics is %q: use a URL such as http://127.0.0.1:8888/metrics", c.Metrics))

@@ -313,7 +313,7 @@ func TestRejectsUnusableConfigurationWithAdvice(t *testing.T) {
 		want   string
 	}{
 		"timeout":    {func(c *DrainConfig) { c.Timeout = -1 }, "timeout is -1ns: use 0s"},
-		"for":        {func(c *DrainConfig) { c.Timeout, c.For = 1, 2 }, "for is 2ns: use a duration from 0s to timeout"},
+		"for":        {func(c *DrainConfig) { c.Timeout, c.For = 1, 2 }, "`for` is 2ns: use a duration between 0s and the timeout"},
 		"metrics":    {func(c *DrainConfig) { c.Metrics = "127.0.0.1:8888" }, `metrics is "127.0.0.1:8888": use a URL`},
 		"until_zero": {func(c *DrainConfig) { c.UntilZero = nil }, "until_zero is empty"},
 	} {

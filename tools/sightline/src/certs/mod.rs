@@ -164,7 +164,7 @@ impl Validity {
 /// The error of [`ensure`].
 #[derive(Debug, Error)]
 pub enum CertsError {
-    /// An identity cannot be used as a DNS name and as a directory name.
+    /// The name of an identity is not valid. It has to be usable both as a DNS name and as a directory name.
     #[error(
         "{0:?} cannot be an identity: use a DNS name other than \"ca\" with only lower-case letters, digits, \
          '-' and '.'"

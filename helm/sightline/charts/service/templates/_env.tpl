@@ -90,5 +90,5 @@ specification says.
 {{- define "service.env" -}}
 {{- include "sightline.env" (dict
   "context" . "chartEnv" (include "service.chartEnv" .) "env" .Values.env "valuesPath" (include "sightline.name" .)
-  "advice" "Remove it, and use the value instead: database, telemetry, service.port, admin.port or global.") -}}
+  "advice" "Remove it, and use the matching value instead: service.port, admin.port, or one under database, telemetry or global.") -}}
 {{- end -}}
