@@ -37,9 +37,9 @@ The environment variables for the memory of a Go program. Takes resources and va
 
 GOMEMLIMIT is 80 % of the memory limit, so the garbage collector runs before the kernel would kill the process. The
 other 20 % is for memory that Go does not count. GOGC=50 allows half as much garbage as Go's default. In five runs with
-GOGC=50, the whole installation used 445 to 551 MiB after 10,000 orders at 100 orders a second. Gateways hold spans that
-Jaeger has not written yet, so a higher rate needs more memory: 640 MiB at 260 orders a second, 817 MiB at 270. That is
-why the test (tests/tests/kubernetes/volume.rs) sends orders at a fixed rate.
+GOGC=50, the whole installation used 445 to 551 MiB after 10,000 orders at 100 orders a second. Gateways hold the spans
+that Jaeger has not written yet, so a higher rate needs more memory: 640 MiB at 260 orders a second, 817 MiB at 270.
+That is why the test (tests/tests/kubernetes/volume.rs) sends orders at a fixed rate.
 */}}
 {{- define "sightline.goMemory" -}}
 {{- include "sightline.checkMemory" . -}}

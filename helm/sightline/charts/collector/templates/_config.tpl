@@ -1,7 +1,7 @@
 {{/*
-The configuration of the agent and the gateway. It consists of the unchanged files of collector-config/, which the
-subchart reads through a symbolic link, and of an overlay from the values. The chart chooses which files are loaded, and
-sets the environment variables that these files read.
+The configuration of the agent and the gateway. It consists of the unchanged files of collector-config/ and of an
+overlay from the values. The subchart reads the files through a symbolic link. The chart chooses which files of
+collector-config/ are loaded, and sets the environment variables that these files read.
 */}}
 
 {{/*

@@ -1,6 +1,6 @@
 {{/*
-Jaeger's configuration: the unchanged files of collector-config/, an overlay from the values, and the environment
-variables that these files read.
+Jaeger's configuration: the unchanged files of collector-config/, the environment variables that these files read, and
+an overlay from the values.
 */}}
 
 {{/* The names of the files from collector-config/, in load order, as a JSON list. */}}
