@@ -97,7 +97,7 @@ async fn serve_connection(
     permit: OwnedSemaphorePermit,
 ) {
     // A response is written in one piece, so waiting for more data to fill a packet would only delay the response.
-    // The connection also works if this option cannot be set.
+    // The connection also works if the option `TCP_NODELAY` cannot be set.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

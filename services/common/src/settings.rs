@@ -22,7 +22,8 @@ pub const USER_SERVICE_URL: &str = "SIGHTLINE_USER_SERVICE_URL";
 /// The URL that order-service uses for inventory-service.
 pub const INVENTORY_SERVICE_URL: &str = "SIGHTLINE_INVENTORY_SERVICE_URL";
 
-/// Whether the built-in faults are on: requests for users and orders 998 are slow, and those for 999 fail.
+/// Whether the built-in faults are on: requests for user 998 and order 998 are slow, and requests for user 999 and
+/// order 999 fail.
 pub const FAULTS: &str = "SIGHTLINE_FAULTS";
 
 /// The default of [`HTTP_ADDRESS`] in user-service. The default of [`USER_SERVICE_URL`] is the URL of this address.

@@ -1,7 +1,7 @@
 //! A SQL store: a `SQLite` file or a `PostgreSQL` database.
 //!
-//! sqlx's `Any` driver accesses both products, so a service needs only one version of each query. Table definitions
-//! differ between the two products, so each product has its own set of migrations.
+//! sqlx's `Any` driver supports both database products, so a service needs only one version of each query. Table
+//! definitions differ between the two products, so each product has its own set of migrations.
 
 use std::fmt;
 use std::future::Future;
@@ -28,8 +28,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// there is only one writer at a time.
 const SQLITE_CONNECTIONS: u32 = 4;
 
-/// The maximum number of connections to `PostgreSQL`. By default, a server allows 100 connections for all its
-/// clients together.
+/// The maximum number of connections to `PostgreSQL`. By default, a `PostgreSQL` server allows 100 connections for all
+/// its clients together.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
 const REMEDY: &str = "use sqlite://FILE?mode=rwc or postgres://USER:PASSWORD@HOST:PORT/NAME";

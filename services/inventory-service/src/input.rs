@@ -28,7 +28,7 @@ pub(crate) fn validate(request: ReserveRequest) -> Result<Items, Status> {
     }
     if request.items.is_empty() || request.items.len() > MAX_ITEMS {
         violations.add_bad_request_violation("items", "must have 1 to 100 elements");
-        // The elements are not validated, because there may be too many.
+        // The items themselves are not validated, because there may be too many of them.
         return Err(invalid_argument(violations));
     }
     let mut items = Items::new();

@@ -62,7 +62,8 @@ impl InventoryServiceClient {
     async fn try_reserve(&self, order: &Order) -> Result<String, ReserveError> {
         let items = order.items.iter().map(|item| Item { sku: item.sku.clone(), quantity: item.quantity });
         let mut request = Request::new(ReserveRequest { order_id: order.id, items: items.collect() });
-        // tonic uses this timeout and also sends it, so that inventory-service stops when its caller no longer waits.
+        // tonic uses this timeout and also sends it, so that inventory-service ends the call when this service no
+        // longer waits for the response.
         request.set_timeout(self.timeout);
         let mut client = self.client.clone();
         match tokio::time::timeout(self.timeout + GRACE, client.reserve(request)).await {

@@ -51,7 +51,8 @@ impl Settings {
             database: DatabaseUrl::read(env, ORDER_DATABASE_FILE)?,
             upstreams: Upstreams {
                 users: url(env, USER_SERVICE_URL, &service_url(USER_SERVICE_ADDRESS), &["http", "https"])?,
-                // tonic is built without TLS. In a cluster, a service mesh can encrypt this connection.
+                // tonic is built without TLS, so an `https` URL is rejected. In a cluster, a service mesh can encrypt
+                // the connection to inventory-service.
                 inventory: url(
                     env,
                     INVENTORY_SERVICE_URL,

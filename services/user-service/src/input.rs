@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 /// The maximum length of a name, in characters.
 const MAX_NAME_LENGTH: usize = 200;
 
-/// The maximum length of an e-mail address, in characters. [RFC 5321] limits an address in angle brackets to 256
-/// octets.
+/// The maximum length of an e-mail address, in characters. [RFC 5321] limits an address to 256 octets, including
+/// the two angle brackets around it.
 ///
 /// [RFC 5321]: https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1.3
 const MAX_EMAIL_LENGTH: usize = 254;
@@ -66,7 +66,7 @@ impl NewUser {
         &self.name
     }
 
-    /// Returns the e-mail address, without a display name. Its domain has at least two labels.
+    /// Returns the e-mail address, without a display name. The domain of the address has at least two labels.
     #[must_use]
     pub fn email(&self) -> &str {
         &self.email

@@ -112,8 +112,7 @@ impl UserStore {
     /// Stores a new user and returns it with its ID.
     #[tracing::instrument(name = "store_user", skip_all)]
     pub async fn add(&self, user: &NewUser) -> Result<User, UserStoreError> {
-        // An address that another user has is the caller's error, not a failure of this service, so the span does not
-        // record it.
+        // `EmailTaken` is the caller's error, not a failure of this service, so the span does not record it.
         self.try_add(user).await.inspect_err(|error| {
             if !matches!(error, UserStoreError::EmailTaken) {
                 telemetry::span::record_error(error);

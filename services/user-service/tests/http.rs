@@ -150,10 +150,10 @@ async fn limits_the_body_to_64_kib() {
 }
 
 #[tokio::test]
-async fn rejects_a_taken_address_regardless_of_case() {
+async fn rejects_a_taken_email_regardless_of_case() {
     let (address, _users, _directory) = start(false).await;
     let response = post(address, r#"{"name": "Impostor", "email": "USER7@Example.org"}"#).await;
-    response.assert_problem(409, "a taken address");
+    response.assert_problem(409, "a taken email");
     assert!(!response.body.to_lowercase().contains("user7"), "{response:?}");
 }
 

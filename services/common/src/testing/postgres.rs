@@ -75,8 +75,8 @@ impl Postgres {
         database_url(&format!("postgres:///postgres?user=app&host={}", self.directory.path().display()))
     }
 
-    /// Waits until the server accepts connections to its socket. During its start, the server can still
-    /// reject a login. sqlx then retries.
+    /// Waits until the server accepts connections to its socket. A server that is still starting can accept a
+    /// connection but reject the login. sqlx then retries.
     fn wait_until_listening(&mut self) {
         let socket = self.directory.path().join(".s.PGSQL.5432");
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -102,7 +102,8 @@ impl Drop for Postgres {
     }
 }
 
-/// Finds the directory with the server's programs: in `PATH`, or the newest of Debian's version directories.
+/// Finds the directory with the server's programs: in `PATH`, or in the newest of Debian's version
+/// directories.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut debian: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
@@ -118,7 +119,7 @@ fn programs() -> Option<PathBuf> {
 /// If this process runs as root, changes the owner of `directory` to the user `postgres` or `nobody` and returns that
 /// user.
 fn unprivileged_user(directory: &Path) -> Option<User> {
-    // The process has just created the directory, so its owner is the user of the process.
+    // The process has just created the directory, so the owner of the directory is the user of the process.
     if directory.metadata().unwrap().uid() != 0 {
         return None;
     }

@@ -111,8 +111,8 @@ impl ClientCall {
             return InFlight::untraced();
         }
         let started = Instant::now();
-        // On the client side, this program chooses the method, and nobody else can invent names. So every well-formed
-        // method counts as known.
+        // On the client side, this program chooses the method, and nobody else can invent a method. So every
+        // well-formed method counts as known.
         let (method, name): (StringValue, _) = match method_of(path) {
             Some(method) => (Arc::<str>::from(method).into(), Cow::Owned(method.to_owned())),
             None => (OTHER_METHOD.into(), Cow::Borrowed(GRPC)),

@@ -2,8 +2,8 @@
 //!
 //! [`server_layer`] wraps the services of a `tonic::transport::Server`, and [`client_layer`] wraps a
 //! `tonic::transport::Channel`. The client writes the current context into the metadata of a call. The server reads the
-//! context, and its handler runs in that context, so the spans of client and server are in one trace. A layer uses the
-//! OpenTelemetry providers that are installed when the layer is created. So create the layer after
+//! context from the metadata, and its handler runs in that context, so the spans of client and server are in one trace.
+//! A layer uses the OpenTelemetry providers that are installed when the layer is created. So create the layer after
 //! [`start`](crate::start) has returned, or inside [`run`](crate::run).
 //!
 //! A call ends when its status has been sent or received. The status is in the trailers after the last message, or in
@@ -42,7 +42,7 @@ const GRPC: &str = "grpc";
 /// The value of `rpc.method` for an unknown method.
 const OTHER_METHOD: &str = "_OTHER";
 
-/// The instruments of one layer.
+/// The metric instruments of one layer.
 #[derive(Debug)]
 struct Instruments {
     scope: Scope,

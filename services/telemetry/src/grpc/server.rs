@@ -166,9 +166,9 @@ impl Call for ServerCall {
         let seconds = self.started.elapsed().as_secs_f64();
         self.instruments.record(seconds, method.clone(), &[], status, failure.clone());
 
-        // The method is set here and not when the span starts. At the start, it is not certain that the method is
-        // known. If the attribute were set there and the method turned out to be unknown, the SDK would not replace
-        // the attribute but add a second one.
+        // The attribute `rpc.method` is set here and not when the span starts. At the start, it is not certain that
+        // the method is known. If the attribute were set at the start and the method turned out to be unknown, the SDK
+        // would not replace the attribute but add a second one.
         let attributes = [KeyValue::new(RPC_METHOD, method), KeyValue::new(RPC_RESPONSE_STATUS_CODE, status)];
         self.span.end(attributes.into_iter().chain(original), failure);
     }

@@ -1,4 +1,5 @@
-//! Reads the status and the deadline of a call, names status codes, and says which codes are server errors.
+//! Reads the status and the deadline of a call, converts status codes to names and back, and says which codes are
+//! server errors.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The client layer, and the call that it shares with [`Client`](super::Client).
+//! The client layer. It and [`Client`](super::Client) both use [`ClientCall`].
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl ClientLayer {
 #[derive(Debug, Clone)]
 pub struct HttpClient(Arc<Instruments>);
 
-/// The instruments of one layer.
+/// The metric instruments of one layer.
 #[derive(Debug)]
 struct Instruments {
     scope: Scope,

@@ -15,7 +15,7 @@ use super::problem::Problem;
 /// Responds with status 500 if a handler panics, and records the panic on the request's span.
 ///
 /// Without this middleware, a panic closes the connection, and the span has the `error.type` `panic` but no message.
-/// Add the middleware before [`server_layer`](super::server_layer). It then runs inside that layer:
+/// Add the middleware before [`server_layer`](super::server_layer). The middleware then runs inside that layer:
 ///
 /// ```
 /// use axum::{Router, middleware::from_fn, routing::get};

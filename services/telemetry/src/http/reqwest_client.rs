@@ -21,9 +21,9 @@ use crate::scope::Scope;
 ///
 /// The client checks a server's certificate against the system's CA certificates. The environment variables
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` can name other CA certificates instead. The client can also be built on a system
-/// without CA certificates, such as an image built `FROM scratch`. Requests to `http` URLs work there. A request to an
-/// `https` URL fails with an error, because the server's certificate is not trusted. To trust other certificates, call
-/// [`tls_certs_only`](reqwest::ClientBuilder::tls_certs_only) on the builder.
+/// without CA certificates, such as an image built `FROM scratch`. On such a system, requests to `http` URLs work. A
+/// request to an `https` URL fails with an error, because the server's certificate is not trusted. To trust other
+/// certificates, call [`tls_certs_only`](reqwest::ClientBuilder::tls_certs_only) on the builder.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,8 +43,8 @@ pub fn client_builder() -> reqwest::ClientBuilder {
         CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     match Verifier::new(provider) {
         Ok(_) => builder,
-        // `ClientBuilder::build` would fail in the same way, because by default it also loads the system's CA
-        // certificates.
+        // The verifier cannot be created without CA certificates. `ClientBuilder::build` would fail for the same
+        // reason, because by default it also loads the system's CA certificates.
         Err(error) => {
             tracing::debug!(%error, "the system has no CA certificates, so no HTTPS server is trusted");
             builder.tls_certs_only([])

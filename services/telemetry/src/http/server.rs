@@ -102,9 +102,9 @@ impl ServerLayer {
     /// ```
     ///
     /// The [format] is from a draft of W3C Trace Context. No W3C recommendation includes the header, and the latest
-    /// draft replaces it with a [metric of `Server-Timing`] that has the same value. Enable the header only if every
-    /// caller is allowed to know the trace id. A browser script can read the header in a response from another origin
-    /// only if the response lists `traceresponse` in `Access-Control-Expose-Headers`.
+    /// draft replaces the header with a [metric of `Server-Timing`] that has the same value. Enable the header only if
+    /// every caller is allowed to know the trace id. A browser script can read the header in a response from another
+    /// origin only if the response lists `traceresponse` in `Access-Control-Expose-Headers`.
     ///
     /// [metric of `Server-Timing`]: https://github.com/w3c/trace-context/pull/560
     /// [format]: https://github.com/w3c/trace-context/blob/0b83a231593a67ec024063280d77bc1842afaa37/spec/21-http_response_header_format.md
@@ -122,7 +122,7 @@ pub struct HttpServer {
     trace_response: bool,
 }
 
-/// The instruments of one layer.
+/// The metric instruments of one layer.
 #[derive(Debug)]
 struct Instruments {
     scope: Scope,

@@ -1,9 +1,9 @@
 //! The response header `traceresponse`, which identifies the server span of a request.
 //!
 //! The header's value has the form `00-{trace id}-{span id}-{flags}`, in lower-case hexadecimal digits. This is version
-//! `00` of the format in drafts of W3C Trace Context. No W3C recommendation includes the header. It was [removed from
-//! Level 2] of the specification. It stayed in the [draft of Level 3] until a [metric of `Server-Timing`] with the same
-//! value replaced the header.
+//! `00` of the format in drafts of W3C Trace Context. No W3C recommendation includes the header. The header was
+//! [removed from Level 2] of the specification. It stayed in the [draft of Level 3] until a [metric of `Server-Timing`]
+//! with the same value replaced the header.
 //!
 //! [removed from Level 2]: https://github.com/w3c/trace-context/pull/484
 //! [draft of Level 3]: https://github.com/w3c/trace-context/blob/0b83a231593a67ec024063280d77bc1842afaa37/spec/21-http_response_header_format.md
@@ -32,7 +32,7 @@ pub(super) fn add(headers: &mut HeaderMap, span: &SpanContext) {
 }
 
 fn value(span: &SpanContext) -> Option<HeaderValue> {
-    // Without a tracer provider, `span` is the caller's span context, which is remote, or it is invalid.
+    // Without a tracer provider, `span` is either invalid or the caller's span context, which is remote.
     if !span.is_valid() || span.is_remote() {
         return None;
     }

@@ -17,12 +17,13 @@ pub(super) fn id() -> Option<String> {
     from_cgroup(&read("/proc/self/cgroup")).or_else(|| from_mounts(&read("/proc/self/mountinfo")))
 }
 
-/// Finds the ID in the last segment of a container runtime's cgroup path: `…/docker/ID`, `…/docker-ID.scope`,
-/// `…/kubepods/…/podUID/ID` or `…/cri-containerd-ID.scope`. Outside a container, no path has such a segment.
+/// Finds the ID in the last segment of a cgroup path that a container runtime has created: `…/docker/ID`,
+/// `…/docker-ID.scope`, `…/kubepods/…/podUID/ID` or `…/cri-containerd-ID.scope`. Outside a container, no path has such
+/// a segment.
 ///
-/// The node of a pod can itself be a container. If the node's runtime does not manage a cgroup controller, the path for
-/// that controller is the path of the node's container. So if at least one path belongs to a pod, only the paths of
-/// pods count.
+/// The node of a pod can itself be a container, as in kind. If the container runtime on the node does not manage a
+/// cgroup controller, the path for that controller is the path of the node's container. So if at least one path belongs
+/// to a pod, only the paths of pods count.
 fn from_cgroup(cgroup: &str) -> Option<String> {
     let ids = |pods_only: bool| {
         let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));

@@ -26,7 +26,7 @@ pub(super) fn detect() -> Vec<KeyValue> {
     .collect()
 }
 
-/// Reads the host ID from `/etc/machine-id`, as the semantic conventions say, or from the older path of D-Bus. A
+/// Reads the host ID from `/etc/machine-id`, as the semantic conventions say, or from the older file of D-Bus. A
 /// container image usually has neither file.
 fn host_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
@@ -45,7 +45,7 @@ pub(super) fn host_name() -> Option<String> {
 fn host_type() -> Option<String> {
     let vendor = read_trimmed("/sys/class/dmi/id/sys_vendor")?;
     let product = read_trimmed("/sys/class/dmi/id/product_name")?;
-    // Only these providers report the machine type here. Others report the name of a hardware model.
+    // Only these vendors report a machine type as the product name. Others report the name of a hardware model.
     ["Amazon EC2", "Alibaba Cloud", "OpenStack Foundation"].contains(&vendor.as_str()).then_some(product)
 }
 

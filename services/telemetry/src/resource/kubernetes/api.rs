@@ -1,4 +1,4 @@
-//! Sends requests to the API server. All requests together have one timeout.
+//! Sends requests to the API server. All requests share one timeout.
 //!
 //! The requests run on a separate thread with its own runtime, because the caller may already be running inside a
 //! runtime. There, tokio does not allow `block_on`. The requests are neither traced nor logged. A failed request is
@@ -29,8 +29,8 @@ use crate::tls::CertificateWatcher;
 /// The maximum time for all requests together: name resolution, connections, handshakes and responses.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The requests end this long before the timeout. Without this margin, their results could come too late, because the
-/// system can schedule a thread late.
+/// The requests must end this much earlier than the timeout. Without this margin, their results could reach the waiting
+/// thread after the timeout, because the system can schedule a thread late.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// All attributes that come from the API server.
@@ -93,8 +93,8 @@ where
                 Err(gap) => send_gap(&findings, gap),
             }
         });
-        // A name resolution may still be running on a thread of its own, so the shutdown does not wait for that thread.
-        // The thread exits when the name resolution ends.
+        // A name resolution may still be running on a thread of its own. It can take longer than the timeout, so the
+        // shutdown does not wait for that thread. The thread exits when the name resolution ends.
         runtime.shutdown_background();
     });
 
@@ -194,7 +194,7 @@ impl Api {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Reports attributes. A later value of a key replaces an earlier one.
+    /// Reports attributes. If a key is reported twice, the later value replaces the earlier one.
     pub(super) fn report(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         for attribute in attributes {
             // After the timeout, there is no receiver, so sending fails.

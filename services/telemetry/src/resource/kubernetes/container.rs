@@ -17,7 +17,7 @@ use super::known::Known;
 pub(super) enum Found<'a> {
     /// The status of the current run.
     ThisRun(&'a ContainerStatus),
-    /// The status is missing or belongs to a previous run. The value is the container's name, if it is known.
+    /// The status is missing or belongs to a previous run. The variant holds the container's name, if it is known.
     NotYet(Option<&'a str>),
     /// It is not known in which container of the pod this process runs.
     Unknown,
@@ -71,8 +71,8 @@ fn id_of(status: &ContainerStatus) -> Option<&str> {
     status.container_id.as_deref()?.split_once("://").map(|(_, id)| id)
 }
 
-/// Compares start times to find whether `status` belongs to the current run. This is used if the ID of the container is
-/// not known.
+/// Compares start times to find whether `status` belongs to the current run. This function is used only if the
+/// ID of the container is not known.
 ///
 /// A previous run started before the first process of the current run. The start time in the status is in whole
 /// seconds, rounded down, so the comparison adds a second to it.

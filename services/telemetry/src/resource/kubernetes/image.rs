@@ -59,7 +59,7 @@ fn is_digest(text: &str) -> bool {
 /// Returns the image attributes of a container whose status has these `image` and `imageID` fields. If `image` is a
 /// digest without a name, the name comes from `image_id`.
 pub(super) fn attributes(image: &str, image_id: &str) -> Vec<KeyValue> {
-    // dockershim adds a prefix such as `docker-pullable://` to the ID.
+    // dockershim, the kubelet's former adapter for Docker, adds a prefix such as `docker-pullable://` to the ID.
     let id = image_id.split_once("://").map_or(image_id, |(_, id)| id);
     let by_digest = Reference::parse(id).filter(|reference| reference.digest.is_some());
     let reference = Reference::parse(image);
@@ -148,13 +148,13 @@ mod tests {
             all
         );
 
-        // The image was pulled by digest: the name comes from the ID, and there is no tag.
+        // The image was pulled by digest: the name comes from the field `imageID`, and there is no tag.
         let mut untagged = all;
         untagged.remove("container.image.tags");
         assert_eq!(as_text(attributes(DIGEST, &id)), untagged);
         assert_eq!(as_text(attributes(&id, &id)), untagged);
 
-        // The image was loaded from a file: the runtime has an ID and no repository.
+        // The image was loaded from a file: the runtime reports an ID but no repository.
         let loaded = expected([
             ("container.image.name", "shop"),
             ("container.image.tags", "[\"1.0\"]"),

@@ -46,7 +46,7 @@ impl Known {
         container_id: Option<&str>,
     ) -> Self {
         let declared = |key| {
-            // The last value of a key wins, as in the resource. An empty value counts as unset.
+            // If a key occurs twice, the last value wins, as in the resource. An empty value counts as unset.
             let value =
                 settings.attributes.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.clone());
             value.filter(|value| !value.is_empty())

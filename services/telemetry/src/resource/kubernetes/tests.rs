@@ -149,7 +149,7 @@ fn detect_in_time(api: &FakeApi, known: Known) -> (Attributes, Vec<Gap>) {
     detected
 }
 
-/// Detects attributes. As in the resource, a later value of a key replaces an earlier one.
+/// Detects attributes. As in the resource, if a key is reported twice, the later value wins.
 fn detect_within(timeout: Duration, api: &FakeApi, known: Known) -> (Attributes, Vec<Gap>) {
     let (found, Missing(gaps)) = detect_in(&api.kubernetes, &api.files(), known, timeout);
     let last: std::collections::BTreeMap<_, _> =

@@ -155,6 +155,6 @@ fn does_not_guess_one_of_several_containers() {
             "{gaps:?}"
         );
     }
-    // The only container of a pod needs no name.
+    // If a pod has only one container, the detector does not need the container's name.
     assert_eq!(detect_all(&cluster(), Known { container: None, ..known() }), (all_attributes(), vec![]));
 }
