@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs shellcheck on every shell script that Git tracks. A file is a shell script if its first line names a shell.
+# Runs shellcheck on every shell script that Git tracks. A file is a shell script if its first line is "#!" and the
+# path of a shell.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -30,7 +30,7 @@ pub fn use_colour() -> bool {
 }
 
 /// Returns the width of the terminal in columns. If standard output is not a terminal, returns the value
-/// of the environment variable `COLUMNS`, or 100 if that is not set.
+/// of the environment variable `COLUMNS`, or 100 if `COLUMNS` is not set.
 #[must_use]
 pub fn terminal_width() -> usize {
     let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));

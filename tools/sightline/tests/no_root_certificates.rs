@@ -1,4 +1,4 @@
-//! Tests of `sightline` without root certificates, as in a container image without a base image.
+//! Tests of `sightline` without root certificates, as in a container image that contains only the program.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper should fail the test")]
 
 use std::process::Command;

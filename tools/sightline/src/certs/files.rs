@@ -64,7 +64,8 @@ pub(super) fn replace(path: &Path, text: &str, access: Access) -> Result<(), Cer
 fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    // The file may exist, because an earlier process with the same id may have been killed while it wrote the file.
+    // The temporary file may exist, because an earlier process with the same id may have been killed while it wrote
+    // the file.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -80,7 +81,7 @@ fn write_and_rename(path: &Path, text: &str, access: Access) -> io::Result<()> {
         })
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
-        // Report the first error. If the removal fails too, the next attempt removes the file.
+        // Report the first error. If the removal fails too, the next attempt to write removes the temporary file.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }

@@ -79,8 +79,8 @@ fn check(ca: &Ca, cert: &str, key: &str, name: &str, now: OffsetDateTime) -> Res
 }
 
 /// Returns the subject alternative names of a certificate: the names and addresses of this machine, and the identity as
-/// a DNS name. In a cluster, the Collector's exporters expect the identity in the server's certificate, because it is
-/// their `server_name_override`.
+/// a DNS name. In a cluster, the Collector's exporters expect the identity in the server's certificate, because the
+/// identity is their `server_name_override`.
 fn hosts(name: &str) -> BTreeSet<String> {
     ["localhost", "127.0.0.1", "::1", name].map(str::to_owned).into()
 }

@@ -15,13 +15,13 @@
 //!
 //! Each file is written under a temporary name, synced and renamed, so a reader never sees half a file. A key and its
 //! certificate are two files, and a process may read them between the two renames. The key is renamed first and the
-//! certificate last, so a process that reads both files when the certificate changes finds the matching key. A process
-//! that reads between the renames gets a key and a certificate that do not match. rustls and Go both reject such a
-//! pair; the process must then keep its previous pair and read the files again.
+//! certificate last. A process that reads both files after the certificate has changed therefore finds the matching
+//! key. A process that reads between the renames gets a key and a certificate that do not match. rustls and Go both
+//! reject such a pair; the process must then keep its previous pair and read the files again.
 //!
 //! A CA is renewed with the same key. The certificates that the CA has signed stay valid, and a peer that still has the
-//! old `ca.crt` accepts new certificates. This matters because the Collector reloads its certificate but never the
-//! `ca_file` of a client.
+//! old `ca.crt` accepts new certificates. This matters because the Collector reloads its own certificate, but its
+//! exporters never reload their `ca_file`.
 
 mod ca;
 mod files;
@@ -47,7 +47,8 @@ pub const LEAF_LIFETIME: Duration = Duration::days(90);
 /// The lifetime of the CA: longer than a checkout is likely to exist.
 const CA_LIFETIME: Duration = Duration::days(3650);
 
-/// A new certificate is valid from this long before its creation, because the clocks of two machines can differ.
+/// The validity of a new certificate starts this much earlier than its creation, because the clocks of two machines
+/// can differ.
 const BACKDATE: Duration = Duration::minutes(10);
 
 /// The certificates to create or renew.
@@ -154,7 +155,8 @@ impl Validity {
         Self { not_before: now - BACKDATE, not_after: now + lifetime }
     }
 
-    /// Returns the time from which [`ensure`] renews the certificate: when a third of its lifetime is left.
+    /// Returns the time from which [`ensure`] renews the certificate. At this time, a third of the certificate's
+    /// lifetime is left.
     #[must_use]
     pub fn renew_at(&self) -> OffsetDateTime {
         self.not_after - (self.not_after - self.not_before) / 3
@@ -184,7 +186,7 @@ pub enum CertsError {
         source: io::Error,
     },
     /// The CA's files exist but cannot be used. The CA is never replaced automatically, because every process that
-    /// trusts it would lose its connections.
+    /// trusts the old CA would lose its connections.
     #[error(
         "cannot use the CA in {}: {problem}. Restore its files. To create a new CA instead, remove the directory, \
          run this again, and then restart every process that trusts the old CA",

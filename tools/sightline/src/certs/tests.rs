@@ -1,4 +1,4 @@
-//! Tests of the certificates through rustls and through the file system.
+//! Tests of the certificates: TLS handshakes with rustls, and checks of the files.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -94,7 +94,7 @@ fn certificates_of_another_ca_are_rejected() {
     let server = TlsFiles::in_dir(&ours.path().join("agent"));
     let mut client = TlsFiles::in_dir(&theirs.path().join("order-service"));
     handshake(&server, &client, "localhost").unwrap_err();
-    // The server must also reject the client if the client trusts the server's CA.
+    // The client now trusts the server's CA. The server must still reject the client's certificate.
     client.ca = server.ca.clone();
     handshake(&server, &client, "localhost").unwrap_err();
 }

@@ -178,7 +178,7 @@ struct Caller {
 impl Caller {
     fn new() -> Result<Self, DemoError> {
         let trace_id = format!("{:032x}", u128::from_be_bytes(random()?));
-        // Fails only if all bits are zero, which is not a valid id.
+        // Parsing fails only if all bits are zero, because such an id is not valid.
         let trace_id = trace_id.parse().map_err(|_| DemoError::Random)?;
         Ok(Self { trace_id, span_id: format!("{:016x}", u64::from_be_bytes(random()?)) })
     }

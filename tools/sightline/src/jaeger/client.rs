@@ -207,7 +207,8 @@ impl Jaeger {
             return Ok(Some((url, text)));
         }
         match serde_json::from_str::<ErrorBody>(&text) {
-            // A 404 response in another format comes from a different server, and says nothing about the trace.
+            // A 404 response without Jaeger's error body comes from a different server. It says nothing about the
+            // trace.
             Ok(_) if status == StatusCode::NOT_FOUND => Ok(None),
             Ok(ErrorBody { error }) => Err(JaegerError::ErrorStatus { url, status, message: error.message }),
             Err(_) => {

@@ -21,8 +21,8 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Returns the programs that `make` builds in a checkout: the services and `sightline` in the directory `services`,
-    /// the others in `bin/`.
+    /// Returns the programs that `make` builds in a checkout. The services and `sightline` are in the directory
+    /// `services`, and the other programs are in `bin/`.
     #[must_use]
     pub fn for_checkout(root: &Path, services: &Path) -> Self {
         Self {

@@ -85,7 +85,7 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// Kills the process. Otherwise it would keep running after an error or an interrupted stop.
+    /// Kills the process. Otherwise the process would keep running after an error or an interrupted stop.
     fn drop(&mut self) {
         self.kill();
     }

@@ -3,7 +3,7 @@
 //! On Linux, a process can request a signal that the kernel sends when the parent process dies (`PR_SET_PDEATHSIG` in
 //! prctl(2)). The request survives `exec`. Each child is therefore started as `sightline die-with-parent PID PROGRAM…`.
 //! That command requests the signal and then replaces itself with the program, so the process id stays the same. This
-//! requires neither `unsafe` code nor a watchdog process that could itself be killed. Two details matter:
+//! requires no `unsafe` code. It also requires no watchdog process, which could be killed too. Two details matter:
 //!
 //! - The kernel sends the signal as soon as the thread that started the child exits, even if the parent process keeps
 //!   running. All children are therefore started by one thread that lives as long as the process. Otherwise the

@@ -104,9 +104,9 @@ const CANDIDATES: std::ops::Range<u16> = 10_000..32_768;
 /// Listens on a port that this process has not used before. Ports repeat only after all [`CANDIDATES`] were used.
 ///
 /// The ports are consecutive rather than random, because a stack closes these listeners before its processes open the
-/// ports again. Before they do, another stack could get the same ports. If six stacks started at the same time with
-/// random ports, two of them would get the same port in one of ten runs. Only the first port is random, so that several
-/// programs do not start with the same port.
+/// ports again. In the time between, another stack could get the same ports. If six stacks started at the same time
+/// with random ports, then in one of ten such starts, two of the stacks would get the same port. Only the first port is
+/// random, so that several programs do not start with the same port.
 fn listen_on_next_port() -> io::Result<TcpListener> {
     static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
         // `RandomState` is the only source of randomness in the standard library. The value
@@ -127,7 +127,7 @@ fn listen_on_next_port() -> io::Result<TcpListener> {
 }
 
 impl Ports {
-    /// Returns the default ports, changed by the environment variables that [`Port::variable`] names. An empty variable
+    /// Returns the default ports, changed by the environment variables in [`Port::variable`]. An empty variable
     /// counts as unset. Fails on a value that is not a port.
     pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self, PortError> {
         Self::fill(|variable, default| match get(variable).filter(|value| !value.is_empty()) {
@@ -139,7 +139,7 @@ impl Ports {
         })
     }
 
-    /// Returns different ports that are all free at the moment. Fails if there are not enough of them.
+    /// Returns ports that are all different and free at the moment. Fails if there are not enough free ports.
     ///
     /// Each port stays open until the last port is found, so no port is returned twice. This function does not use port
     /// 0, with which the system chooses a free port. The system would choose from the range that it also uses for

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::ports::ListeningProcess;
 use crate::waterfall::text::escape;
 
-/// Returns the process that listens on this TCP port. Returns `None` if no process listens, if the process belongs to
-/// another user, or if the system has no `/proc`.
+/// Returns the process that listens on this TCP port. Returns `None` if no process listens on the port, if the process
+/// belongs to another user, or if the system has no `/proc`.
 pub(super) fn listening_process(port: u16) -> Option<ListeningProcess> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()

@@ -9,8 +9,8 @@ use super::child::Child;
 use super::error::describe;
 use super::process::Process;
 
-/// The time that is reserved for each later stage. Without this time, a service that hangs could use up the whole
-/// timeout, and the pipeline would lose data.
+/// The time that is reserved for each stage of the shutdown that has not started yet. Without this time, a service that
+/// hangs could use up the whole timeout. The pipeline would then have no time to drain, and would lose data.
 const RESERVE: Duration = Duration::from_secs(1);
 
 /// How one process ended.
@@ -120,7 +120,8 @@ mod tests {
     #[tokio::test]
     async fn a_process_stopped_alone_can_use_the_whole_timeout() {
         let dir = tempfile::tempdir().unwrap();
-        // The process needs two thirds of the timeout. If time were reserved for other stages, it would be killed.
+        // The process needs two thirds of the timeout. If time were reserved for other stages, the process
+        // would be killed.
         let slow = child(dir.path(), Process::UserService, "trap 'sleep 2; exit 0' TERM").await;
         let exits = stop(vec![slow], Duration::from_secs(3)).await;
         assert!(exits[0].is_clean(), "{}", exits[0].describe());

@@ -7,9 +7,10 @@ use super::style::{Paint, Style};
 use super::text::{duration, escape};
 use crate::jaeger::{Span, Status, Trace, Value};
 
-/// The maximum number of lines to print of an attribute value. This is enough for a stack trace.
+/// The maximum number of lines that are printed for an attribute value. This is enough for a stack trace.
 const MAX_LINES: usize = 20;
-/// The maximum number of characters to print of an attribute value. A one-megabyte value would fill the terminal.
+/// The maximum number of characters that are printed for an attribute value. A one-megabyte value would fill the
+/// terminal.
 const MAX_CHARS: usize = 2_000;
 /// The maximum number of resources to print. Each replica of a service has its own resource, and these resources differ
 /// little.
@@ -47,8 +48,8 @@ pub(super) fn resources(trace: &Trace, style: Style) -> Vec<String> {
     let mut shown: Vec<&[(String, Value)]> = Vec::new();
     let mut lines = Vec::new();
     for span in &trace.spans {
-        // Jaeger repeats a resource for each batch, so equal resources can have different addresses. Comparing the
-        // addresses first is fast and skips most of the spans.
+        // Jaeger repeats a resource for each batch, so equal resources can be at different memory addresses.
+        // Comparing the addresses first is fast and skips most of the spans.
         if !seen.insert(Arc::as_ptr(&span.resource)) || shown.contains(&span.resource.as_slice()) {
             continue;
         }

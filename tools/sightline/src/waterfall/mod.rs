@@ -30,8 +30,8 @@ pub struct Options<'a> {
     pub colour: bool,
     /// Whether to show attributes, events and links below each span, and all resources.
     pub attributes: bool,
-    /// The maximum number of spans to show. Of the other spans, only their number and the first failed ones are
-    /// shown.
+    /// The maximum number of spans to show. If there are more spans, the output contains the number of the
+    /// other spans, and the first failed spans among them.
     pub max_spans: usize,
     /// The id of the caller's span, which is not stored. The children of this span are shown as roots and not as
     /// orphans.
@@ -106,7 +106,7 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// Summarizes the spans that are not shown, and shows the first failed ones.
+/// Summarizes the spans that are not shown, and shows the first failed spans among them.
 fn hidden_summary(hidden: &[Row<'_>], shown: usize, layout: &Layout, style: Style) -> Vec<String> {
     if hidden.is_empty() {
         return Vec::new();

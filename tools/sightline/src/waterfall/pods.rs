@@ -12,10 +12,11 @@ use crate::jaeger::{Span, Trace, Value};
 const MAX_PODS: usize = 20;
 
 /// The kinds of workload, in order of preference. A `Deployment` comes before its `ReplicaSet`, and a `CronJob` before
-/// its `Job`, because users create the `Deployment` and the `CronJob`.
+/// its `Job`, because users create the `Deployment` and the `CronJob`, and Kubernetes creates the
+/// `ReplicaSet` and the `Job` from them.
 const WORKLOADS: [&str; 6] = ["deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset"];
 
-/// Returns two lines for each pair of service and pod, or nothing if no resource names a pod.
+/// Returns two lines for each pair of service and pod, or no lines if no resource has the name of a pod.
 pub(super) fn lines(trace: &Trace, style: Style) -> Vec<String> {
     // Spans of the same export share a resource. Read each resource only once.
     let mut seen = HashSet::new();

@@ -47,7 +47,7 @@ impl Layout {
         format!("{service} {kind} {span} {:>TIME$} {:>TIME$}", "START", "DURATION")
     }
 
-    /// Returns the line of a span, and a second line with its error if it has one.
+    /// Returns the line of a span, and a second line with the error if the span has an error.
     pub(super) fn row(&self, row: &Row<'_>, style: Style) -> Vec<String> {
         let span = row.span;
         let paint =

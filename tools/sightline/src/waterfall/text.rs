@@ -66,7 +66,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     let head = take_columns(text.chars(), columns - 1 - tail_columns);
     let tail: String = take_columns(text.chars().rev(), tail_columns).chars().rev().collect();
     let short = format!("{head}…{tail}");
-    // A wide character that does not fit leaves one column free.
+    // A wide character that does not fit leaves a column free, which is filled with a space.
     let padding = columns - width(&short);
     short + &" ".repeat(padding)
 }

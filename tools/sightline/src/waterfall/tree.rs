@@ -24,14 +24,14 @@ pub(super) struct Row<'a> {
     pub(super) position: Position,
 }
 
-/// The relation of a span to the span above it.
+/// The position of a span in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
     /// It has no parent, or its parent is the caller's span.
     Root,
     /// Its parent is not stored, or is a descendant of this span.
     Orphan,
-    /// It is a child of a span above.
+    /// Its parent is shown above it.
     Child {
         /// Whether it is the last of its siblings.
         last: bool,

@@ -67,7 +67,7 @@ fn program() -> String {
     program.strip_prefix(&working_directory).unwrap_or(&program).display().to_string()
 }
 
-/// Returns the option with which other commands find this Jaeger; empty if Jaeger uses the default port.
+/// Returns the option with which other commands find this Jaeger, or an empty text if Jaeger uses the default port.
 fn jaeger_option(stack: &Stack) -> String {
     if stack.ports().jaeger_ui == 16686 { String::new() } else { format!(" --jaeger {}", stack.jaeger_url()) }
 }

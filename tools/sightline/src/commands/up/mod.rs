@@ -18,8 +18,9 @@ use time::OffsetDateTime;
 pub(crate) use self::config::Args;
 use self::signals::Signals;
 
-/// The maximum time to wait for a complete trace. A trace is normally complete after four seconds: the services' export
-/// delay, the gateway's decision wait, and the write to Jaeger's store. On a machine under load, this takes longer.
+/// The maximum time to wait for a complete trace. A trace is normally complete after four seconds. This time
+/// consists of the services' export delay, the gateway's decision wait, and the write to Jaeger's store. On a machine
+/// under load, it is longer.
 const TRACE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The maximum time between two checks of the certificates.
@@ -75,7 +76,7 @@ async fn run_stack(stack: &mut Stack, is_demo: bool, started: Instant) -> anyhow
         return shown.map_err(Into::into);
     }
     if let Err(error) = shown {
-        // Keep the stack running, because its metrics and logs help to find the cause.
+        // Keep the stack running, because its metrics and logs help to find the cause of the error.
         output::eprintln(format_args!(
             "\nsightline: {:#}\nThe stack keeps running. docs/troubleshoot.md describes how to check each hop.",
             anyhow::Error::new(error)
@@ -164,7 +165,8 @@ async fn keep_running(stack: &mut Stack) -> anyhow::Result<()> {
     loop {
         let until_renewal = stack.certificates().renew_at() - OffsetDateTime::now_utc();
         let until_renewal = Duration::try_from(until_renewal).unwrap_or_default();
-        // The wait has an upper limit, because timers do not advance while a laptop is suspended.
+        // Timers do not advance while a laptop is suspended, so a long wait could end too late for the renewal. The
+        // wait therefore has an upper limit.
         let wait = until_renewal.clamp(Duration::from_mins(1), CERTIFICATE_CHECK_INTERVAL);
         tokio::select! {
             error = stack.wait_for_exit() => return Err(error.into()),
