@@ -170,7 +170,7 @@ async fn responds_with_503_if_the_store_is_closed() {
 async fn built_in_faults_exist_only_if_enabled() {
     let (address, users, directory) = start(true).await;
     let response = get(address, "/users/999").await;
-    response.assert_problem(500, "the user of the built-in fault");
+    response.assert_problem(500, "user 999, with faults enabled");
     assert!(!response.body.contains("FAULTS"), "{response:?}");
     let started = Instant::now();
     assert_eq!(get(address, "/users/998").await.status, 200);

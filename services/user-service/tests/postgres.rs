@@ -16,7 +16,7 @@ async fn works_with_postgres() {
     let response = send(address, "GET /users/7", &[], b"").await;
     assert_eq!(response.json(), json!({"id": 7, "name": "User 7", "email": "user7@example.org"}));
     send(address, "GET /users/101", &[], b"").await.assert_problem(404, "a user that does not exist");
-    send(address, "GET /users/999", &[], b"").await.assert_problem(500, "the user of the built-in fault");
+    send(address, "GET /users/999", &[], b"").await.assert_problem(500, "user 999, with faults enabled");
 
     let json = [("content-type", "application/json")];
     let new = br#"{"name": "Ada", "email": "ada@example.org"}"#;
