@@ -25,7 +25,7 @@ pub(crate) enum Phase {
     Starting,
     /// The service accepts requests.
     Ready,
-    /// The service is finishing the requests in flight and accepts no new ones.
+    /// The service is finishing the requests in flight and accepts no new requests.
     Stopping,
 }
 

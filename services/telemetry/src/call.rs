@@ -1,7 +1,7 @@
 //! The lifecycle of an instrumented call. A call is an HTTP request or a gRPC call, on the server or the client side,
 //! or a call to a database.
 //!
-//! A call starts, delivers its response, and ends exactly once: it succeeds, fails or is dropped.
+//! A call starts and ends exactly once. It ends when it has delivered its whole response, fails, or is dropped.
 
 use std::thread;
 
@@ -33,15 +33,15 @@ pub trait Call {
 
 /// A call with an HTTP response, such as an HTTP request or a gRPC call.
 pub trait HttpCall: Call {
-    /// Reads the response's head and may add headers to it. Returns `true` if the response cannot have a body, such as
-    /// the response to a HEAD request.
+    /// Reads the response's head (its status and headers) and may add headers to it. Returns `true` if the response
+    /// cannot have a body, such as the response to a HEAD request.
     fn on_head(&mut self, head: &mut response::Parts) -> bool;
 
     /// Reads the trailers of the response.
     fn on_trailers(&mut self, _trailers: &HeaderMap) {}
 }
 
-/// A call that has not ended yet. The call ends when this value is dropped, if not earlier.
+/// A call that has not ended yet. Dropping this value ends the call, unless the call has already ended.
 #[derive(Debug)]
 pub struct InFlight<C: Call>(Option<C>);
 
@@ -50,7 +50,7 @@ impl<C: Call> InFlight<C> {
         Self(Some(call))
     }
 
-    /// Stands for a call that must not be traced or measured.
+    /// Returns a placeholder for a call that must not be traced or measured.
     pub(crate) fn untraced() -> Self {
         Self(None)
     }
@@ -70,7 +70,7 @@ impl<C: Call> InFlight<C> {
         self.0.as_mut()
     }
 
-    /// Moves the call out of `self`. When `self` is dropped afterwards, nothing happens.
+    /// Moves the call out of `self`. Dropping `self` afterwards does not end the call.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }

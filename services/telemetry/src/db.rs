@@ -116,9 +116,9 @@ impl Database {
     /// Runs `future` in a span of kind `client`, and records the duration of the call. `future` must send `query` to
     /// the database.
     ///
-    /// Returns the result of `future`. If the result is an error, `error.type` is the error's type and variant. The
-    /// error's message is not recorded, because it can contain personal data. A call that is dropped before it
-    /// completes, for example by a timeout, has the `error.type` `cancelled`.
+    /// Returns the result of `future`. If the result is an error, the attribute `error.type` is the error's type and
+    /// variant. The error's message is not recorded, because it can contain personal data. If the call is dropped
+    /// before it completes, for example because of a timeout, `error.type` is `cancelled`.
     pub async fn call<T, E: Error>(
         &self,
         query: &Query,

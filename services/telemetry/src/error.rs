@@ -17,7 +17,7 @@ pub enum StartError {
     /// A setting has a value that cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The TLS files of the OTLP exporters cannot be used. The source names the file.
+    /// The TLS files of the OTLP exporters cannot be used. The error's source says which file.
     #[error("OTEL_EXPORTER_OTLP_CERTIFICATE, …_CLIENT_CERTIFICATE or …_CLIENT_KEY cannot be used")]
     Certificates(#[source] TlsError),
     /// An exporter cannot be built.
@@ -43,7 +43,7 @@ impl StartError {
     }
 }
 
-/// The telemetry that was lost between start and shutdown.
+/// The telemetry that was lost from the start of telemetry to the end of its shutdown.
 ///
 /// ```
 /// let error = telemetry::ShutdownError { lost: vec!["7 of 120 spans to otlp".to_owned()] };

@@ -21,11 +21,12 @@ pub(crate) const OTHER: ErrorType = Cow::Borrowed("_OTHER");
 /// The maximum length of a type name with its variant, in bytes. A longer text is truncated.
 const MAX_LEN: usize = 128;
 
-/// The error type of a transport error: the first known kind among the error and its sources, such as `timeout`,
-/// `connect` or `connection_reset`.
+/// The error type of a transport error: the kind of the error, such as `timeout`, `connect` or `connection_reset`. If
+/// the error's own kind is unknown, its sources are searched for a known kind.
 ///
-/// The function finds the kind only if `error` has one of the Rust types that it checks for. For another type, the
-/// value is the type's name. If the type is checked for but no kind is known, the value is [`OTHER`].
+/// The function looks for a kind only if `error` has one of the Rust types that the function checks for. For any other
+/// Rust type, the value is the name of that type. If the function looks for a kind and finds none, the value is
+/// [`OTHER`].
 pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
     // A tower service's error can be of any type. A boxed error does not implement `Error`, so it needs its own case
     // here.
@@ -51,7 +52,7 @@ pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
     }
 }
 
-/// The kind of the first known error among `error` and its chain of sources.
+/// The kind of `error`, or of the first of its sources that has a known kind.
 fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -211,7 +212,7 @@ mod tests {
                 assert_eq!(of_error(&$name::Variant), full[..full.floor_char_boundary(MAX_LEN)]);
             };
         }
-        // Characters of two bytes: in one of the two texts, byte 128 is inside a character.
+        // `É` has two bytes. With one of these two names, byte 128 of the error type is inside a character.
         error!(Éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé);
         error!(AÉééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé);
     }

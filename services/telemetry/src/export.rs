@@ -142,8 +142,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3);
 /// connection as the status `Unknown`, or as `Internal` after an HTTP/2 GOAWAY frame. [OTLP] forbids a retry when a
 /// server responds with one of these statuses, but after a broken connection, no server has responded, so a retry is
 /// allowed. The batch may already have arrived, so a retry can deliver it twice. A store can detect a duplicate span,
-/// because a span has a unique ID. The SDK's own timeout starts again with each export, so a batch can take up to twice
-/// `batch_timeout`.
+/// because a span has a unique ID. The SDK has a timeout of its own, which is as long as `batch_timeout` and starts
+/// again with each export. So a batch can take up to twice `batch_timeout`.
 ///
 /// [OTLP]: https://opentelemetry.io/docs/specs/otlp/#failures
 async fn retry_broken_connections<F: Future<Output = OTelSdkResult>>(
@@ -208,9 +208,9 @@ impl<E: LogExporter> LogExporter for Exporter<E> {
 }
 
 impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
-    /// Does not count deliveries. With the default temporality, `cumulative`, the next export also contains the data of
-    /// a failed one, so data is lost only if the last export fails. The provider's shutdown reports that failure. With
-    /// `delta`, the measurements of a failed export are lost.
+    /// Exports metrics without counting deliveries. With the default temporality, `cumulative`, the export after a
+    /// failed export also contains the data of the failed export. So data is lost only if the last export fails, and
+    /// the provider's shutdown reports that failure. With `delta`, the measurements of a failed export are lost.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         self.block_on(|| self.inner.export(metrics))
     }

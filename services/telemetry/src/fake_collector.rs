@@ -32,8 +32,8 @@ impl FakeCollector {
         Self::start_on(0)
     }
 
-    /// Starts the fake Collector on `port`, in a separate thread. It therefore responds even while a test blocks its
-    /// own thread, as a real Collector in another process does.
+    /// Starts the fake Collector on `port`, in a separate thread. It therefore responds even while the thread of the
+    /// test is blocked, as a real Collector in another process does.
     pub(crate) fn start_on(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -42,7 +42,7 @@ impl FakeCollector {
         let app = Router::new()
             .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", post(grpc_spans))
             .route("/v1/traces", post(http_spans))
-            // Accept every other OTLP request. An empty message is a complete response to each of them.
+            // Accept OTLP requests for metrics and logs too. An empty message is a complete response to each of them.
             .fallback(|headers: HeaderMap| async move { response(&headers) })
             .with_state(Arc::clone(&spans));
         std::thread::spawn(move || {

@@ -24,7 +24,7 @@ use crate::{Service, logs, metrics, propagators, resource, traces};
 /// This function installs OpenTelemetry's global tracer provider, meter provider and propagator, and the global
 /// `tracing` subscriber. Call it once, before the first layer, client or [`Database`](crate::db::Database) of this
 /// crate is created. It works on any thread, inside or outside a Tokio runtime. To detect the resource, it reads local
-/// files. In a Kubernetes cluster, it also asks the API server, which can take up to two seconds.
+/// files. In a Kubernetes cluster, it also sends requests to the API server, which can take up to two seconds.
 ///
 /// Keep the returned guard, and call [`Telemetry::shutdown`] at the end. Dropping the guard also flushes, but cannot
 /// report what was lost.
@@ -111,7 +111,7 @@ impl Telemetry {
 
     /// Flushes everything that is queued and shuts telemetry down within `timeout`.
     ///
-    /// The call blocks the calling thread. Async code may still make the call without a deadlock, because exporters do
+    /// The call blocks the calling thread. Async code can still make the call without a deadlock, because exporters do
     /// not need the caller's runtime. Log records created during the call go only to the console. Log records created
     /// after the call are dropped.
     ///
@@ -261,7 +261,7 @@ mod tests {
     }
 
     /// This case is the reason for the export thread: the runtime has a single worker thread, and the shutdown blocks
-    /// it.
+    /// that thread.
     #[tokio::test(flavor = "current_thread")]
     async fn shutdown_on_the_only_worker_thread_delivers_everything() {
         for protocol in ["grpc", "http/protobuf"] {
@@ -298,7 +298,8 @@ mod tests {
         let successor = thread::spawn(move || {
             for _ in 0..connections {
                 let (mut connection, _) = listener.accept().unwrap();
-                // Read more bytes than a client sends before its first request, so that the request has begun.
+                // Read more bytes than a client sends before its first request, so that the connection closes after the
+                // request has begun.
                 connection.read_exact(&mut [0; 1_000]).unwrap();
                 connection.write_all(farewell).unwrap();
             }

@@ -1,7 +1,7 @@
 //! Traces, metrics and logs for a Rust service, built on [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/).
 //!
-//! The crate sets up the three signals from the standard `OTEL_*` environment variables and adds what a service needs
-//! around the SDK: instrumentation for axum, tonic, reqwest and SQL, mutual TLS with certificate reload, resource
+//! The crate sets up the three signals as the standard `OTEL_*` environment variables say. It also adds what a service
+//! needs around the SDK: instrumentation for axum, tonic, reqwest and SQL, mutual TLS with certificate reload, resource
 //! detection, an admin port, and a shutdown that reports what was lost.
 //!
 //! # Getting started

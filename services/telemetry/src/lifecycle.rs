@@ -15,8 +15,9 @@ use crate::guard::{self, Telemetry};
 use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
 use crate::{Service, StartError};
 
-/// The maximum time that the requests in flight may take after the stop signal. It is longer than five seconds, which
-/// is the timeout for a call from one example service to another, and short enough to leave time for the flush.
+/// The maximum time that the requests in flight may take after the stop signal, which is SIGTERM or SIGINT. A call from
+/// one example service to another has a timeout of five seconds, so this time must be longer. It must also be short
+/// enough to leave time for the flush.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// The maximum time from the stop signal to the exit: the ten seconds that [`run`] promises, minus a safety margin.
@@ -36,7 +37,7 @@ const EXIT_FAILURE: u8 = 1;
 ///    seven seconds to finish the requests in flight.
 /// 5. Flushes telemetry, and prints errors and a report of lost telemetry to standard error.
 ///
-/// The process exits less than ten seconds after the signal.
+/// The process exits less than ten seconds after SIGTERM or SIGINT.
 ///
 /// # Exit codes
 ///

@@ -8,7 +8,8 @@ use crate::export::{Delivery, ExportThread, Exporter};
 use crate::otlp::Exporters;
 use crate::settings::{Metrics, MetricsExporter};
 
-/// Creates the meter provider with the exporters in `settings`. The Prometheus exporter uses `registry`.
+/// Creates the meter provider with the exporters in `settings`. The Prometheus exporter registers its metrics in
+/// `registry`.
 pub(crate) fn provider(
     settings: &Metrics,
     resource: &Resource,

@@ -3,7 +3,8 @@
 //!
 //! The SDK's exporter uses the same timeout for an attempt and for a batch. Here, `OTEL_EXPORTER_OTLP_TIMEOUT` limits
 //! an attempt, and the processor's timeout (`OTEL_BSP_EXPORT_TIMEOUT` for spans) limits all attempts of a batch
-//! together. So when the agent restarts, a batch can be retried until the agent is ready again, and no data is lost.
+//! together. So when the agent restarts, a batch can be retried until the agent is ready again. The batch is lost only
+//! if the processor's timeout expires first.
 //!
 //! Source: [OpenTelemetry Protocol Exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 
@@ -25,8 +26,8 @@ use crate::export::ExportThread;
 use crate::settings::{Otlp, Protocol, Signal, TlsFiles};
 use crate::tls::{self, CertificateWatcher};
 
-/// The timeout for opening a connection. It is short, so that a retry soon tries another address if one address of the
-/// host does not respond.
+/// The timeout for opening a connection. It is short: if a host has several addresses and one of them does not respond,
+/// a retry soon tries another address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// TCP closes a connection if sent data stays unacknowledged for this long. This detects a peer that disappeared
@@ -118,7 +119,7 @@ impl<'a> Exporters<'a> {
         tcp.set_nodelay(true);
         tcp.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
 
-        // The channel spawns its worker on the current runtime, so the export thread's runtime must be current.
+        // The channel spawns its worker task on the current runtime, so the export thread's runtime must be current.
         let _runtime = self.thread.handle().enter();
         let channel = if otlp.is_tls() {
             let config = self.client_config(&otlp.tls, signal)?;
@@ -169,7 +170,7 @@ impl<'a> Exporters<'a> {
 
 const USER_AGENT: &str = concat!("sightline-telemetry/", env!("CARGO_PKG_VERSION"));
 
-/// Retries until the export timeout expires. This leaves enough time for a Collector to restart.
+/// Returns a policy that retries until the export timeout expires. This leaves enough time for a Collector to restart.
 fn retry_policy() -> RetryPolicy {
     RetryPolicy::recommended().with_max_retries(usize::MAX).with_max_delay(Duration::from_secs(3))
 }

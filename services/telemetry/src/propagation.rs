@@ -5,8 +5,9 @@
 //! [`HeaderInjector`] connect a [`HeaderMap`] to the process's propagator. [`start`](crate::start) installs the
 //! propagators that the setting `OTEL_PROPAGATORS` selects.
 //!
-//! By default, the context is sent in the headers `traceparent` and `tracestate` of [W3C Trace Context] and `baggage`
-//! of [W3C Baggage]. OpenTelemetry's [propagators API] defines how a propagator reads and writes these headers.
+//! By default, the context is sent in the headers `traceparent` and `tracestate`, which [W3C Trace Context] defines,
+//! and in the header `baggage`, which [W3C Baggage] defines. OpenTelemetry's [propagators API] defines how a propagator
+//! reads and writes these headers.
 //!
 //! The sender:
 //!

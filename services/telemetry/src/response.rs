@@ -1,8 +1,9 @@
 //! The response of a call: first the future that resolves to the response, then the response's body. The future and the
 //! body run in the context of the call, and either of them can end the call.
 //!
-//! A call ends with the body and not with the headers, so a broken stream is recorded as an error. A dropped call ends
-//! as cancelled, so a request that its caller abandons is also measured and does not count as active forever.
+//! A call ends when the body ends and not when the headers arrive, so a body that breaks off is recorded as an error. A
+//! dropped call ends as cancelled, so a request that its caller abandons is also measured and does not count as active
+//! forever.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -21,7 +22,8 @@ pin_project! {
     /// The future of a response. Dropping the future before it completes ends the call as cancelled.
     #[derive(Debug)]
     pub struct ResponseFuture<F, C: Call> {
-        // Fields are dropped in this order, so spans inside the future end before the span of the call.
+        // Fields are dropped in the order of their declaration, so spans inside the future end before the span of the
+        // call.
         #[pin]
         inner: F,
         call: InFlight<C>,
@@ -73,7 +75,7 @@ pin_project! {
         #[pin]
         inner: B,
         // The number of remaining bytes, if the response announces its length. A server stops polling the body once it
-        // has sent the announced length, so the body may never report its end. If no bytes remain when the body is
+        // has sent all announced bytes, so the body may never report its end. If no bytes remain when the body is
         // dropped, the call is complete.
         remaining: Option<u64>,
         call: InFlight<C>,

@@ -1,6 +1,6 @@
 //! Functions for the span of the current context: recording an error, and reading the trace ID.
 //!
-//! The current span is the innermost span around the code. A layer, a database call or a function with
+//! The current span is the innermost span around the running code. A layer, a database call or a function with
 //! `#[tracing::instrument]` starts it.
 //!
 //! ```
@@ -67,7 +67,7 @@ pub fn record_error<E: Error + ?Sized>(error: &E) {
     span.set_status(Status::error(message));
     match context.get::<ErrorSlot>().filter(|slot| slot.span == span.span_context().span_id()) {
         Some(slot) => {
-            let _ = slot.error.set(error_type); // the first recorded error is the cause, so a later one changes nothing
+            let _ = slot.error.set(error_type); // only the first error sets it, because that error is the cause
         }
         None => span.set_attribute(KeyValue::new(ERROR_TYPE, error_type)),
     }
@@ -127,8 +127,8 @@ impl CallSpan {
         if self.recording {
             span.set_attributes(attributes);
             if failure.is_some() {
-                // The description is empty, because the attributes contain the reason and an error message can contain
-                // personal data.
+                // The description stays empty. The attributes already contain the reason, and an error message can
+                // contain personal data.
                 span.set_status(Status::error(""));
             }
             // The error that the application recorded is more specific than what a layer can see.

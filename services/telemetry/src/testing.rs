@@ -1,4 +1,4 @@
-//! Helpers for the layers' tests: in-memory telemetry, and response bodies with scripted frames.
+//! Helpers for the layers' tests: in-memory telemetry, and response bodies with frames that the test chooses.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn};
@@ -98,7 +98,7 @@ impl Recorder {
         self.spans()
     }
 
-    /// Returns the series of a histogram: the attributes and the number of recorded values of each.
+    /// Returns the series of a histogram: the attributes and the number of recorded values of each series.
     pub(crate) fn histogram_counts(&self, name: &str) -> Vec<(Attributes, u64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => histogram
@@ -119,7 +119,7 @@ impl Recorder {
         })
     }
 
-    /// Returns the series of a sum: the attributes and the value of each.
+    /// Returns the series of a sum: the attributes and the value of each series.
     pub(crate) fn sums(&self, name: &str) -> Vec<(Attributes, i64)> {
         self.metric(name, |data| match data {
             AggregatedMetrics::I64(MetricData::Sum(sum)) => sum
@@ -185,7 +185,7 @@ impl ScriptedBody {
         self
     }
 
-    /// Adds an error of this kind after the frames so far.
+    /// Adds an error of this kind after the frames added so far.
     pub(crate) fn then_fails(mut self, kind: io::ErrorKind) -> Self {
         self.frames.push_back(Err(kind.into()));
         self

@@ -1,9 +1,9 @@
 //! The TLS client of the exporters, which reloads its certificate files when they change.
 //!
 //! The kubelet replaces a mounted Secret by swapping a symbolic link, and other tools rename a new file over the old
-//! one. Comparing the content of the files detects both changes. A watch for changes of the file would miss a swapped
-//! link. An exporter keeps one `ClientConfig` for its whole lifetime, so each handshake asks [`CertificateWatcher`] for
-//! the current client certificate and the current CAs.
+//! file. This module detects both changes because it compares the content of the files. Change notifications for a file
+//! would miss a swapped link. An exporter keeps one `ClientConfig` for its whole lifetime, so each handshake asks
+//! [`CertificateWatcher`] for the current client certificate and the current CAs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ pub(crate) struct CertificateWatcher {
     current: ArcSwap<Loaded>,
 }
 
-/// The content of the files, and the verifier and the identity that were built from it.
+/// The content of the files, and what was built from it: the verifier, and the client certificate with its key.
 #[derive(Debug)]
 struct Loaded {
     content: Content,
@@ -113,7 +113,7 @@ impl CertificateWatcher {
         Ok(config)
     }
 
-    /// Reloads the files if they changed. Returns whether they changed.
+    /// Reloads the files if their content has changed. Returns whether it has changed.
     ///
     /// After an error, the previous content stays in use. Errors are normal during a rotation, because the file of the
     /// new certificate can arrive before the file of its key.
@@ -125,9 +125,9 @@ impl CertificateWatcher {
         Ok(true)
     }
 
-    /// Reloads the files every `interval`, forever.
+    /// Calls [`reload`](Self::reload) every `interval`, forever, and logs changes and errors.
     ///
-    /// It runs on the export thread, where reading three small files does not block a request.
+    /// This function runs on the export thread, where reading three small files does not block a request.
     pub(crate) async fn watch(self: Arc<Self>, interval: Duration) {
         let mut failed_before = false;
         loop {

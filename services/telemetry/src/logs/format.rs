@@ -127,7 +127,7 @@ impl Fields {
     }
 
     fn add(&mut self, field: &Field, value: Value) {
-        // Events that come from the `log` crate have additional fields, which only repeat the metadata.
+        // Events that come from the `log` crate have additional fields, which only repeat the event's metadata.
         if field.name().starts_with("log.") {
             return;
         }

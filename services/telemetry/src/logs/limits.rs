@@ -15,7 +15,7 @@ use crate::export::Delivery;
 use crate::settings::RecordLimits;
 use crate::traces::shorten;
 
-/// A processor that counts log records and rebuilds the log records that exceed the limits.
+/// A processor that counts log records, and replaces each record that exceeds the limits with a copy within the limits.
 #[derive(Debug)]
 pub(super) struct Limited<P> {
     inner: P,

@@ -1,8 +1,8 @@
 //! Log records from `tracing` events, on the console and over OTLP.
 //!
-//! One subscriber has three layers, each with its own filter: the console, the bridge to the [logs SDK], and the layer
-//! that creates spans for `#[instrument]`. The filter in `RUST_LOG` applies only to log records and not to spans, so a
-//! stricter filter leaves no gaps in traces.
+//! One `tracing` subscriber has three layers, each with its own filter: the console, the bridge to the [logs SDK], and
+//! the layer that creates spans for `#[instrument]`. The filter in `RUST_LOG` applies only to log records and not to
+//! spans, so a stricter filter leaves no gaps in traces.
 //!
 //! [logs SDK]: https://opentelemetry.io/docs/specs/otel/logs/sdk/
 
@@ -100,7 +100,7 @@ pub(crate) fn subscribe(
     Ok(console)
 }
 
-/// Returns the filter from `RUST_LOG`. The settings have already validated the filter.
+/// Returns the filter for log records. The filter was already validated when the settings were read.
 fn filter(settings: &Logs) -> EnvFilter {
     EnvFilter::new(&settings.filter)
 }

@@ -10,8 +10,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// The maximum length of `baggage` and of `tracestate`, in bytes. An implementation must propagate at least this much
-/// baggage ([W3C Baggage, limits]) and at least 512 characters of `tracestate`.
+/// The maximum length of `baggage` and of `tracestate`, in bytes. An implementation must propagate at least 8192 bytes
+/// of baggage ([W3C Baggage, limits]) and at least 512 characters of `tracestate`.
 ///
 /// [W3C Baggage, limits]: https://www.w3.org/TR/baggage/#limits
 const MAX_LENGTH: usize = 8192;
@@ -26,8 +26,8 @@ const MAX_STATES: usize = 32;
 /// It never fails: a malformed header counts as absent.
 ///
 /// - A header line with characters other than visible ASCII, spaces and tabs is ignored.
-/// - Several `baggage` or `tracestate` header lines are joined into one list. A list of more than 8192 bytes, or a
-///   `tracestate` of more than 32 members, is ignored as a whole.
+/// - Several `baggage` header lines are joined into one list, and so are several `tracestate` header lines. A list of
+///   more than 8192 bytes, or a `tracestate` of more than 32 members, is ignored as a whole.
 /// - Malformed `baggage` members are left out.
 /// - A `traceparent` must have the form that [W3C Trace Context] defines. If a request has more than one `traceparent`,
 ///   all of them are ignored, because a request can have only one parent.
@@ -121,9 +121,9 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
 
 /// The members of `list` that are valid baggage.
 ///
-/// The SDK also skips invalid members, but logs a warning with the whole header for each of them. Without this
-/// function, any client could cause half a megabyte of logs with one 8 KiB request, and put personal data into the
-/// logs.
+/// The SDK also skips invalid members, but for each of them, it logs a warning that contains the whole header. Without
+/// this function, any client could cause half a megabyte of logs with one `baggage` header of 8 KiB, and put personal
+/// data into the logs.
 fn valid_members(list: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if list.split(',').all(is_baggage) {
         return Some(list);
@@ -174,7 +174,7 @@ impl<'a> HeaderInjector<'a> {
 
 impl Injector for HeaderInjector<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // The usual names need no parsing and no allocation.
+        // The usual header names need no parsing and no allocation.
         let name = match key {
             "traceparent" => TRACEPARENT,
             "tracestate" => TRACESTATE,
@@ -328,7 +328,7 @@ mod tests {
     }
 
     proptest! {
-        /// For any bytes that a caller sends, extraction does not panic and its result is bounded.
+        /// For any bytes that a caller sends, extraction does not panic, and the size of its result is limited.
         #[test]
         fn extracts_a_bounded_context_from_any_headers(lines in prop::collection::vec(
             (prop::sample::select(vec!["traceparent", "tracestate", "baggage", "b3", "x-other"]),

@@ -53,7 +53,7 @@ impl TextMapPropagator for B3 {
             Self::Multi => {
                 injector.set(TRACE_ID, span.trace_id().to_string());
                 injector.set(SPAN_ID, span.span_id().to_string());
-                // The debug flag implies that the trace is sampled, so only one of the two headers is sent.
+                // The debug flag implies that the trace is sampled, so `x-b3-sampled` is sent only without the flag.
                 if debug {
                     injector.set(FLAGS, "1".into());
                 } else {
@@ -112,7 +112,8 @@ fn parse(trace: &str, span: &str, sampled: Option<&str>, debug: bool) -> Option<
     span.is_valid().then_some(Extracted { span, debug })
 }
 
-/// Whether `text` consists of exactly `digits` hexadecimal digits. The parser would also accept a sign or fewer digits.
+/// Whether `text` consists of exactly `digits` hexadecimal digits. The parser `from_hex` would also accept a sign or
+/// fewer digits.
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -10,8 +10,8 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use crate::settings::Propagator;
 use b3::B3;
 
-/// Combines the `selected` propagators into one. If several propagators find a span context, the last one in the list
-/// wins.
+/// Combines the `selected` propagators into one. If several of them find a span context, the one found by the last of
+/// them in the list is used.
 pub(crate) fn composite(selected: &[Propagator]) -> TextMapCompositePropagator {
     let propagators = selected.iter().map(|propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
         match propagator {

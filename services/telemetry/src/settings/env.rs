@@ -163,7 +163,7 @@ pub(super) fn list(env: &dyn Env, name: &str, default: &str) -> Vec<String> {
 /// Parses a comma-separated list of `key=value` entries with percent-encoded keys and values. This is the format of
 /// `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_EXPORTER_OTLP_HEADERS`, and of W3C baggage without properties.
 ///
-/// An error gives the position of the entry but never its text, because the text can be a secret.
+/// An error gives the position of the malformed entry but never its text, because the text can be a secret.
 pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for (index, entry) in value.split(',').enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {
@@ -183,7 +183,7 @@ pub(super) fn pairs(value: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// Decodes `text`, or returns `None` if an escape is malformed or the bytes are not UTF-8.
+/// Decodes `text`, or returns `None` if an escape is malformed or the decoded bytes are not UTF-8.
 fn percent_decode(text: &str) -> Option<String> {
     // The decoder leaves malformed escapes unchanged, but this function must reject them.
     let mut escapes = text.split('%').skip(1);

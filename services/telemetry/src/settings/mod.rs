@@ -34,8 +34,8 @@
 //!   specification, such a value is ignored with a warning, so a typing error can leave a service without telemetry.
 //! - A timeout, delay or interval of `0` is an error. In the specification, a timeout of `0` means no timeout.
 //! - `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER`,
-//!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have different defaults. [`names`] lists the
-//!   library's defaults.
+//!   `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` have other defaults than in the
+//!   specification. [`names`] lists the library's defaults.
 //! - `OTEL_TRACES_SAMPLER_ARG` also applies if `OTEL_TRACES_SAMPLER` is unset.
 //! - `OTEL_LOG_LEVEL` applies to all log records, not only to those of the SDK.
 //!
@@ -99,8 +99,8 @@ pub struct Kubernetes {
     pub host: String,
     /// The port of the API server. From `KUBERNETES_SERVICE_PORT`.
     ///
-    /// The port stays unparsed text, because Kubernetes sets the variable, not a person. A wrong value must not prevent
-    /// the start of the service.
+    /// The port stays unparsed text, because Kubernetes and not a person sets the variable. A wrong value must not
+    /// prevent the start of the service.
     pub port: String,
     /// Whether the resource detector sends requests to the API server. From `SIGHTLINE_KUBERNETES_API`.
     pub api: bool,
@@ -196,7 +196,7 @@ fn read_propagators(env: &dyn Env) -> Result<Vec<Propagator>, SettingsError> {
     Ok(chosen?.into_iter().collect())
 }
 
-/// Rejects a list in which `none` is not the only item.
+/// Rejects a list that contains both `none` and other items.
 fn reject_none_in_a_list(name: &str, chosen: &[String]) -> Result<(), SettingsError> {
     if chosen.len() > 1 && chosen.iter().any(|item| item == "none") {
         return Err(SettingsError::new(name, chosen.join(","), "use none alone, or remove it"));

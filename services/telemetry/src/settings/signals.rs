@@ -54,7 +54,7 @@ pub struct Sampling {
     pub parent_based: bool,
 }
 
-/// The batches of spans or log records. An item of a batch is a span or a log record.
+/// The settings of the batches of spans or log records. An item of a batch is a span or a log record.
 ///
 /// Sources: [Batch span processor] and [Batch log record processor].
 ///
@@ -310,14 +310,15 @@ fn read_span_limits(env: &dyn Env) -> Result<SpanLimits, SettingsError> {
     })
 }
 
-/// Reads the count limit `own`, or the general count limit if `own` is unset.
+/// Reads the count limit from the variable `own`, or from the general variable if `own` is unset.
 fn read_count(env: &dyn Env, own: &str) -> Result<usize, SettingsError> {
     let remedy = "use a whole number of attributes";
     let general = parse(env, names::ATTRIBUTE_COUNT_LIMIT, defaults::ATTRIBUTE_COUNT_LIMIT, remedy)?;
     parse(env, own, general, remedy)
 }
 
-/// Reads the length limit `own`, or the general length limit if `own` is unset. `None` means no limit.
+/// Reads the length limit from the variable `own`, or from the general variable if `own` is unset. `None` means no
+/// limit.
 fn read_value_length(env: &dyn Env, own: &str) -> Result<Option<usize>, SettingsError> {
     [own, names::ATTRIBUTE_VALUE_LENGTH_LIMIT]
         .into_iter()
@@ -358,8 +359,8 @@ fn read_filter(env: &dyn Env) -> Result<String, SettingsError> {
         ));
     }
     let Some(filter) = env.get(names::RUST_LOG) else {
-        // The default filter hides the messages that the SDK logs at `info` when it starts. Any other level also
-        // applies to the SDK.
+        // The default filter hides the messages that the SDK logs at `info` when it starts. A level other than the
+        // default also applies to the messages of the SDK.
         let is_default = level == defaults::LOG_LEVEL;
         return Ok(if is_default { defaults::RUST_LOG.to_owned() } else { level });
     };

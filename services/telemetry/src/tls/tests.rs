@@ -66,7 +66,7 @@ async fn handshake_succeeds(client: ClientConfig, ca: &Ca) -> bool {
         let mut stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await?;
         let mut text = String::new();
         // In TLS 1.3, a server can reject the client after the client has completed its side of the handshake. Reading
-        // detects that.
+        // from the stream detects the rejection.
         stream.read_to_string(&mut text).await.map(|_| text == "welcome")
     };
     let is_received = response.await.unwrap_or(false);
