@@ -5,8 +5,8 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use sightline::jaeger::TraceId;
 use url::Url;
 
-/// The headers that a client sends, and the IDs of its trace and span. A test knows the trace ID before the trace is
-/// stored.
+/// The headers that a client sends, and the IDs of its trace and span. The test creates the IDs, so it knows the trace
+/// ID before the trace is stored.
 #[derive(Debug, Clone)]
 pub struct Caller {
     trace_id: String,
@@ -21,7 +21,7 @@ pub struct Response {
     pub status: u16,
     /// The complete body.
     pub body: String,
-    /// The caller's trace. It contains the request if the service continued the trace.
+    /// The ID of the caller's trace. The trace contains the spans of the request if the service continued the trace.
     pub trace: TraceId,
 }
 

@@ -16,9 +16,9 @@ pub struct LogRecord {
     pub message: String,
     /// The severity text, such as `INFO`.
     pub severity: String,
-    /// 32 hex digits, or empty outside a trace.
+    /// The trace ID: 32 hex digits, or empty if the record was written outside a trace.
     pub trace_id: String,
-    /// 16 hex digits, or empty outside a span.
+    /// The span ID: 16 hex digits, or empty if the record was written outside a span.
     pub span_id: String,
 }
 

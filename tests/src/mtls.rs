@@ -27,8 +27,9 @@ pub struct SentTraces {
     pub rejected: Vec<(&'static str, TraceId)>,
 }
 
-/// Sends a span named `span_name` to `endpoint` in four ways: in plaintext, with TLS but without a client certificate,
-/// with the client certificate in `untrusted`, and finally with the client certificate in `trusted`.
+/// Sends four spans named `span_name` to `endpoint`, each in a different way: in plaintext, with TLS but without a
+/// client certificate, with the client certificate in `untrusted`, and finally with the client certificate in
+/// `trusted`.
 ///
 /// Fails if the endpoint accepts one of the first three spans or rejects the last span. The last span shows that the
 /// endpoint does not simply reject every client.
@@ -49,8 +50,8 @@ pub async fn check_mutual_tls(
         Ok((id.simple().to_string().parse()?, outcome))
     };
     let mut rejected = Vec::new();
-    // A port forward to an endpoint in a cluster can restart after the endpoint rejects a connection. A connection that
-    // fails during the restart must not count as a rejection.
+    // If the endpoint is in a cluster, the port forward to it can restart after the endpoint rejects a connection. A
+    // connection that fails during the restart must not count as a rejection.
     let wait_until_reachable = async || {
         eventually("the endpoint is reachable", DEFAULT_TIMEOUT, async || endpoint.connect().await).await
     };

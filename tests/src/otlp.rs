@@ -193,8 +193,8 @@ impl Credentials {
 }
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    // An error means that a cryptography provider is already installed. All code in this process installs the same
-    // provider.
+    // An error means that a cryptography provider is already installed. The error is ignored, because all code in this
+    // process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     ClientConfig::builder()
 }

@@ -64,7 +64,8 @@ fn write(spans: &[&Span], span: &Span, depth: usize, text: &mut String) {
     }
     text.push('\n');
     let children = spans.iter().filter(|child| child.parent_span_id.as_deref() == Some(&span.span_id));
-    // The recursion always ends, even if the parents of some spans form a cycle: no root leads to a span of the cycle.
+    // The recursion always ends, even if the parents of some spans form a cycle: the recursion starts at a root, and no
+    // root leads to a span of the cycle.
     for child in children {
         write(spans, child, depth + 1, text);
     }

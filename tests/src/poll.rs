@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// The maximum time from a request until a test can read the telemetry of the request. The telemetry usually needs
-/// three seconds: the service waits to fill a batch, the gateway waits for the rest of the trace, and Jaeger stores the
-/// trace. A busy machine is slower.
+/// The maximum time from a request until a test can read the telemetry of the request. This usually takes three
+/// seconds: the service waits to fill a batch, the gateway waits for the rest of the trace, and Jaeger stores the
+/// trace. On a busy machine, it takes longer.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The first pause between two checks. Each further pause is twice as long as the previous pause, up to

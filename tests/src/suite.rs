@@ -29,8 +29,8 @@ pub struct Suite {
 impl Suite {
     /// Creates an empty list. Fails if the Tokio runtime cannot be created.
     pub fn new() -> Result<Self> {
-        // An error means that a cryptography provider is already installed. All code in this process installs the same
-        // provider.
+        // An error means that a cryptography provider is already installed. The error is ignored, because all code in
+        // this process installs the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self { runtime: Arc::new(Runtime::new()?), stack: Arc::default(), tests: Vec::new() })
     }

@@ -72,8 +72,8 @@ impl TestStack {
         dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
         let mut config = StackConfig::for_checkout(&root(), dir.path().join("state"), &services()?);
         config.ports = Ports::free()?;
-        // The services export their spans after this delay. It is short, because many tests wait for it, and then for
-        // the two seconds that the gateway waits for the rest of a trace.
+        // The services export their spans after this delay. The delay is short, because many tests wait until it has
+        // passed. After the delay, these tests wait for the gateway, which waits two seconds for the rest of a trace.
         config.span_delay = Duration::from_millis(100);
         config.metric_interval = Duration::from_secs(1);
         let inner = Stack::start(change(config)).await.context("the stack did not start")?;
@@ -130,7 +130,7 @@ impl TestStack {
         Ok(())
     }
 
-    /// Starts these stopped processes and waits until all processes are healthy. Fails if a process exits.
+    /// Starts these stopped processes and waits until all processes of the stack are healthy. Fails if a process exits.
     pub async fn start_processes(&mut self, processes: &[Process]) -> Result<()> {
         for &process in processes {
             self.inner.start_process(process)?;
@@ -192,8 +192,8 @@ impl TestStack {
         self.eventually(format!("trace {id} is stored with the expected shape"), check).await
     }
 
-    /// Waits until the trace of a new order has passed through the pipeline. After that, spans of earlier requests are
-    /// no longer in the pipeline: they are stored, dropped by sampling, or lost.
+    /// Requests an order and waits until its trace has passed through the pipeline. After that, spans of earlier
+    /// requests are no longer in the pipeline: they are stored, dropped by sampling, or lost.
     pub async fn wait_for_pipeline(&self) -> Result<()> {
         let caller = Caller::new();
         let response = self.get_order(&caller, "1").await?;

@@ -17,8 +17,8 @@ use crate::outline::outline;
 use crate::poll::eventually;
 use crate::test_stack::ORDER;
 
-/// The timeout for an order. An order normally takes milliseconds, and the deadlines in the services limit an order to
-/// five seconds.
+/// The timeout for the request of an order. The request normally takes milliseconds, and the deadlines in the services
+/// limit it to five seconds.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The maximum number of failures that an error message lists. Other failures are only counted.
@@ -83,7 +83,7 @@ impl Traffic {
         Self { stop, served, requested, phases: Vec::new(), task }
     }
 
-    /// Starts a new phase. Error messages name the phase of each failed order.
+    /// Starts a new phase of the test, such as a rollout. Error messages contain the phase of each failed order.
     pub fn begin_phase(&mut self, phase: impl Into<String>) {
         self.phases.push((phase.into(), self.requested.load(Ordering::Relaxed)));
     }

@@ -55,7 +55,8 @@ async fn loses_no_spans() -> Result<()> {
     let spans_per_order = ORDER.lines().count();
     let mut missing = sent;
     let check = async || {
-        // Traces that are known to be complete are not requested again, because queries slow down Jaeger's writes.
+        // Jaeger is not queried again for traces that are known to be complete, because queries slow down Jaeger's
+        // writes.
         while let Some(id) = missing.last() {
             let stored = stack.jaeger().trace(id).await?.map_or(0, |trace| trace.spans.len());
             let complete = requests - missing.len();

@@ -136,8 +136,9 @@ pub fn of(page: &str, runner: Runner) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-/// Adds the Markdown files below `directory` to `files`, and the templates from which helm-docs generates Markdown
-/// files. Leaves out the generated files, because their templates contain the same blocks.
+/// Adds two kinds of files below `directory` to `files`: Markdown files, and the templates from which helm-docs
+/// generates Markdown files. Leaves out the Markdown files that helm-docs generates, because their templates contain
+/// the same blocks.
 fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries =
         fs::read_dir(directory).with_context(|| format!("reading {} failed", directory.display()))?;

@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 /// Checks a certificate and its key against a CA. All arguments are in PEM format. The certificate must be valid for a
-/// client. It must also be valid for a server, under every DNS name in the certificate. Returns these DNS names.
+/// client. It must also be valid for a server with each DNS name in the certificate. Returns these DNS names.
 pub(crate) fn check(ca: &[u8], certificate: &[u8], key: &[u8]) -> Result<Vec<String>> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();

@@ -25,9 +25,9 @@ pub(crate) fn charts() -> Result<Vec<PathBuf>> {
     Ok(charts)
 }
 
-/// Each README matches the output of `helm-docs`, and each value has a comment. The strict mode of `helm-docs` rejects
-/// comments that do not contain the value's name, so this test does not use the strict mode and looks for missing
-/// comments itself.
+/// Each README matches the output of `helm-docs`, and each value in a `values.yaml` has a comment. The strict mode of
+/// `helm-docs` rejects comments that do not contain the value's name, so this test does not use the strict mode and
+/// looks for missing comments itself.
 pub(crate) fn readmes_are_as_generated() -> Result<()> {
     let program = helm::program("HELM_DOCS", "helm-docs")?;
     let (chart, copy) = (helm::chart(), tempfile::tempdir()?);
@@ -87,8 +87,8 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
 /// in these definitions.
 const KUBERNETES_DEFINITIONS: [&str; 2] = ["#/definitions/probe", "#/definitions/resources"];
 
-/// In each chart, every value is in the schema, every property in the schema is a value (except in
-/// [`KUBERNETES_DEFINITIONS`]), and the schema rejects unknown names.
+/// In each chart, every value is in the schema, and the schema rejects unknown names. Every property in the schema is a
+/// value, unless the property is in one of the [`KUBERNETES_DEFINITIONS`].
 pub(crate) fn schemas_match_values() -> Result<()> {
     let mut problems = Vec::new();
     for chart in charts()? {

@@ -107,8 +107,8 @@ pub(crate) fn recommended_labels_are_set(rendering: &Rendering) -> Result<()> {
     ensure_none(&problems)
 }
 
-/// The selector of a workload matches the workload's own pods and no others. Selectors and the claims of a
-/// `StatefulSet` cannot be updated, so selectors and claims use only [`STABLE_LABELS`].
+/// The selector of a workload matches the workload's own pods and no others. Kubernetes does not allow updates of a
+/// workload's selector or of a `StatefulSet`'s claims, so both use only [`STABLE_LABELS`].
 pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     let workloads = rendering.workloads()?;

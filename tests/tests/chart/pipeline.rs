@@ -1,6 +1,6 @@
 //! Checks the configuration of the agent, the gateway and Jaeger, exactly as their pods get the configuration. The
-//! arguments of a pod name files in a mounted `ConfigMap`, and these files refer to the environment variables of the
-//! pod.
+//! arguments of a pod contain the paths of files in a mounted `ConfigMap`, and these files refer to the environment
+//! variables of the pod.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,8 +20,8 @@ use crate::{ensure_none, helm};
 pub(crate) struct Stage {
     pub(crate) workload: Workload,
     pub(crate) container: Container,
-    /// The files that the `--config` arguments name, in the order of the arguments. Each file has its path in the
-    /// container and its text. The first file is the base file, and the others are overlays.
+    /// The files whose paths are in the `--config` arguments, in the order of the arguments. Each file has its path in
+    /// the container and its text. The first file is the base file, and the others are overlays.
     pub(crate) files: Vec<(String, String)>,
 }
 
@@ -36,8 +36,8 @@ impl Stage {
         self.file_names().first().map_or("", |file| file.trim_end_matches(".yaml"))
     }
 
-    /// Merges all files as the Collector does: it merges maps, and it replaces any other value with the value in a
-    /// later file.
+    /// Merges all files as the Collector does. If two files contain the same map, the maps are merged. Any other value
+    /// is replaced with the value in the later file.
     pub(crate) fn configuration(&self) -> Result<Value> {
         let mut merged = Value::Null;
         for (path, text) in &self.files {
@@ -115,7 +115,7 @@ fn mounted_files(
 }
 
 /// Each stage uses unchanged files from `collector-config/`, and only files for the stage's role. Only the last overlay
-/// can be a different file, because an overlay can also come from the values of the chart. The first overlay of an
+/// can be a different file, because the values of the chart can add an overlay at the end. The first overlay of an
 /// agent or a gateway is the overlay for Kubernetes.
 pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()> {
     let known = CollectorConfig::read()?;
@@ -158,9 +158,9 @@ pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()
     Ok(())
 }
 
-/// A pod sets every variable that the pod's configuration files use, and no `SIGHTLINE_` variable that these files do
-/// not use. The Collector and Jaeger report neither mistake: an unset variable becomes an empty string, and a misspelt
-/// variable has no effect.
+/// A pod sets every variable that the pod's configuration files use. These files use every `SIGHTLINE_` variable that
+/// the pod sets. The Collector and Jaeger report neither mistake: an unset variable becomes an empty string, and a
+/// misspelt variable has no effect.
 pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for stage in stages(rendering)? {

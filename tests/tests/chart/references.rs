@@ -95,8 +95,8 @@ fn exists(rendering: &Rendering, (kind, name, key): &Reference) -> bool {
     if rendering.existing.contains(&format!("{kind}/{name}")) {
         return true;
     }
-    // cert-manager creates the secret that a Certificate names. This secret has the same three keys as a secret of the
-    // chart.
+    // cert-manager creates the secret whose name is in a Certificate. This secret has the same three keys as a secret
+    // of the chart.
     let creates_it = |certificate: &Manifest| certificate.text("/spec/secretName") == name;
     if *kind == "Secret" && rendering.of_kind("Certificate").any(creates_it) {
         return key.as_ref().is_none_or(|key| ["tls.crt", "tls.key", "ca.crt"].contains(&key.as_str()));

@@ -49,7 +49,7 @@ pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
     )
 }
 
-/// Each committed rendering belongs to a value set. A rendering without a value set remains if only the value set is
+/// Each committed rendering belongs to a value set. This check finds a rendering that remains after its value set was
 /// deleted.
 pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     let directory = value_set::directory().join("rendered");

@@ -140,8 +140,8 @@ fn rule(line: &str) -> Option<(&str, &str)> {
 
 /// Whether the rules of two targets are the same, except that the recipe of the second target also contains `argument`.
 ///
-/// `make up` runs until Ctrl-C, so continuous integration runs `make demo` instead. If their rules differ only in
-/// `--demo`, `up` counts as run.
+/// `make up` runs until Ctrl-C, so continuous integration runs `make demo` instead. If the rules of `up` and `demo`
+/// differ only in `--demo`, `up` counts as run.
 fn differs_only_in(makefile: &str, (first, second): (&str, &str), argument: &str) -> bool {
     let text = |target: &str| {
         let mut lines = makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}:")));

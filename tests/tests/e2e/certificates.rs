@@ -80,8 +80,9 @@ async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
     stack.eventually(format!("each service has reloaded its certificates {times} times"), check).await
 }
 
-/// Creates certificates for all identities in `next`, and also a CA if `next` has none. Then replaces the files in
-/// `directory` one by one, as an operator would: first the CA, then the key, then the certificate.
+/// Creates certificates for all identities in the directory `next`, and also a CA if `next` has none. Then copies these
+/// files over the files in `directory` one by one, as an operator would: first the CA, then the key, then the
+/// certificate.
 fn replace(directory: &Path, next: &Path) -> Result<()> {
     certs::ensure(&certs::Request::local(next))?;
     for identity in certs::IDENTITIES {

@@ -19,8 +19,8 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 async fn baggage(stack: &TestStack) -> Result<()> {
-    // order-service replaces the caller's values of `environment` and `version` with its own values. `tenant` is not a
-    // key that becomes an attribute.
+    // order-service replaces the caller's values of `environment` and `version` with its own values. The baggage key
+    // `tenant` does not become an attribute.
     let caller = Caller::new().with_header("baggage", "environment=forged,version=9.9,tenant=blue");
     let response = stack.get_order(&caller, "5").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;

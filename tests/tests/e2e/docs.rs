@@ -28,7 +28,7 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 async fn adopt(stack: &TestStack) -> Result<()> {
-    // The page starts in the directory that contains the checkout.
+    // The commands of the page start in the directory that contains the checkout.
     let directory = tempfile::tempdir()?;
     std::os::unix::fs::symlink(root().canonicalize()?, directory.path().join("sightline"))?;
     let output = run(stack, documents::of("docs/adopt.md", Runner::E2e)?, directory.path()).await?;
@@ -84,7 +84,8 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
         // The build directory is kept after the test, so the next run does not build everything again.
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs"))
         .stdin(Stdio::null())
-        // The output goes to a file. A background process could keep a pipe open, and reading the pipe would not end.
+        // The output goes to a file, not to a pipe. A background process could keep a pipe open, so reading from the
+        // pipe would not end.
         .stdout(file.try_clone()?)
         .stderr(file)
         // The shell gets a separate process group, so that one signal stops all processes that the commands started.
@@ -100,7 +101,7 @@ async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<
     let mut shell = command.spawn().context("running sh failed")?;
     let group = shell.id().context("sh has already exited")?;
     let status = tokio::time::timeout(PAGE_TIMEOUT, shell.wait()).await;
-    // This stops the background processes. kill fails if no process is left, and its exit status is ignored.
+    // This stops the background processes. kill fails if no process is left, so the exit status of kill is ignored.
     Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status().await?;
 
     let output = std::fs::read_to_string(log.path())?;
@@ -125,8 +126,8 @@ fn script(blocks: &[Block]) -> String {
             Content::Commands(_) => writeln!(script, "echo '{block}:'\n{}", block.text),
         };
     }
-    // After the commands stop a background service with `kill`, it sends its remaining telemetry. `wait` waits until
-    // the service exits.
+    // When the commands stop a background service with `kill`, the service sends its remaining telemetry before it
+    // exits. `wait` waits until the service exits.
     script.push_str("wait\n");
     script
 }

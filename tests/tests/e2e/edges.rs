@@ -23,7 +23,8 @@ async fn starts_a_trace(stack: &TestStack) -> Result<()> {
     let agent = format!("tests/{}", Caller::without_context().trace_id());
     let response = stack.get_order(&Caller::without_context().with_header("user-agent", &agent), "3").await?;
     ensure!(response.status == 200, "{response:?}");
-    // In an outline, `^` marks a span whose parent is the caller's span. This request has no caller's span.
+    // In an outline, `^` marks a span whose parent is the caller's span. The caller of this request has no span, so no
+    // line contains `^`.
     let shape = ORDER.trim_start_matches("^ ");
     let check = async || {
         let traces = stack.traces_of(Process::OrderService).await?;
@@ -68,8 +69,8 @@ impl Expected {
 
 type Attributes = Vec<(&'static str, Expected)>;
 
-/// Returns the title of every span of order 7 and all attributes of that span. The test fails if one of these
-/// attributes is missing, or if a span has another attribute.
+/// Returns the title and the attributes that each span of order 7 must have. The test fails if a span lacks one of its
+/// attributes or has any other attribute.
 fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attributes)> {
     use Expected::{Int, OwnedText, PositiveInt, Text};
     let ports = stack.inner().ports();

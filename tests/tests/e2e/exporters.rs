@@ -37,7 +37,7 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
         stack.wait_for_trace(&response.trace, USER).await?;
     }
     let pids = [over_http.pid()?, over_grpc.pid()?];
-    // Both services export telemetry again when they stop.
+    // When the services stop, both export telemetry again. These exports must not create telemetry either.
     for service in [&mut over_http, &mut over_grpc] {
         let exit = service.stop().await?;
         ensure!(exit.is_clean(), "{}, {}", exit.describe(), service.log_tail());

@@ -43,7 +43,7 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
         Ok(())
     };
     stack.eventually("every signal of every service arrives", check).await?;
-    // One span of each service is enough for the table, so this also waits until the trace is complete.
+    // For the table, one stored span of each service is enough. So the test also waits until the trace is complete.
     stack.wait_for_trace(&response.trace, ORDER).await?;
     Ok(())
 }

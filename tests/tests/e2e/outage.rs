@@ -40,8 +40,8 @@ async fn stopped() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// The agent is killed, as on a node that runs out of memory. The gateway is stopped at this time, so the agent's queue
-/// on disk has the only copy of some spans.
+/// The agent is killed, as on a node that runs out of memory. The gateway is already stopped when the agent is killed,
+/// so the agent's queue on disk has the only copy of some spans.
 async fn killed() -> Result<()> {
     let mut stack = TestStack::start(|config| config).await?;
     let mut traffic = Traffic::start(&stack)?;
@@ -58,8 +58,9 @@ async fn killed() -> Result<()> {
     traffic.finish(stack).await
 }
 
-/// The agent drains its queue before it stops. It must do so, because an agent's pod that is replaced loses its disk.
-/// In this test, the queue holds the spans that the agent could not send while the gateway was stopped.
+/// The agent drains its queue before it stops. It must drain the queue, because the disk of an agent's pod is deleted
+/// when the pod is replaced. In this test, the queue holds the spans that the agent could not send while the gateway
+/// was stopped.
 async fn drained() -> Result<()> {
     let mut stack =
         TestStack::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
@@ -115,7 +116,7 @@ async fn wait_for_queued_spans(stack: &TestStack) -> Result<()> {
 struct Traffic {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
-    /// The name of each phase, and the number of orders that were served before it.
+    /// The name of each phase, and the number of orders that were served before the phase.
     phases: Vec<(String, usize)>,
     task: JoinHandle<Result<Vec<TraceId>>>,
 }
@@ -144,12 +145,12 @@ impl Traffic {
         Ok(Self { stop, served, phases: Vec::new(), task })
     }
 
-    /// Starts a new phase. Error messages name the phase of each incomplete trace.
+    /// Starts a new phase of the test. Error messages contain the phase of each incomplete trace.
     fn begin_phase(&mut self, phase: impl Into<String>) {
         self.phases.push((phase.into(), self.served.load(Ordering::Relaxed)));
     }
 
-    /// Starts a new phase and waits until [`ORDERS_PER_PHASE`] orders are served in it.
+    /// Starts a new phase and waits until [`ORDERS_PER_PHASE`] orders are served in this phase.
     async fn wait_for_orders(&mut self, stack: &TestStack, phase: impl Into<String>) -> Result<()> {
         self.begin_phase(phase);
         let before = self.served.load(Ordering::Relaxed);

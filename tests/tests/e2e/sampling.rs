@@ -1,5 +1,5 @@
-//! The gateway keeps failed and slow traces. If the sampling percentage is 0, it drops all other traces. Before it
-//! drops traces, it counts the spans of all traces.
+//! The gateway keeps failed and slow traces. If the sampling percentage is 0, the gateway drops all other traces. The
+//! gateway counts spans before it drops traces, so it counts the spans of all traces.
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
@@ -41,7 +41,7 @@ async fn keeps_failed_and_slow() -> Result<()> {
     // earlier traces.
     stack.wait_for_trace(&failed.trace, FAILED).await?;
 
-    // A slow trace is complete even if it passes through all three services.
+    // The stored trace of a slow order is complete, although the order passes through all three services.
     let order = stack.get_order(&Caller::new(), "998").await?;
     ensure!(order.status == 200, "{order:?}");
     stack.wait_for_trace(&order.trace, ORDER).await?;

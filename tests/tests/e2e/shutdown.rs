@@ -26,10 +26,11 @@ async fn one_processor(stack: &TestStack) -> Result<()> {
     let service = stack.start_single_service(Process::UserService, |mut config| {
         let program = config.binaries.path(Process::UserService);
         dir.path().clone_into(&mut config.binaries.services);
-        // If writing the script fails, starting the service reports that the script does not exist.
+        // The service is started through a script, which limits it to one processor. If writing the script fails, the
+        // start fails with a message that the script does not exist.
         let _ = pin(&dir.path().join(Process::UserService.name()), &program);
-        // With this delay, a batch is exported only when it is full or at shutdown. So some spans are left for the
-        // shutdown to export.
+        // With this delay, a batch is exported only when it is full or at shutdown. So some spans are exported only at
+        // shutdown.
         config.span_delay = Duration::from_hours(1);
         config.with(Process::UserService, "TOKIO_WORKER_THREADS", "1")
     });
@@ -98,7 +99,7 @@ async fn in_flight(stack: &TestStack) -> Result<()> {
 }
 
 async fn reports_lost(stack: &TestStack) -> Result<()> {
-    // Nothing listens on this port, because the listener that reserved it is dropped immediately.
+    // Nothing listens on this port, because the listener that reserved the port is dropped immediately.
     let unused_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let service = stack.start_single_service(Process::UserService, |config| {
         let endpoint = format!("https://localhost:{unused_port}");

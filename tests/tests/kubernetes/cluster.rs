@@ -36,7 +36,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Cluster {
-    /// Returns the cluster that the environment variable [`CLUSTER`] names. The cluster does not have to exist.
+    /// Returns the cluster whose name is in the environment variable [`CLUSTER`]. The cluster does not have to exist.
     pub(crate) fn from_environment() -> Self {
         let name = variable(CLUSTER).unwrap_or_else(|| "sightline-e2e".to_owned());
         let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.kubeconfig"));
@@ -199,8 +199,8 @@ impl Cluster {
     }
 }
 
-/// Returns the program that an environment variable names. The default is the variable's name in lower case: `helm` for
-/// `HELM`.
+/// Returns the name or path of a program from an environment variable. The default is the variable's name in lower
+/// case: `helm` for `HELM`.
 pub(crate) fn program(name: &str) -> String {
     variable(name).unwrap_or_else(|| name.to_ascii_lowercase())
 }

@@ -16,7 +16,7 @@ use crate::cluster::program;
 use crate::forward::free_port;
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 
-/// The maximum time from SIGTERM until `make port-forward` exits, and then until its port is closed.
+/// The maximum time from SIGTERM until `make port-forward` exits, and also from this exit until its port is closed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The README's commands for a cluster. [`Cluster::up`](crate::cluster::Cluster::up) runs `make kind-up`,

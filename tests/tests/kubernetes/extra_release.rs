@@ -90,7 +90,7 @@ impl<'a> ExtraRelease<'a> {
     }
 
     /// Uninstalls the release, checks that nothing is left, and deletes the namespace. If `outcome` is an error,
-    /// returns it with the end of order-service's log.
+    /// returns the error together with the end of order-service's log.
     pub(crate) async fn remove(self, outcome: Result<()>) -> Result<()> {
         let outcome = match outcome {
             Err(error) => Err(error.context(self.log_tail().await)),

@@ -26,8 +26,8 @@ pub(crate) const RELEASE: &str = "sightline";
 pub(crate) const NAMESPACE: &str = "sightline-e2e";
 
 /// The maximum time from a request until its telemetry is stored. Other waits use the same time. It is long enough for
-/// a machine whose two processors run both nodes of the cluster. It includes the time that a service collects spans
-/// before an export, and the time that the gateway waits for the spans of a trace.
+/// a machine whose two processors run both nodes of the cluster. It includes the time in which a service collects spans
+/// before an export, and the time in which the gateway waits for the spans of a trace.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The timeout for Helm, in Helm's format. Each pod takes only seconds to start, but the pods start one after another.

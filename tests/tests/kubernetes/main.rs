@@ -80,14 +80,15 @@ impl Suite {
 }
 
 fn main() -> Result<ExitCode> {
-    // An error means that a TLS crypto provider is already installed. It is the same one, because all code in this
+    // An error means that a cryptography provider is already installed. The error is ignored, because all code in this
     // process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut suite = Suite { runtime: Arc::new(Runtime::new()?), shared: Arc::default(), tests: Vec::new() };
     suite.add("standards::the_namespace_rejects_unrestricted_pods", standards::restricted_pods);
     suite.add("standards::every_node_has_an_agent", standards::agent_nodes);
     suite.add("standards::gateways_run_on_several_nodes", standards::gateway_nodes);
-    // The CronJob creates its job within a minute. A later test checks the attributes of that job's spans.
+    // This test creates a CronJob early, because the CronJob can take a minute to create its Job. A later test checks
+    // the attributes of the Job's spans.
     suite.add("attributes::a_cronjob_is_accepted", attributes::create_cronjob);
     suite.add("attributes::services_report_their_pod_and_node", attributes::services);
     suite.add("attributes::the_agent_adds_only_missing_attributes", attributes::added_by_agent);

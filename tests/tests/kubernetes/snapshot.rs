@@ -22,7 +22,7 @@ impl Snapshot {
         let outside = kinds(cluster, false).await?;
         let label = format!("app.kubernetes.io/instance={RELEASE}");
         all.extend(names(cluster, &["get", &outside, "--selector", &label]).await?);
-        // Volumes do not have the release's label, but they name the namespace of their claim.
+        // Volumes do not have the release's label, but they contain the namespace of their claim.
         let claims = "jsonpath={range .items[?(@.status.phase=='Bound')]}{.spec.claimRef.namespace}/{.metadata.name}{'\\n'}{end}";
         let volumes = cluster.kubectl(["get", "persistentvolumes", "--output", claims]).await?;
         let ours = volumes.lines().filter_map(|line| line.strip_prefix(namespace)?.strip_prefix('/'));

@@ -71,7 +71,8 @@ pub(crate) async fn rotation(install: &Install) -> Result<()> {
 
     traffic.begin_phase("certificates are replaced");
     let started = Instant::now();
-    // The chart issues a new certificate if the annotation with the issue date is missing.
+    // The chart issues a new certificate if the annotation with the issue date is missing, so the test removes this
+    // annotation.
     let selector = format!("app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=tls");
     install.kubectl(["annotate", "secrets", "--selector", &selector, "sightline/issued-"]).await?;
     helm("upgrade", &install.cluster, install.namespace, &chart().display().to_string(), &values()).await?;
@@ -107,7 +108,7 @@ pub(crate) async fn rotation(install: &Install) -> Result<()> {
 }
 
 /// Changes an annotation of all pods. When a pod changes, the kubelet updates the pod's Secret volumes immediately.
-/// Without that, an update can take two minutes.
+/// Without a change to the pod, the update of its volumes can take two minutes.
 async fn refresh_secret_volumes(install: &Install) -> Result<()> {
     let label = format!("app.kubernetes.io/instance={RELEASE}");
     let annotation = format!("sightline.test/refresh={}", uuid::Uuid::new_v4());

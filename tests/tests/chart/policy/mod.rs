@@ -27,7 +27,7 @@ pub(crate) type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 /// A port that no pod declares.
 const UNDECLARED: Port = Port::tcp(9999);
 
-/// The pods and addresses that can connect to each other, and the policies between them.
+/// The pods and addresses between which the tests evaluate connections, and the policies for these connections.
 struct Network {
     policies: Vec<NetworkPolicy>,
     /// For each peer: its name, the pod or address, and the destination ports to try. The workloads of the release come
@@ -150,7 +150,8 @@ fn allows_only(name: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// If a rendering has policies, the policies isolate each pod in both directions.
+/// If a rendering has policies, they isolate each pod in both directions: they deny its connections to and from an
+/// address outside the cluster on a port that no pod declares.
 pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
     let policies = rendering.all::<NetworkPolicy>()?;
     if policies.is_empty() {
