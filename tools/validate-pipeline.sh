@@ -6,7 +6,8 @@
 set -eu
 cd "$(dirname "$0")/../collector-config"
 
-# Set the environment variables that the configuration files read. Validation does not open the paths or connect to the addresses.
+# Set the environment variables that the configuration files read. Validation does not open the paths in them, and does
+# not connect to the addresses.
 export SIGHTLINE_QUEUE_DIR=/queue SIGHTLINE_BADGER_DIR=/badger SIGHTLINE_LOGS_FILE=/logs.json
 export SIGHTLINE_JAEGER_ENDPOINT=jaeger:4317
 export SIGHTLINE_GATEWAY_SERVICE=gateway-headless.sightline SIGHTLINE_GATEWAY_ENDPOINT=gateway:4317

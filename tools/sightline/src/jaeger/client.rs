@@ -114,8 +114,8 @@ impl Jaeger {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Whether this Jaeger has a UI. A Jaeger that is built from its Go module has no UI, and shows a page that says
-    /// so.
+    /// Whether this Jaeger has a UI. A Jaeger that is built from its Go module has no UI, and shows a placeholder
+    /// page instead.
     pub async fn has_ui(&self) -> bool {
         let page = async { self.http.get(self.base.clone()).send().await?.text().await };
         let page: reqwest::Result<String> = page.await;

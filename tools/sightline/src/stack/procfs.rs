@@ -40,7 +40,8 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
         .collect()
 }
 
-/// Returns the file name of the program. It is read from `cmdline`, because `comm` contains at most fifteen characters.
+/// Returns the file name of the program. The name is read from the process's file `cmdline`, because the file `comm`
+/// contains at most fifteen characters of the name.
 fn program_name(process: &Path) -> String {
     let command = fs::read(process.join("cmdline")).unwrap_or_default();
     let program = command.split(|byte| *byte == 0).next().unwrap_or_default();

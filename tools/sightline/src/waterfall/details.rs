@@ -16,7 +16,7 @@ const MAX_CHARS: usize = 2_000;
 /// little.
 const MAX_RESOURCES: usize = 20;
 
-/// Returns the details of a span, each line indented by `indent` columns.
+/// Returns the lines with the details of a span. Each line is indented by `indent` columns.
 pub(super) fn span(span: &Span, indent: usize, style: Style) -> Vec<String> {
     let pad = " ".repeat(indent);
     let mut lines = Vec::new();

@@ -19,7 +19,7 @@ pub(super) enum Paint {
 /// reserved for errors.
 const SERVICES: [u8; 6] = [36, 33, 35, 32, 34, 96];
 
-/// Applies colours, or returns text unchanged.
+/// Colours text. If `colour` is false, returns the text unchanged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     pub(super) colour: bool,

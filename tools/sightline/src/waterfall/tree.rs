@@ -16,7 +16,7 @@ pub(super) const MAX_GUIDES: usize = 32;
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) span: &'a Span,
-    /// The number of levels below the root: 0 for a root, 1 for its children.
+    /// The number of levels below the root or orphan at the top: 0 for a root or orphan, 1 for its children.
     pub(super) depth: usize,
     /// For each level between the root and this span, up to [`MAX_GUIDES`] levels: whether the vertical line of the
     /// level continues below this row.

@@ -12,7 +12,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen for the signals. After this call, the signals no longer terminate the process by themselves.
+    /// Starts to listen for the signals. After this call, these signals no longer terminate the process.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
