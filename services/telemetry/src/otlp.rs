@@ -3,8 +3,8 @@
 //!
 //! The SDK's exporter uses the same timeout for an attempt and for a batch. Here, `OTEL_EXPORTER_OTLP_TIMEOUT` limits
 //! an attempt, and the processor's timeout (`OTEL_BSP_EXPORT_TIMEOUT` for spans) limits all attempts of a batch
-//! together. So when the agent restarts, a batch can be retried until the agent is ready again. The batch is lost only
-//! if the processor's timeout expires first.
+//! together. So when the agent restarts, a batch can be retried until the agent is ready again. The batch is lost if
+//! the processor's timeout expires first.
 //!
 //! Source: [OpenTelemetry Protocol Exporter](https://opentelemetry.io/docs/specs/otel/protocol/exporter/).
 
