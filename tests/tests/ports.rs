@@ -1,4 +1,5 @@
-//! Checks that charts, pipeline files and scripts use the ports in the table in `tools/sightline/src/stack/ports.rs`.
+//! Checks that the services, the chart, the pipeline files, the scripts and the Makefile use the ports in the table in
+//! `tools/sightline/src/stack/ports.rs`.
 
 use std::fs;
 

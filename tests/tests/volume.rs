@@ -23,7 +23,7 @@ use sightline_tests::test_stack::{ORDER, TestStack};
 const CONCURRENT_REQUESTS: usize = 8;
 
 /// The maximum time from the last request until all spans are stored. The pipeline is slower than the services, because
-/// it writes to disk.
+/// the pipeline writes to disk.
 const STORE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The number of requests before the first memory measurement.

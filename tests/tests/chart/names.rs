@@ -108,7 +108,7 @@ pub(crate) fn recommended_labels_are_set(rendering: &Rendering) -> Result<()> {
 }
 
 /// The selector of a workload matches the workload's own pods and no others. Kubernetes does not allow updates of a
-/// workload's selector or of a `StatefulSet`'s claims, so both use only [`STABLE_LABELS`].
+/// workload's selector or of a `StatefulSet`'s claims, so selectors and claims use only [`STABLE_LABELS`].
 pub(crate) fn selectors_match_their_own_pods(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     let workloads = rendering.workloads()?;

@@ -36,8 +36,8 @@ impl Stage {
         self.file_names().first().map_or("", |file| file.trim_end_matches(".yaml"))
     }
 
-    /// Merges all files as the Collector does. If two files contain the same map, the maps are merged. Any other value
-    /// is replaced with the value in the later file.
+    /// Merges all files as the Collector does. If two files contain a map at the same key, the maps are merged. Any
+    /// other value is replaced with the value in the later file.
     pub(crate) fn configuration(&self) -> Result<Value> {
         let mut merged = Value::Null;
         for (path, text) in &self.files {
@@ -159,8 +159,8 @@ pub(crate) fn uses_files_of_collector_config(rendering: &Rendering) -> Result<()
 }
 
 /// A pod sets every variable that the pod's configuration files use. These files use every `SIGHTLINE_` variable that
-/// the pod sets. The Collector and Jaeger report neither mistake: an unset variable becomes an empty string, and a
-/// misspelt variable has no effect.
+/// the pod sets. The Collector and Jaeger report neither a missing variable nor an unused one: an unset variable
+/// becomes an empty string, and a misspelt variable has no effect.
 pub(crate) fn environment_matches_the_files(rendering: &Rendering) -> Result<()> {
     let mut problems = Vec::new();
     for stage in stages(rendering)? {

@@ -40,7 +40,8 @@ pub(crate) async fn services(install: &Install) -> Result<()> {
 /// Returns the expected attributes from the container status, which the kubelet reports when the container is running.
 ///
 /// At startup, a service waits at most two seconds until the API server has these values. On a busy node, the kubelet
-/// can report them after that wait. The service then starts without them, and the agent does not add them.
+/// can report the values later than that. The service then starts without these attributes, and the agent does not add
+/// them.
 fn container_status_attributes(pod: &Json) -> Vec<(String, Json)> {
     let status = &pod["status"]["containerStatuses"][0];
     vec![

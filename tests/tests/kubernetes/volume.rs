@@ -25,7 +25,7 @@ const PERIOD: Duration = Duration::from_millis(80);
 const ORDERS_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The maximum time from the last order until the pipeline has no backlog. The pipeline is slower than the services,
-/// because it writes to disk.
+/// because the pipeline writes to disk.
 const BACKLOG_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The limit for the resident memory of all pods together, in MiB.

@@ -150,8 +150,8 @@ fn allows_only(name: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// If a rendering has policies, they isolate each pod in both directions: they deny its connections to and from an
-/// address outside the cluster on a port that no pod declares.
+/// If a rendering has policies, the policies isolate each pod in both directions. So they deny connections between the
+/// pod and an address outside the cluster if no pod declares the destination port.
 pub(crate) fn every_pod_is_isolated(rendering: &Rendering) -> Result<()> {
     let policies = rendering.all::<NetworkPolicy>()?;
     if policies.is_empty() {
