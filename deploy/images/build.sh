@@ -42,7 +42,7 @@ image() {
         stop "$3 needs shared libraries, and the image has none: build a static program (Go: CGO_ENABLED=0)"
     fi
     rm -f "$work/context/"*
-    # The mode is set here, because the classic builder does not support COPY --chmod.
+    # The file mode of the program is set here, because the classic builder does not support COPY --chmod.
     install -m 0755 "$3" "$work/context/$2"
     sed "s/PROGRAM/$2/g" "$here/Dockerfile" | docker build --quiet --file - --tag "$1" \
         --build-arg TITLE="$2" --build-arg DESCRIPTION="$5" --build-arg VERSION="$4" --build-arg REVISION="$revision" \
