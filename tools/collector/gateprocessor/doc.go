@@ -10,7 +10,7 @@
 //     lost. An exporter with a queue in memory sends its data once and does not retry. The gate delays the stop of
 //     the exporters until the queues are empty or the timeout is over.
 //
-// The gate is a processor because processors stop after receivers and before exporters. An extension is notified
-// before receivers close. If an extension delayed the stop, senders would stay connected to a process that accepts no
-// data, instead of connecting to another process.
+// The gate is a processor because processors stop after receivers and before exporters. The Collector notifies
+// extensions of the shutdown before it closes the receivers. If an extension delayed the shutdown, senders would stay
+// connected to a process that has to refuse their data so that its queues become empty.
 package gateprocessor
