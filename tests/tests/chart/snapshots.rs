@@ -63,7 +63,7 @@ pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The archive that `helm package` creates renders to the same manifests as the chart's directory. The directory
+/// Helm renders the same manifests from the archive of `helm package` as from the chart's directory. The directory
 /// contains symbolic links. The archive contains copies of their targets instead.
 pub(crate) fn package_renders_the_same(set: &ValueSet) -> Result<()> {
     let directory = tempfile::tempdir()?;
