@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request, response};
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, StringValue};
@@ -142,7 +141,13 @@ fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
     let extensions = request.extensions();
     match extensions.get::<TcpConnectInfo>() {
         Some(info) => info.remote_addr(),
-        None => extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer),
+        // axum inserts this value if a router of axum serves the calls.
+        #[cfg(feature = "http")]
+        None => extensions
+            .get::<axum::extract::ConnectInfo<SocketAddr>>()
+            .map(|axum::extract::ConnectInfo(peer)| *peer),
+        #[cfg(not(feature = "http"))]
+        None => None,
     }
 }
 

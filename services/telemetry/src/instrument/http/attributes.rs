@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use http::{Method, Uri, Version};
+use http::{Method, Version};
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute::HTTP_REQUEST_METHOD_ORIGINAL;
 
+#[cfg(feature = "http-client")]
 use crate::instrument::network::Authority;
 use crate::text;
 
@@ -87,7 +88,8 @@ fn secret_parameter(pair: &str) -> Option<&str> {
     SECRET_PARAMETERS.contains(&key).then_some(key)
 }
 
-/// The URL of an outgoing request. It can be created from the URL type of the `http` crate or of the `url` crate.
+/// The URL of an outgoing request. It can be created from the URL type of the `http` crate or of reqwest.
+#[cfg(feature = "http-client")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     scheme: &'a str,
@@ -97,8 +99,9 @@ pub(super) struct Target<'a> {
     query: Option<&'a str>,
 }
 
+#[cfg(feature = "http-client")]
 impl<'a> Target<'a> {
-    pub(super) fn of_uri(uri: &'a Uri) -> Self {
+    pub(super) fn of_uri(uri: &'a http::Uri) -> Self {
         let authority = uri.authority().map(http::uri::Authority::as_str);
         Self {
             scheme: uri.scheme_str().unwrap_or("http"),
@@ -109,7 +112,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub(super) fn of_url(url: &'a url::Url) -> Self {
+    pub(super) fn of_url(url: &'a reqwest::Url) -> Self {
         let host = url.host_str().unwrap_or_default();
         Self {
             scheme: url.scheme(),
@@ -164,6 +167,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[cfg(feature = "http-client")]
     #[test]
     fn redacts_the_secrets_of_a_url() {
         for (url, full) in [
@@ -184,6 +188,7 @@ mod tests {
         assert_eq!(Target::of_url(&url).full(), "https://users/callback");
     }
 
+    #[cfg(feature = "http-client")]
     #[test]
     fn a_target_without_a_port_has_the_default_port() {
         for (url, port) in [("http://users/", 80), ("https://users/", 443), ("https://users:8443/", 8443)] {
