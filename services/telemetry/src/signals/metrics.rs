@@ -14,7 +14,7 @@ use crate::settings::{Metrics, MetricsExporter};
 pub(crate) type Registry = prometheus::Registry;
 #[cfg(not(feature = "prometheus"))]
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Registry;
+pub(crate) struct Registry {}
 
 /// Creates the meter provider with the exporters in `settings`. The Prometheus exporter registers its metrics in
 /// `registry`.
@@ -52,7 +52,7 @@ pub(crate) fn provider(
             }
             #[cfg(not(feature = "prometheus"))]
             MetricsExporter::Prometheus => {
-                let Registry = registry;
+                let Registry {} = registry;
                 return Err(StartError::Exporter {
                     signal: "metrics",
                     reason: "it needs the cargo feature prometheus of sightline-telemetry".to_owned(),
