@@ -1,4 +1,4 @@
-//! The detector of `host.*` and `os.*` attributes.
+//! The detector of the `host.*` and `os.*` attributes that [`super::contrib`] does not detect.
 //!
 //! Sources: <https://opentelemetry.io/docs/specs/semconv/resource/host/> and
 //! <https://opentelemetry.io/docs/specs/semconv/resource/os/>.
@@ -12,24 +12,15 @@ use opentelemetry_semantic_conventions::attribute;
 pub(super) fn detect() -> Vec<KeyValue> {
     let (ips, macs) = addresses();
     [
-        host_id().map(|id| KeyValue::new(attribute::HOST_ID, id)),
         host_name().map(|name| KeyValue::new(attribute::HOST_NAME, name)),
-        Some(KeyValue::new(attribute::HOST_ARCH, arch(std::env::consts::ARCH))),
         host_type().map(|kind| KeyValue::new(attribute::HOST_TYPE, kind)),
         strings(attribute::HOST_IP, ips),
         strings(attribute::HOST_MAC, macs),
-        Some(KeyValue::new(attribute::OS_TYPE, os_type(std::env::consts::OS))),
     ]
     .into_iter()
     .flatten()
     .chain(operating_system())
     .collect()
-}
-
-/// Reads the host ID from `/etc/machine-id`, as the semantic conventions say, or from the older file of D-Bus. A
-/// container image usually has neither file.
-fn host_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
 }
 
 /// The host name that the kernel reports. In most pods, it is the pod's name. The semantic conventions permit either
@@ -54,27 +45,6 @@ fn read_trimmed(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Converts Rust's name of a processor architecture to the name in the semantic conventions.
-fn arch(rust: &'static str) -> &'static str {
-    match rust {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "arm" => "arm32",
-        "powerpc" => "ppc32",
-        "powerpc64" => "ppc64",
-        other => other,
-    }
-}
-
-/// Converts Rust's name of an operating system to the name in the semantic conventions.
-fn os_type(rust: &'static str) -> &'static str {
-    match rust {
-        "macos" => "darwin",
-        "dragonfly" => "dragonflybsd",
-        other => other,
-    }
 }
 
 /// Returns the name, version and description of the Linux distribution. If the distribution is not known, returns only
