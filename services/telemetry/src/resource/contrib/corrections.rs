@@ -20,10 +20,12 @@ pub(super) struct Correction {
 
 /// What happens to the crate's value.
 pub(super) enum Treatment {
-    /// The value is converted. If the function returns `None`, the attribute is left out.
-    Convert(fn(&str) -> Option<&str>),
+    /// The value is converted.
+    Convert(fn(&str) -> &str),
     /// The value is not used. Another detector of this library can report the attribute.
     Drop,
+    /// The value is not used if it is this text.
+    DropIf(&'static str),
 }
 
 /// All corrections, in the order of the attributes' names.
@@ -44,7 +46,8 @@ pub(super) const CORRECTIONS: &[Correction] = &[
     },
     Correction {
         attribute: attribute::HOST_ID,
-        treatment: Treatment::Convert(machine_id),
+        // Source: <https://www.freedesktop.org/software/systemd/man/latest/machine-id.html>.
+        treatment: Treatment::DropIf("uninitialized"),
         fault: "the word `uninitialized`, which images contain instead of a machine ID",
         instead: "nothing in this case",
     },
@@ -88,22 +91,15 @@ pub(super) const CORRECTIONS: &[Correction] = &[
 /// Converts Rust's name of a processor architecture to the name in the semantic conventions.
 ///
 /// Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/host/>.
-fn arch(rust: &str) -> Option<&str> {
-    Some(match rust {
+fn arch(rust: &str) -> &str {
+    match rust {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         "arm" => "arm32",
         "powerpc" => "ppc32",
         "powerpc64" => "ppc64",
         other => other,
-    })
-}
-
-/// Rejects the value that stands for a machine ID that systemd will create at the first boot.
-///
-/// Source: <https://www.freedesktop.org/software/systemd/man/latest/machine-id.html>.
-fn machine_id(text: &str) -> Option<&str> {
-    (text != "uninitialized").then_some(text)
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +118,7 @@ mod tests {
             ("s390x", "s390x"),
             ("riscv64", "riscv64"),
         ] {
-            assert_eq!(arch(rust), Some(conventions));
+            assert_eq!(arch(rust), conventions);
         }
     }
 }

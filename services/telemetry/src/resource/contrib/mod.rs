@@ -107,12 +107,13 @@ fn corrected(resource: &Resource) -> Vec<KeyValue> {
         else {
             return Some(KeyValue::new(key.clone(), value));
         };
-        match correction.treatment {
-            Treatment::Drop => None,
-            Treatment::Convert(convert) => {
-                Some(KeyValue::new(key.clone(), convert(&value.as_str())?.to_owned()))
-            }
-        }
+        let value = match correction.treatment {
+            Treatment::Drop => return None,
+            Treatment::DropIf(text) if value.as_str() == text => return None,
+            Treatment::DropIf(_) => value,
+            Treatment::Convert(convert) => convert(&value.as_str()).to_owned().into(),
+        };
+        Some(KeyValue::new(key.clone(), value))
     };
     resource.iter().filter_map(correct).collect()
 }

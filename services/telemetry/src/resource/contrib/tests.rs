@@ -11,6 +11,7 @@ use opentelemetry_sdk::Resource;
 
 use super::*;
 use child::{Child, SECRET};
+use corrections::Correction;
 
 /// The ID of a container, and of the node's container in which it runs.
 const CONTAINER: &str = "4f1d2c3b4a5968778695a4b3c2d1e0f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -180,12 +181,11 @@ fn does_not_wait_for_a_host_detector_that_hangs() {
 
 /// The table of [`CORRECTIONS`] in Markdown.
 fn table() -> String {
-    let mut table =
-        "| attribute | the crate reports | the library reports |\n| --- | --- | --- |\n".to_owned();
-    for row in CORRECTIONS {
-        table += &format!("| `{}` | {} | {} |\n", row.attribute, row.fault, row.instead);
-    }
-    table
+    let rows = CORRECTIONS.iter().map(|Correction { attribute, fault, instead, .. }| {
+        format!("| `{attribute}` | {fault} | {instead} |\n")
+    });
+    let header = "| attribute | the crate reports | the library reports |\n| --- | --- | --- |\n".to_owned();
+    std::iter::once(header).chain(rows).collect()
 }
 
 #[test]
