@@ -17,7 +17,7 @@ use crate::testing::{Attributes, attributes};
 /// An argument of each child process.
 pub(super) const SECRET: &str = "--skip=hunter2";
 
-/// The variables that tell a child process what to do.
+/// The variables that configure a child process.
 const REPORT_TO: &str = "TEST_REPORT_TO";
 const IN_CLUSTER: &str = "TEST_IN_CLUSTER";
 
