@@ -1,7 +1,6 @@
-//! The detector of the `host.*` and `os.*` attributes that [`super::contrib`] does not detect.
+//! The detector of the `host.*` attributes that [`super::contrib`] does not detect.
 //!
-//! Sources: <https://opentelemetry.io/docs/specs/semconv/resource/host/> and
-//! <https://opentelemetry.io/docs/specs/semconv/resource/os/>.
+//! Source: <https://opentelemetry.io/docs/specs/semconv/resource/host/>.
 
 use std::fs;
 use std::net::IpAddr;
@@ -19,7 +18,6 @@ pub(super) fn detect() -> Vec<KeyValue> {
     ]
     .into_iter()
     .flatten()
-    .chain(operating_system())
     .collect()
 }
 
@@ -45,26 +43,6 @@ fn read_trimmed(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Returns the name, version and description of the Linux distribution. If the distribution is not known, returns only
-/// a description with the kernel's release.
-fn operating_system() -> Vec<KeyValue> {
-    let info = os_info::get();
-    if info.os_type() == os_info::Type::Unknown || info.os_type() == os_info::Type::Linux {
-        // There is no `/etc/os-release`, for example in a scratch image.
-        let kernel = rustix::system::uname();
-        let release = kernel.release().to_str().unwrap_or_default();
-        return vec![KeyValue::new(attribute::OS_DESCRIPTION, format!("Linux {release}"))];
-    }
-    let mut attributes = vec![
-        KeyValue::new(attribute::OS_NAME, info.os_type().to_string()),
-        KeyValue::new(attribute::OS_DESCRIPTION, info.to_string()),
-    ];
-    if *info.version() != os_info::Version::Unknown {
-        attributes.push(KeyValue::new(attribute::OS_VERSION, info.version().to_string()));
-    }
-    attributes
 }
 
 /// The network interfaces with their addresses, without loopback and link-local addresses.

@@ -22,6 +22,7 @@ mod contrib;
 mod host;
 mod kubernetes;
 mod missing;
+mod os;
 mod process;
 
 use opentelemetry::KeyValue;
@@ -69,6 +70,7 @@ pub(crate) fn detect(
         .chain(attributes(&TelemetryResourceDetector.detect()))
         .chain(own_attributes())
         .chain(host::detect())
+        .chain(os::detect())
         .chain(process::detect())
         .chain(container_id.map(|id| KeyValue::new(attribute::CONTAINER_ID, id)))
         .chain(kubernetes)
