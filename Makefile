@@ -186,7 +186,7 @@ actionlint: $(filter bin/actionlint,$(actionlint)) ## check the workflows in .gi
 
 .PHONY: doc
 doc: need-cargo ## build the library's documentation; a warning fails
-	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --package telemetry
+	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --package sightline-telemetry
 
 .PHONY: unit
 unit: need-cargo ## unit tests

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Router, routing::get};
-use telemetry::http::{Client, client_builder, server_layer};
-use telemetry::settings::{Env, SettingsError, parse};
-use telemetry::{Running, run, service};
+use sightline_telemetry::http::{Client, client_builder, server_layer};
+use sightline_telemetry::settings::{Env, SettingsError, parse};
+use sightline_telemetry::{Running, run, service};
 
 fn main() -> ExitCode {
     run(service!(), read_address, serve)
@@ -33,7 +33,7 @@ async fn serve(address: SocketAddr, running: Running) -> std::io::Result<()> {
 #[tracing::instrument(skip(client))]
 async fn hello(State(client): State<Client>, Path(id): Path<i64>) -> Result<String, StatusCode> {
     read_order(&client, id).await.map_err(|error| {
-        telemetry::span::record_error(&error);
+        sightline_telemetry::span::record_error(&error);
         StatusCode::BAD_GATEWAY
     })
 }

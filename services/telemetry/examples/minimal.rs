@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use axum::extract::Path;
 use axum::{Router, routing::get};
-use telemetry::http::server_layer;
-use telemetry::settings::{Env, SettingsError, parse};
-use telemetry::{Running, run, service};
+use sightline_telemetry::http::server_layer;
+use sightline_telemetry::settings::{Env, SettingsError, parse};
+use sightline_telemetry::{Running, run, service};
 
 fn main() -> ExitCode {
     run(service!(), read_address, serve)

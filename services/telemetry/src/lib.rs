@@ -15,7 +15,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use telemetry::settings::{MapEnv, Settings};
+//! use sightline_telemetry::settings::{MapEnv, Settings};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     // A real program reads its environment: `Settings::read(&ProcessEnv)`.
@@ -24,7 +24,7 @@
 //!         ("OTEL_METRICS_EXPORTER", "none"),
 //!         ("OTEL_LOGS_EXPORTER", "console"),
 //!     ]);
-//!     let telemetry = telemetry::start(&telemetry::service!(), &Settings::read(&env)?)?;
+//!     let telemetry = sightline_telemetry::start(&sightline_telemetry::service!(), &Settings::read(&env)?)?;
 //!
 //!     tracing::info_span!("work").in_scope(|| tracing::info!(order.id = 7, "order read"));
 //!
@@ -64,63 +64,22 @@
 //!
 //! [OpenTelemetry specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 
-pub mod db;
-pub mod grpc;
-pub mod http;
-pub mod propagation;
 pub mod settings;
-pub mod span;
 
-mod admin;
-mod call;
+mod context;
+mod delivery;
 mod error;
-mod error_type;
-mod export;
-#[cfg(test)]
-mod fake_collector;
-mod guard;
-mod layer;
+mod instrument;
 mod lifecycle;
-mod logs;
-mod metrics;
-mod otlp;
-mod propagators;
 mod resource;
-mod response;
-mod sampling;
-mod scope;
+mod service;
+mod signals;
 #[cfg(test)]
 mod testing;
 mod text;
-mod tls;
-mod traces;
 
-pub use error::{ShutdownError, StartError, chain};
-pub use guard::{Telemetry, start};
-pub use lifecycle::{Running, run};
-pub use tls::TlsError;
-
-/// The name and version of a service. [`service!`] creates it from the calling crate's `Cargo.toml`.
-///
-/// See the [semantic conventions for services](https://opentelemetry.io/docs/specs/semconv/resource/service/).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// The default for the resource attribute `service.name`. `OTEL_SERVICE_NAME` overrides it.
-    pub name: &'static str,
-    /// The resource attribute `service.version`.
-    pub version: &'static str,
-}
-
-/// Creates a [`Service`] with the name and version of the calling crate.
-///
-/// ```
-/// let service = telemetry::service!();
-/// assert_eq!(service.name, env!("CARGO_PKG_NAME"));
-/// assert_eq!(service.version, env!("CARGO_PKG_VERSION"));
-/// ```
-#[macro_export]
-macro_rules! service {
-    () => {
-        $crate::Service { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") }
-    };
-}
+pub use context::propagation;
+pub use error::{ShutdownError, StartError, TlsError, chain};
+pub use instrument::{db, grpc, http, span};
+pub use lifecycle::{Running, Telemetry, run, start};
+pub use service::Service;

@@ -30,7 +30,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute};
 
-use crate::Service;
+use crate::service::Service;
 use crate::settings::ResourceSettings;
 
 use missing::Gap;

@@ -33,7 +33,7 @@ impl Env for ProcessEnv {
 /// Environment variables in a map, for tests and for programs that set the values in their code.
 ///
 /// ```
-/// use telemetry::settings::{Env, MapEnv};
+/// use sightline_telemetry::settings::{Env, MapEnv};
 ///
 /// let env = MapEnv::from_iter([("OTEL_SERVICE_NAME", " shop "), ("OTEL_SDK_DISABLED", "")]);
 /// assert_eq!(env.get("OTEL_SERVICE_NAME").as_deref(), Some("shop"));
@@ -122,7 +122,7 @@ impl Display for ShownValue {
 /// used: …".
 ///
 /// ```
-/// use telemetry::settings::{MapEnv, parse};
+/// use sightline_telemetry::settings::{MapEnv, parse};
 ///
 /// let env = MapEnv::from_iter([("SHOP_WORKERS", "four")]);
 /// let error = parse(&env, "SHOP_WORKERS", 2_u32, "use a whole number").unwrap_err();

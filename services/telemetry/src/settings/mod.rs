@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use telemetry::settings::{MapEnv, MetricsExporter, Protocol, Settings};
+//! use sightline_telemetry::settings::{MapEnv, MetricsExporter, Protocol, Settings};
 //!
 //! let env = MapEnv::from_iter([
 //!     ("OTEL_METRICS_EXPORTER", "prometheus"),
@@ -25,7 +25,7 @@
 //!
 //! let error = Settings::read(&MapEnv::from_iter([("OTEL_BSP_SCHEDULE_DELAY", "1s")])).unwrap_err();
 //! assert_eq!(error.name(), "OTEL_BSP_SCHEDULE_DELAY");
-//! # Ok::<(), telemetry::settings::SettingsError>(())
+//! # Ok::<(), sightline_telemetry::settings::SettingsError>(())
 //! ```
 //!
 //! # Differences from the specification

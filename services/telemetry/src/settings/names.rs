@@ -24,7 +24,7 @@
 //! `KUBERNETES_SERVICE_PORT` in each pod.
 //!
 //! ```
-//! use telemetry::settings::{MapEnv, Settings, names};
+//! use sightline_telemetry::settings::{MapEnv, Settings, names};
 //!
 //! let env = MapEnv::from_iter([(names::SERVICE_NAME, "shop"), (names::PROMETHEUS_PORT, "0")]);
 //! let settings = Settings::read(&env)?;
@@ -33,7 +33,7 @@
 //!
 //! let variable = names::VARIABLES.iter().find(|variable| variable.name == names::PROMETHEUS_PORT).unwrap();
 //! assert_eq!(variable.default, "`2112`");
-//! # Ok::<(), telemetry::settings::SettingsError>(())
+//! # Ok::<(), sightline_telemetry::settings::SettingsError>(())
 //! ```
 //!
 //! [General SDK configuration]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
@@ -220,7 +220,7 @@ variables! {
 /// Returns `variables` as a table in Markdown.
 ///
 /// ```
-/// use telemetry::settings::names::{Variable, table};
+/// use sightline_telemetry::settings::names::{Variable, table};
 ///
 /// let workers = Variable { name: "SHOP_WORKERS", default: "`2`".into(), meaning: "The number of workers." };
 /// let table = table(&[workers]);

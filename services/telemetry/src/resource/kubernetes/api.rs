@@ -22,9 +22,9 @@ use tracing::subscriber::NoSubscriber;
 
 use super::files::Files;
 use super::missing::Gap;
+use crate::delivery::tls::CertificateWatcher;
 use crate::error::chain;
 use crate::settings::{Kubernetes, TlsFiles, names};
-use crate::tls::CertificateWatcher;
 
 /// The maximum time for all requests together: name resolution, connections, handshakes and responses.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);

@@ -9,8 +9,8 @@ use opentelemetry_sdk::resource::ResourceDetector;
 use serde::{Deserialize, Serialize};
 
 use super::super::LOCAL;
-use crate::Service;
 use crate::resource::{Additions, attributes as attributes_of};
+use crate::service::Service;
 use crate::settings::{Kubernetes, ResourceSettings};
 use crate::testing::{Attributes, attributes};
 

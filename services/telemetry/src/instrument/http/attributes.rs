@@ -1,0 +1,203 @@
+//! The attributes of HTTP requests and responses.
+
+use std::borrow::Cow;
+
+use http::{Method, Uri, Version};
+use opentelemetry::KeyValue;
+use opentelemetry_semantic_conventions::attribute::HTTP_REQUEST_METHOD_ORIGINAL;
+
+use crate::instrument::network::Authority;
+use crate::text;
+
+/// The text that replaces a secret, as the semantic conventions define it.
+const REDACTED: &str = "REDACTED";
+
+/// The query parameters that carry a credential or a signature, from the list in the [semantic conventions]. Their
+/// names are case-sensitive.
+///
+/// [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/url/#url-query
+const SECRET_PARAMETERS: [&str; 5] =
+    ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "X-Goog-Signature"];
+
+/// The name of `method`. Returns `None` if the semantic conventions do not define the method. A client can invent
+/// methods, and each of them would otherwise become a new time series.
+pub(super) fn known_method(method: &Method) -> Option<&'static str> {
+    Some(match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "CONNECT" => "CONNECT",
+        "TRACE" => "TRACE",
+        "QUERY" => "QUERY",
+        _ => return None,
+    })
+}
+
+/// The value of `http.request.method` for a method that the semantic conventions do not define.
+pub(super) const OTHER_METHOD: &str = "_OTHER";
+
+/// The text for `method` in the name of a span.
+pub(super) fn method_in_name(method: &'static str) -> &'static str {
+    if method == OTHER_METHOD { "HTTP" } else { method }
+}
+
+/// The attribute `http.request.method_original`, if its value differs from the value of `http.request.method`.
+pub(super) fn method_original(method: &Method) -> Option<KeyValue> {
+    known_method(method)
+        .is_none()
+        .then(|| KeyValue::new(HTTP_REQUEST_METHOD_ORIGINAL, text::bounded(method.as_str()).to_owned()))
+}
+
+/// The value of `network.protocol.version`.
+pub(crate) fn version(version: Version) -> Option<&'static str> {
+    Some(match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => return None,
+    })
+}
+
+/// Redacts the values of secret parameters in `query` and shortens the result to at most [`text::MAX`] bytes.
+pub(super) fn redacted_query(query: &str) -> String {
+    let redacted = if query.split('&').any(|pair| secret_parameter(pair).is_some()) {
+        let pairs: Vec<Cow<'_, str>> = query
+            .split('&')
+            .map(|pair| match secret_parameter(pair) {
+                Some(key) => Cow::Owned(format!("{key}={REDACTED}")),
+                None => Cow::Borrowed(pair),
+            })
+            .collect();
+        Cow::Owned(pairs.join("&"))
+    } else {
+        Cow::Borrowed(query)
+    };
+    text::bounded(&redacted).to_owned()
+}
+
+/// Returns the parameter's name if `pair` has the form `name=value` and the value is a secret.
+fn secret_parameter(pair: &str) -> Option<&str> {
+    let key = pair.split_once('=')?.0;
+    SECRET_PARAMETERS.contains(&key).then_some(key)
+}
+
+/// The URL of an outgoing request. It can be created from the URL type of the `http` crate or of the `url` crate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    scheme: &'a str,
+    authority: Option<Authority<'a>>,
+    has_userinfo: bool,
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn of_uri(uri: &'a Uri) -> Self {
+        let authority = uri.authority().map(http::uri::Authority::as_str);
+        Self {
+            scheme: uri.scheme_str().unwrap_or("http"),
+            authority: authority.and_then(Authority::parse),
+            has_userinfo: authority.is_some_and(|authority| authority.contains('@')),
+            path: uri.path(),
+            query: uri.query(),
+        }
+    }
+
+    pub(super) fn of_url(url: &'a url::Url) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        Self {
+            scheme: url.scheme(),
+            authority: Authority::parse(host).map(|authority| Authority { port: url.port(), ..authority }),
+            has_userinfo: !url.username().is_empty() || url.password().is_some(),
+            path: url.path(),
+            query: url.query(),
+        }
+    }
+
+    /// The host and port of the server. If the URL has no port, the port is the default port of the scheme.
+    pub(super) fn server(&self) -> Option<Authority<'a>> {
+        self.authority.map(|authority| Authority {
+            port: authority.port.or(match self.scheme {
+                "https" | "wss" => Some(443),
+                "http" | "ws" => Some(80),
+                _ => None,
+            }),
+            ..authority
+        })
+    }
+
+    /// The value of `url.full`: the absolute URL without the fragment, with credentials and signatures redacted. The
+    /// result is shortened to at most [`text::MAX`] bytes.
+    pub(super) fn full(&self) -> String {
+        let mut full = String::with_capacity(self.path.len() + 64);
+        if let Some(Authority { host, port }) = self.authority {
+            full.extend([self.scheme, "://"]);
+            if self.has_userinfo {
+                full.extend([REDACTED, ":", REDACTED, "@"]);
+            }
+            if host.contains(':') {
+                full.extend(["[", host, "]"]);
+            } else {
+                full.push_str(host);
+            }
+            if let Some(port) = port {
+                full.extend([":", &port.to_string()]);
+            }
+        }
+        full.push_str(self.path);
+        if let Some(query) = self.query {
+            full.extend(["?", &redacted_query(query)]);
+        }
+        full.truncate(text::bounded(&full).len());
+        full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn redacts_the_secrets_of_a_url() {
+        for (url, full) in [
+            ("http://users:8080/users/1", "http://users:8080/users/1"),
+            ("https://users/a?q=1", "https://users/a?q=1"),
+            ("https://ada:secret@users/", "https://REDACTED:REDACTED@users/"),
+            (
+                "https://users/?sig=abc&q=1&X-Amz-Signature=x",
+                "https://users/?sig=REDACTED&q=1&X-Amz-Signature=REDACTED",
+            ),
+            ("https://users/?SIG=abc&sig", "https://users/?SIG=abc&sig"),
+            ("http://[::1]:8080/", "http://[::1]:8080/"),
+        ] {
+            assert_eq!(Target::of_uri(&url.parse().unwrap()).full(), full);
+            assert_eq!(Target::of_url(&url.parse().unwrap()).full(), full);
+        }
+        let url = "https://users/callback#access_token=secret".parse().unwrap();
+        assert_eq!(Target::of_url(&url).full(), "https://users/callback");
+    }
+
+    #[test]
+    fn a_target_without_a_port_has_the_default_port() {
+        for (url, port) in [("http://users/", 80), ("https://users/", 443), ("https://users:8443/", 8443)] {
+            assert_eq!(Target::of_uri(&url.parse().unwrap()).server().unwrap().port, Some(port));
+            assert_eq!(Target::of_url(&url.parse().unwrap()).server().unwrap().port, Some(port));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn redacts_and_shortens_any_query(query in "([a-z]{1,3}=[a-z&=é]{0,400}&)?sig=secret(&.{0,900})?") {
+            let redacted = redacted_query(&query);
+            prop_assert!(redacted.len() <= text::MAX);
+            prop_assert!(!redacted.contains("sig=secret&"));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Log records from `tracing` events, on the console and over OTLP.
+//!
+//! One `tracing` subscriber has three layers, each with its own filter: the console, the bridge to the [logs SDK], and
+//! the layer that creates spans for `#[instrument]`. The filter in `RUST_LOG` applies only to log records and not to
+//! spans, so a stricter filter leaves no gaps in traces.
+//!
+//! [logs SDK]: https://opentelemetry.io/docs/specs/otel/logs/sdk/
+
+mod format;
+mod limits;
+
+use std::sync::Arc;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Level;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+use crate::delivery::export::{Delivery, ExportThread, Exporter};
+use crate::delivery::otlp::Exporters;
+use crate::error::StartError;
+use crate::settings::{Batch, LogFormat, Logs};
+use limits::Limited;
+
+/// Creates the logger provider for OTLP and the counters of its exporter. Returns `None` if the settings do not enable
+/// OTLP for logs.
+pub(crate) fn provider(
+    settings: &Logs,
+    resource: &Resource,
+    thread: &ExportThread,
+    exporters: &mut Exporters<'_>,
+) -> Result<Option<(SdkLoggerProvider, Arc<Delivery>)>, StartError> {
+    let Some(otlp) = &settings.otlp else {
+        return Ok(None);
+    };
+    let Batch { delay, queue, size, timeout } = settings.batch;
+    let delivery = Delivery::new("log records to otlp");
+    let exporter = Exporter::new(exporters.logs(otlp, timeout)?, thread, timeout, Arc::clone(&delivery));
+    let config = BatchConfigBuilder::default()
+        .with_scheduled_delay(delay)
+        .with_max_queue_size(queue)
+        .with_max_export_batch_size(size)
+        .build();
+    let batch = BatchLogProcessor::builder(exporter).with_batch_config(config).build();
+    let processor = Limited::new(batch, settings.limits, Arc::clone(&delivery));
+    let provider =
+        SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(processor).build();
+    Ok(Some((provider, delivery)))
+}
+
+/// The console's writer thread. Dropping this value flushes the queued lines and ends the thread.
+pub(crate) struct Console {
+    _worker: WorkerGuard,
+    // Counts the lines that were dropped because the queue was full.
+    dropped: ErrorCounter,
+}
+
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").field("dropped", &self.dropped.dropped_lines()).finish_non_exhaustive()
+    }
+}
+
+impl Console {
+    /// Describes the log lines that were dropped because standard output was too slow. Returns `None` if no line was
+    /// dropped.
+    pub(crate) fn describe_loss(&self) -> Option<String> {
+        let dropped = self.dropped.dropped_lines();
+        (dropped > 0).then(|| format!("{dropped} log lines to the console"))
+    }
+}
+
+/// Installs the global `tracing` subscriber. Returns the console's writer thread if the settings enable the console.
+pub(crate) fn subscribe(
+    settings: &Logs,
+    tracer_provider: Option<&SdkTracerProvider>,
+    logger_provider: Option<&SdkLoggerProvider>,
+) -> Result<Option<Console>, StartError> {
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    if let Some(provider) = tracer_provider {
+        layers.push(span_layer(provider));
+    }
+    if let Some(provider) = logger_provider {
+        layers.push(OpenTelemetryTracingBridge::new(provider).with_filter(filter(settings)).boxed());
+    }
+    let console = settings.console.map(|format| {
+        let (layer, console) = console_layer(format, settings);
+        layers.push(layer);
+        console
+    });
+    let subscriber = tracing_subscriber::registry().with(layers);
+    subscriber.try_init().map_err(|error| StartError::Subscriber(error.into()))?;
+    Ok(console)
+}
+
+/// Returns the filter for log records. The filter was already validated when the settings were read.
+fn filter(settings: &Logs) -> EnvFilter {
+    EnvFilter::new(&settings.filter)
+}
+
+/// Creates the layer that turns the spans of `#[instrument]` into OpenTelemetry spans, as children of the current
+/// OpenTelemetry context. The layer ignores spans below the level `info`.
+///
+/// The layer records no location, thread or timing, because recording these would double the cost of a span. It records
+/// no events, because events already become log records.
+fn span_layer(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer_with_scope(crate::signals::scope::instrumentation_scope()))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO))
+        .boxed()
+}
+
+fn console_layer(format: LogFormat, settings: &Logs) -> (Box<dyn Layer<Registry> + Send + Sync>, Console) {
+    let (writer, worker) =
+        NonBlockingBuilder::default().lossy(true).thread_name("telemetry-console").finish(std::io::stdout());
+    let dropped = writer.error_counter();
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    let layer = match format {
+        LogFormat::Json => layer.event_format(format::Json).with_filter(filter(settings)).boxed(),
+        LogFormat::Text => layer.event_format(format::Text).with_filter(filter(settings)).boxed(),
+    };
+    (layer, Console { _worker: worker, dropped })
+}

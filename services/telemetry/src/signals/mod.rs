@@ -1,0 +1,8 @@
+//! The providers of the three signals, and the scope that the crate's own spans and metrics have.
+
+pub(crate) mod logs;
+pub(crate) mod metrics;
+pub(crate) mod scope;
+pub(crate) mod traces;
+
+mod sampling;

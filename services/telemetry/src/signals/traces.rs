@@ -1,0 +1,283 @@
+//! The tracer provider, with its span processors and limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::Span as _;
+use opentelemetry::{Context, Key, KeyValue, Value, baggage::BaggageExt};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor,
+};
+
+use crate::delivery::export::{Delivery, ExportThread, Exporter};
+use crate::delivery::otlp::Exporters;
+use crate::error::StartError;
+use crate::settings::{Batch, SpanExporterKind, Traces};
+use crate::signals::sampling::sampler;
+
+/// Creates the tracer provider for these settings. Also returns the delivery counters of each exporter.
+pub(crate) fn provider(
+    settings: &Traces,
+    resource: &Resource,
+    thread: &ExportThread,
+    exporters: &mut Exporters<'_>,
+) -> Result<(SdkTracerProvider, Vec<Arc<Delivery>>), StartError> {
+    let mut deliveries = Vec::new();
+    let mut builder = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_sampler(sampler(settings.sampling))
+        .with_span_limits(settings.limits);
+    // This processor comes before the exporters, so the exporters see the attributes that it adds.
+    if !settings.baggage_attributes.is_empty() {
+        builder = builder.with_span_processor(BaggageProcessor::new(&settings.baggage_attributes));
+    }
+    if settings.log_spans {
+        builder = builder.with_span_processor(SpanLogger);
+    }
+    for kind in &settings.exporters {
+        let processor = match kind {
+            SpanExporterKind::Otlp => {
+                let exporter = exporters.spans(&settings.otlp, settings.batch.timeout)?;
+                counting_processor(exporter, settings, thread, Delivery::new("spans to otlp"))
+            }
+            SpanExporterKind::Console => {
+                let exporter = opentelemetry_stdout::SpanExporter::default();
+                counting_processor(exporter, settings, thread, Delivery::new("spans to the console"))
+            }
+        };
+        deliveries.push(Arc::clone(&processor.delivery));
+        builder = builder.with_span_processor(processor);
+    }
+    Ok((builder.build(), deliveries))
+}
+
+fn counting_processor<E: SpanExporter + 'static>(
+    exporter: E,
+    settings: &Traces,
+    thread: &ExportThread,
+    delivery: Arc<Delivery>,
+) -> CountingProcessor {
+    let Batch { delay, queue, size, timeout } = settings.batch;
+    let exporter = Exporter::new(exporter, thread, timeout, Arc::clone(&delivery));
+    let config = BatchConfigBuilder::default()
+        .with_scheduled_delay(delay)
+        .with_max_queue_size(queue)
+        .with_max_export_batch_size(size)
+        .build();
+    let shortening = ShorteningExporter { inner: exporter, limit: settings.value_length };
+    CountingProcessor {
+        inner: BatchSpanProcessor::builder(shortening).with_batch_config(config).build(),
+        delivery,
+    }
+}
+
+/// Counts the spans to export, so a shutdown can report how many were not delivered.
+#[derive(Debug)]
+struct CountingProcessor {
+    inner: BatchSpanProcessor,
+    delivery: Arc<Delivery>,
+}
+
+impl SpanProcessor for CountingProcessor {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.inner.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.delivery.record_submitted();
+        }
+        self.inner.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+/// Copies selected baggage entries into attributes of each span, so that queries for spans can use the entries.
+#[derive(Debug)]
+struct BaggageProcessor {
+    keys: Vec<Key>,
+}
+
+impl BaggageProcessor {
+    fn new(keys: &[String]) -> Self {
+        Self { keys: keys.iter().cloned().map(Key::new).collect() }
+    }
+}
+
+impl SpanProcessor for BaggageProcessor {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        if !span.is_recording() {
+            return;
+        }
+        let baggage = context.baggage();
+        for key in &self.keys {
+            if let Some(value) = baggage.get(key) {
+                span.set_attribute(KeyValue::new(key.clone(), value.clone()));
+            }
+        }
+    }
+
+    fn on_end(&self, _span: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Writes a log record for each finished span, so that a developer can see spans without a backend.
+#[derive(Debug)]
+struct SpanLogger;
+
+impl SpanProcessor for SpanLogger {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let duration = span.end_time.duration_since(span.start_time).unwrap_or_default();
+        tracing::info!(
+            otel.name = %span.name,
+            otel.kind = ?span.span_kind,
+            otel.status = ?span.status,
+            otel.duration_seconds = duration.as_secs_f64(),
+            otel.trace_id = %span.span_context.trace_id(),
+            otel.span_id = %span.span_context.span_id(),
+            otel.parent_span_id = %span.parent_span_id,
+            otel.sampled = span.span_context.is_sampled(),
+            "span ended"
+        );
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Shortens the text of attributes to the number of characters that `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT` sets. The
+/// SDK does not support this limit. The exporter runs on the batch processor's thread, so shortening does not delay a
+/// request.
+#[derive(Debug)]
+struct ShorteningExporter<E> {
+    inner: E,
+    limit: Option<usize>,
+}
+
+impl<E: SpanExporter> SpanExporter for ShorteningExporter<E> {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        if let Some(limit) = self.limit {
+            for span in &mut batch {
+                shorten_all(&mut span.attributes, limit);
+                span.events.events.iter_mut().for_each(|event| shorten_all(&mut event.attributes, limit));
+                span.links.links.iter_mut().for_each(|link| shorten_all(&mut link.attributes, limit));
+            }
+        }
+        self.inner.export(batch).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+fn shorten_all(attributes: &mut [KeyValue], limit: usize) {
+    for attribute in attributes {
+        match &mut attribute.value {
+            Value::String(text) => {
+                if let Some(short) = shorten(text.as_str(), limit) {
+                    *text = short.into();
+                }
+            }
+            Value::Array(opentelemetry::Array::String(texts)) => {
+                for text in texts {
+                    if let Some(short) = shorten(text.as_str(), limit) {
+                        *text = short.into();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first `limit` characters of `text`. Returns `None` if `text` is not longer than `limit`.
+pub(crate) fn shorten(text: &str, limit: usize) -> Option<String> {
+    text.char_indices().nth(limit).map(|(end, _)| text[..end].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::trace::InMemorySpanExporter;
+
+    #[test]
+    fn copies_only_the_selected_baggage() {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(BaggageProcessor::new(&["environment".into(), "absent".into()]))
+            .with_simple_exporter(exporter.clone())
+            .build();
+        let baggage = [KeyValue::new("environment", "test"), KeyValue::new("other", "1")];
+        let context = Context::new().with_baggage(baggage);
+        let tracer = provider.tracer("test");
+        drop(tracer.start_with_context("work", &context));
+        let spans = exporter.get_finished_spans().unwrap();
+        assert_eq!(spans[0].attributes, [KeyValue::new("environment", "test")]);
+    }
+
+    #[tokio::test]
+    async fn shortens_text_in_all_attributes_of_a_span() {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(ShorteningExporter { inner: exporter.clone(), limit: Some(3) })
+            .build();
+        let mut span = provider.tracer("test").start("the name is not an attribute");
+        span.set_attribute(KeyValue::new("text", "äöüß"));
+        span.set_attribute(KeyValue::new("short", "abc"));
+        span.set_attribute(KeyValue::new("number", 12_345));
+        let list = vec!["abcd".into(), "ab".into()];
+        span.set_attribute(KeyValue::new("list", Value::Array(opentelemetry::Array::String(list))));
+        span.add_event("event", vec![KeyValue::new("text", "abcd")]);
+        drop(span);
+        let span = &exporter.get_finished_spans().unwrap()[0];
+        let list = vec!["abc".into(), "ab".into()];
+        assert_eq!(
+            span.attributes,
+            [
+                KeyValue::new("text", "äöü"),
+                KeyValue::new("short", "abc"),
+                KeyValue::new("number", 12_345),
+                KeyValue::new("list", Value::Array(opentelemetry::Array::String(list))),
+            ]
+        );
+        assert_eq!(span.events.events[0].attributes, [KeyValue::new("text", "abc")]);
+        assert_eq!(span.name, "the name is not an attribute");
+    }
+}
