@@ -66,7 +66,7 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
         return Ok(Telemetry { registry, console, signals: None });
     }
 
-    let (resource, missing) = resource::detect(service, &settings.resource);
+    let (resource, missing) = resource::detect(service, &settings.resource, &resource::Additions::default());
     let signals = Signals::start(settings, &resource, &registry)?;
     let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref())?;
     // The call creates a log record, so the subscriber must already be installed.
@@ -261,7 +261,7 @@ mod tests {
         ];
         env.extend(more);
         let settings = Settings::read(&MapEnv::from_iter(env)).unwrap();
-        let (resource, _) = resource::detect(&SERVICE, &settings.resource);
+        let (resource, _) = resource::detect(&SERVICE, &settings.resource, &resource::Additions::default());
         Signals::start(&settings, &resource, &prometheus::Registry::new()).unwrap()
     }
 

@@ -1,7 +1,6 @@
-//! The detector of `host.*` and `os.*` attributes.
+//! The detector of the `host.*` attributes that [`super::contrib`] does not detect.
 //!
-//! Sources: <https://opentelemetry.io/docs/specs/semconv/resource/host/> and
-//! <https://opentelemetry.io/docs/specs/semconv/resource/os/>.
+//! Source: <https://opentelemetry.io/docs/specs/semconv/resource/host/>.
 
 use std::fs;
 use std::net::IpAddr;
@@ -12,24 +11,14 @@ use opentelemetry_semantic_conventions::attribute;
 pub(super) fn detect() -> Vec<KeyValue> {
     let (ips, macs) = addresses();
     [
-        host_id().map(|id| KeyValue::new(attribute::HOST_ID, id)),
         host_name().map(|name| KeyValue::new(attribute::HOST_NAME, name)),
-        Some(KeyValue::new(attribute::HOST_ARCH, arch(std::env::consts::ARCH))),
         host_type().map(|kind| KeyValue::new(attribute::HOST_TYPE, kind)),
         strings(attribute::HOST_IP, ips),
         strings(attribute::HOST_MAC, macs),
-        Some(KeyValue::new(attribute::OS_TYPE, os_type(std::env::consts::OS))),
     ]
     .into_iter()
     .flatten()
-    .chain(operating_system())
     .collect()
-}
-
-/// Reads the host ID from `/etc/machine-id`, as the semantic conventions say, or from the older file of D-Bus. A
-/// container image usually has neither file.
-fn host_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().find_map(read_trimmed)
 }
 
 /// The host name that the kernel reports. In most pods, it is the pod's name. The semantic conventions permit either
@@ -54,47 +43,6 @@ fn read_trimmed(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Converts Rust's name of a processor architecture to the name in the semantic conventions.
-fn arch(rust: &'static str) -> &'static str {
-    match rust {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "arm" => "arm32",
-        "powerpc" => "ppc32",
-        "powerpc64" => "ppc64",
-        other => other,
-    }
-}
-
-/// Converts Rust's name of an operating system to the name in the semantic conventions.
-fn os_type(rust: &'static str) -> &'static str {
-    match rust {
-        "macos" => "darwin",
-        "dragonfly" => "dragonflybsd",
-        other => other,
-    }
-}
-
-/// Returns the name, version and description of the Linux distribution. If the distribution is not known, returns only
-/// a description with the kernel's release.
-fn operating_system() -> Vec<KeyValue> {
-    let info = os_info::get();
-    if info.os_type() == os_info::Type::Unknown || info.os_type() == os_info::Type::Linux {
-        // There is no `/etc/os-release`, for example in a scratch image.
-        let kernel = rustix::system::uname();
-        let release = kernel.release().to_str().unwrap_or_default();
-        return vec![KeyValue::new(attribute::OS_DESCRIPTION, format!("Linux {release}"))];
-    }
-    let mut attributes = vec![
-        KeyValue::new(attribute::OS_NAME, info.os_type().to_string()),
-        KeyValue::new(attribute::OS_DESCRIPTION, info.to_string()),
-    ];
-    if *info.version() != os_info::Version::Unknown {
-        attributes.push(KeyValue::new(attribute::OS_VERSION, info.version().to_string()));
-    }
-    attributes
 }
 
 /// The network interfaces with their addresses, without loopback and link-local addresses.

@@ -1,5 +1,4 @@
-//! The detector of `process.*` attributes. The semantic conventions recommend an attribute with the command line, but
-//! this detector leaves it out because the command line can contain passwords.
+//! The detector of the `process.*` attributes that [`super::contrib`] does not detect.
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/resource/process/>.
 
@@ -15,7 +14,6 @@ pub(super) fn detect() -> Vec<KeyValue> {
     let executable = std::env::current_exe().ok();
     let name = executable.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
     [
-        Some(KeyValue::new(attribute::PROCESS_PID, i64::from(std::process::id()))),
         Some(KeyValue::new(attribute::PROCESS_PARENT_PID, i64::from(std::os::unix::process::parent_id()))),
         name.map(|name| KeyValue::new(attribute::PROCESS_EXECUTABLE_NAME, name.to_owned())),
         executable

@@ -1,4 +1,4 @@
-//! The facts about this pod in the files of its service account and in the list of mounts.
+//! The files of this pod's service account, and the facts about this pod in the list of mounts.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub(super) struct Files {
     /// The list of mounts of this process, in the format of `/proc/self/mountinfo`.
     pub(super) mounts: PathBuf,
-    /// The directory with the files `namespace`, `token` and `ca.crt` of the pod's service account.
+    /// The directory with the files `token` and `ca.crt` of the pod's service account.
     pub(super) service_account: PathBuf,
 }
 
@@ -23,21 +23,17 @@ impl Default for Files {
     }
 }
 
-/// The facts in these files. Each fact can be missing: not every pod mounts a service account, and a container runtime
-/// with its own kernel hides the mounts of the node.
+/// The facts in the list of mounts. Each fact can be missing: a container runtime with its own kernel hides the mounts
+/// of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PodFacts {
-    pub(super) namespace: Option<String>,
     pub(super) pod_uid: Option<String>,
     pub(super) container: Option<String>,
 }
 
 impl Files {
     pub(super) fn read(&self) -> PodFacts {
-        let mounts = fs::read_to_string(&self.mounts).unwrap_or_default();
-        let namespace = fs::read_to_string(self.service_account.join("namespace")).unwrap_or_default();
-        let namespace = namespace.trim();
-        PodFacts { namespace: (!namespace.is_empty()).then(|| namespace.to_owned()), ..from_mounts(&mounts) }
+        from_mounts(&fs::read_to_string(&self.mounts).unwrap_or_default())
     }
 }
 
@@ -65,7 +61,7 @@ fn from_mounts(mounts: &str) -> PodFacts {
     // For a static pod, the name of the directory is a hash, and the API server reports a different UID. So a name
     // counts only if it has the form of a UID.
     let pod_uid = single_value(&uids).filter(|uid| uid.len() == 36 && Uuid::parse_str(uid).is_ok());
-    PodFacts { namespace: None, container: single_value(&containers).filter(|_| pod_uid.is_some()), pod_uid }
+    PodFacts { container: single_value(&containers).filter(|_| pod_uid.is_some()), pod_uid }
 }
 
 /// Whether `text` can be the name of a termination log: eight hexadecimal digits.
@@ -97,7 +93,7 @@ mod tests {
     }
 
     fn read(mounts: &str) -> (Option<String>, Option<String>) {
-        let PodFacts { pod_uid, container, .. } = from_mounts(mounts);
+        let PodFacts { pod_uid, container } = from_mounts(mounts);
         (pod_uid, container)
     }
 

@@ -44,6 +44,7 @@ impl Known {
         settings: &ResourceSettings,
         files: files::PodFacts,
         container_id: Option<&str>,
+        namespace: Option<&str>,
     ) -> Self {
         let declared = |key| {
             // If a key occurs twice, the last value wins, as in the resource. An empty value counts as unset.
@@ -53,7 +54,7 @@ impl Known {
         };
         let name = declared(attribute::K8S_POD_NAME).map(PodName::Declared);
         Self {
-            namespace: files.namespace.or_else(|| declared(attribute::K8S_NAMESPACE_NAME)),
+            namespace: namespace.map(str::to_owned).or_else(|| declared(attribute::K8S_NAMESPACE_NAME)),
             pod_name: name.or_else(|| host::host_name().map(PodName::Guessed)),
             pod_uid: files.pod_uid.or_else(|| declared(attribute::K8S_POD_UID)),
             node: declared(attribute::K8S_NODE_NAME),

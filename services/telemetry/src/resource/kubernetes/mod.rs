@@ -3,8 +3,8 @@
 //! It has three sources. Each source adds attributes that the previous sources do not have:
 //!
 //! 1. `OTEL_RESOURCE_ATTRIBUTES`, which a pod can set from the downward API. It overrides the other sources.
-//! 2. Local files: the namespace of the service account, and the list of mounts, whose paths contain the UID of the pod
-//!    and the name of the container.
+//! 2. Local files: the namespace of the service account, which [`super::contrib`] reads, and the list of mounts, whose
+//!    paths contain the UID of the pod and the name of the container.
 //! 3. The API server: the workload, the UIDs of the node and the cluster, the image and the restart count. The requests
 //!    are sent when telemetry starts, with a timeout of two seconds for all of them together.
 //!
@@ -31,7 +31,6 @@ mod container;
 mod files;
 mod image;
 mod known;
-mod missing;
 mod owners;
 mod pod;
 
@@ -39,19 +38,23 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
+use super::missing::{self, Missing};
 use crate::settings::{Kubernetes, ResourceSettings};
 use files::Files;
 use known::Known;
-pub(crate) use missing::Missing;
 
 /// Returns the attributes of this pod, and the attributes that could not be looked up. `container_id` is the container
-/// ID that the kernel reports, if any.
-pub(super) fn detect(settings: &ResourceSettings, container_id: Option<&str>) -> (Vec<KeyValue>, Missing) {
+/// ID that the kernel reports, if any. `namespace` is the namespace of the service account, if any.
+pub(super) fn detect(
+    settings: &ResourceSettings,
+    container_id: Option<&str>,
+    namespace: Option<&str>,
+) -> (Vec<KeyValue>, Missing) {
     let Some(kubernetes) = &settings.kubernetes else {
         return (Vec::new(), Missing::default());
     };
     let files = Files::default();
-    let known = Known::collect(settings, files.read(), container_id);
+    let known = Known::collect(settings, files.read(), container_id, namespace);
     detect_in(kubernetes, &files, known, api::TIMEOUT)
 }
 

@@ -366,20 +366,20 @@ fn combines_the_environment_and_the_files() {
         attributes: declared.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         ..ResourceSettings::default()
     };
-    let known = Known::collect(&settings, api.files().read(), Some("an-id"));
+    let known = Known::collect(&settings, api.files().read(), Some("an-id"), Some("shop"));
     let text = Option::as_deref;
     assert_eq!(known.pod_name, Some(PodName::Declared("till-7d9-x2x".into())));
     assert_eq!((text(&known.namespace), text(&known.pod_uid)), (Some("shop"), Some(UID)));
     assert_eq!((text(&known.node), text(&known.container)), (Some("node-2"), Some("till")));
     assert_eq!(known.container_id.as_deref(), Some("an-id"));
 
-    let undeclared = Known::collect(&ResourceSettings::default(), files::PodFacts::default(), None);
+    let undeclared = Known::collect(&ResourceSettings::default(), files::PodFacts::default(), None, None);
     assert!(matches!(undeclared.pod_name, Some(PodName::Guessed(_))), "{undeclared:?}");
     assert_eq!((undeclared.attributes(), undeclared.namespace), (vec![], None));
 }
 
 #[test]
 fn detects_nothing_outside_a_cluster() {
-    let (found, missing) = detect(&ResourceSettings::default(), Some(CONTAINER_ID));
+    let (found, missing) = detect(&ResourceSettings::default(), Some(CONTAINER_ID), Some("shop"));
     assert_eq!((found, missing), (vec![], Missing::default()));
 }

@@ -59,9 +59,9 @@ fn new_ca() -> Ca {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Writes the service account files of a pod in the namespace `shop`.
+/// Writes the service account files of a pod.
 pub(super) fn write_service_account(folder: &Path, ca_pem: &str) {
-    for (name, content) in [("ca.crt", ca_pem), ("token", TOKEN), ("namespace", "shop")] {
+    for (name, content) in [("ca.crt", ca_pem), ("token", TOKEN)] {
         fs::write(folder.join(name), content).unwrap();
     }
 }

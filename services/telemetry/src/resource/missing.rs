@@ -1,23 +1,28 @@
-//! The attributes that could not be looked up, and the log line about them.
+//! The attributes that could not be detected, and the log line about them.
 
 use std::collections::BTreeSet;
 
-/// Attributes that could not be looked up, and why.
+/// Attributes that could not be detected, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     /// The names of the attributes, for example `k8s.node.uid`.
     pub(super) attributes: &'static str,
-    /// Why the lookup failed.
+    /// Why the detection failed.
     pub(super) reason: String,
     /// What the operator can do, if anything.
     pub(super) remedy: Option<String>,
 }
 
-/// All attributes that one detection could not look up.
+/// All attributes that could not be detected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Missing(pub(super) Vec<Gap>);
 
 impl Missing {
+    /// Adds gaps of another detector.
+    pub(super) fn extend(&mut self, gaps: impl IntoIterator<Item = Gap>) {
+        self.0.extend(gaps);
+    }
+
     /// Logs one line about all gaps, or nothing if there are no gaps.
     ///
     /// The level is `WARN` if the operator can do something about a gap. Otherwise it is `INFO`, for example if the API
@@ -33,14 +38,14 @@ impl Missing {
             tracing::info!(
                 attributes,
                 error,
-                "some Kubernetes attributes could not be looked up and are left out"
+                "some resource attributes could not be detected and are left out"
             );
         } else {
             tracing::warn!(
                 attributes,
                 error,
                 remedy,
-                "some Kubernetes attributes could not be looked up and are left out"
+                "some resource attributes could not be detected and are left out"
             );
         }
     }
