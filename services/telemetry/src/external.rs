@@ -14,9 +14,9 @@
 //! | crate | where its types occur | feature |
 //! | --- | --- | --- |
 //! | `opentelemetry` | [`propagation`](crate::propagation), and the providers that [`start`](crate::start) installs | |
-//! | `opentelemetry_sdk` | the span limits and the temporality in [`settings`](crate::settings) | |
+//! | `opentelemetry_sdk` | the span limits and the temporality in [`settings`](crate::settings), and the extension points of [`TelemetryBuilder`](crate::TelemetryBuilder) | |
 //! | `http` (1.x) | headers, and the endpoint in [`settings`](crate::settings) | |
-//! | `tracing_subscriber` | the syntax of `RUST_LOG`, and the subscriber that [`start`](crate::start) installs | |
+//! | `tracing_subscriber` | the syntax of `RUST_LOG`, the subscriber that [`start`](crate::start) installs, and [`TelemetryBuilder::layer`](crate::TelemetryBuilder::layer) | |
 //! | `axum` | the module `http` | `http` |
 //! | `tower` | the layers of the modules `http` and `grpc` | `http`, `http-client`, `grpc` |
 //! | `reqwest` | the client in the module `http` | `http-client` |

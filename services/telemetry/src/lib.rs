@@ -33,6 +33,24 @@
 //! }
 //! ```
 //!
+//! # Extension points
+//!
+//! [`Telemetry::builder`] adds parts of the program's own. [`TelemetryBuilder`] says how they work together with the
+//! crate's parts, and what happens if one of them panics or blocks.
+//!
+//! | method | adds |
+//! | --- | --- |
+//! | [`layer`](TelemetryBuilder::layer) | a layer of the `tracing` subscriber |
+//! | [`span_processor`](TelemetryBuilder::span_processor) | a span processor, which can add attributes at the start of a span |
+//! | [`sampler`](TelemetryBuilder::sampler) | a sampler, instead of the one that the settings select |
+//! | [`log_processor`](TelemetryBuilder::log_processor) | a log processor, which can change log records |
+//! | [`view`](TelemetryBuilder::view) | a view, which renames, drops or aggregates metrics |
+//! | [`metric_reader`](TelemetryBuilder::metric_reader) | a metric reader |
+//! | [`propagator`](TelemetryBuilder::propagator) | a propagator |
+//! | [`resource_detector`](TelemetryBuilder::resource_detector) | a resource detector |
+//! | [`resource_attributes`](TelemetryBuilder::resource_attributes) | fixed attributes of the resource |
+//! | [`env`](TelemetryBuilder::env), [`settings`](TelemetryBuilder::settings) | another source of the settings |
+//!
 //! # Modules
 //!
 //! | module | contents |
@@ -133,5 +151,5 @@ pub use instrument::grpc;
 #[cfg(any(feature = "http", feature = "http-client"))]
 pub use instrument::http;
 pub use instrument::span;
-pub use lifecycle::{Running, Telemetry, run, start};
+pub use lifecycle::{Running, Telemetry, TelemetryBuilder, run, start};
 pub use service::Service;

@@ -16,14 +16,17 @@ use crate::context::propagators;
 use crate::delivery::export::{Delivery, ExportThread};
 use crate::delivery::otlp::Exporters;
 use crate::error::{ShutdownError, StartError};
+use crate::lifecycle::builder::Extensions;
 use crate::resource;
 use crate::service::Service;
 use crate::settings::Settings;
+use crate::signals::added::Stop;
 use crate::signals::logs::Console;
 use crate::signals::metrics::Registry;
 use crate::signals::{logs, metrics, traces};
 
-/// Starts traces, metrics and logs for this process.
+/// Starts traces, metrics and logs for this process. [`Telemetry::builder`] does the same, and can add parts of the
+/// program's own.
 ///
 /// This function installs OpenTelemetry's global tracer provider, meter provider and propagator, and the global
 /// `tracing` subscriber. Call it once, before the first layer, client or [`Database`](crate::db::Database) of this
@@ -59,16 +62,27 @@ use crate::signals::{logs, metrics, traces};
 /// # }
 /// ```
 pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartError> {
-    global::set_text_map_propagator(propagators::composite(&settings.propagators));
+    Telemetry::builder(*service).settings(settings.clone()).start()
+}
+
+/// Starts telemetry with the parts that the program adds.
+pub(super) fn launch(
+    service: &Service,
+    settings: &Settings,
+    mut extensions: Extensions,
+) -> Result<Telemetry, StartError> {
+    let added_propagators = std::mem::take(&mut extensions.propagators);
+    global::set_text_map_propagator(propagators::composite(&settings.propagators, added_propagators));
     let registry = Registry::default();
+    let layers = std::mem::take(&mut extensions.logs.layers);
     if settings.disabled {
-        let console = logs::subscribe(&settings.logs, None, None)?;
+        let console = logs::subscribe(&settings.logs, None, None, layers)?;
         return Ok(Telemetry { registry, console, signals: None });
     }
 
-    let (resource, missing) = resource::detect(service, &settings.resource, &resource::Additions::default());
-    let signals = Signals::start(settings, &resource, &registry)?;
-    let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref())?;
+    let (resource, missing) = resource::detect(service, &settings.resource, &extensions.resource);
+    let signals = Signals::start(settings, extensions, &resource, &registry)?;
+    let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref(), layers)?;
     // The call creates a log record, so the subscriber must already be installed.
     missing.log();
     global::set_tracer_provider(signals.traces.clone());
@@ -95,6 +109,8 @@ struct Signals {
     logs: Option<SdkLoggerProvider>,
     log_delivery: Option<Arc<Delivery>>,
     deliveries: Vec<Arc<Delivery>>,
+    /// The processors and readers that the program adds.
+    added: Vec<Arc<dyn Stop>>,
     // This is the last field, so the thread is dropped after the exporters that need it.
     thread: ExportThread,
 }
@@ -177,19 +193,51 @@ impl Drop for Telemetry {
 }
 
 impl Signals {
-    fn start(settings: &Settings, resource: &Resource, registry: &Registry) -> Result<Self, StartError> {
+    fn start(
+        settings: &Settings,
+        extensions: Extensions,
+        resource: &Resource,
+        registry: &Registry,
+    ) -> Result<Self, StartError> {
+        let Extensions {
+            traces: traces_extensions, metrics: metrics_extensions, logs: logs_extensions, ..
+        } = extensions;
+        let mut added = Vec::new();
         let thread = ExportThread::start().map_err(StartError::Thread)?;
         let mut exporters = Exporters::new(&thread, settings.tls_reload_interval);
-        let (traces, deliveries) = traces::provider(&settings.traces, resource, &thread, &mut exporters)?;
-        let metrics = metrics::provider(&settings.metrics, resource, &thread, &mut exporters, registry)?;
-        let logs = logs::provider(&settings.logs, resource, &thread, &mut exporters)?;
-        let (logs, log_delivery) = logs.unzip();
-        Ok(Self { traces, metrics, logs, log_delivery, deliveries, thread })
+        let (traces, deliveries) = traces::provider(
+            &settings.traces,
+            traces_extensions,
+            &mut added,
+            resource,
+            &thread,
+            &mut exporters,
+        )?;
+        let metrics = metrics::provider(
+            &settings.metrics,
+            metrics_extensions,
+            &mut added,
+            resource,
+            &thread,
+            &mut exporters,
+            registry,
+        )?;
+        let logs = logs::provider(
+            &settings.logs,
+            logs_extensions.processors,
+            &mut added,
+            resource,
+            &thread,
+            &mut exporters,
+        )?;
+        let logs::Provider { provider: logs, delivery: log_delivery } = logs;
+        Ok(Self { traces, metrics, logs, log_delivery, deliveries, added, thread })
     }
 
-    /// Shuts the three providers down in parallel, each with the given timeout, and describes what was lost.
+    /// Shuts the three providers and the parts that the program adds down in parallel, each with the given timeout, and
+    /// describes what was lost.
     fn shutdown(self, timeout: Duration) -> Vec<String> {
-        let Self { traces, metrics, logs, log_delivery, mut deliveries, thread } = self;
+        let Self { traces, metrics, logs, log_delivery, mut deliveries, added, thread } = self;
         if let Some(delivery) = log_delivery {
             // With RUST_LOG=debug, providers log their own shutdown. The last of these log records could not be
             // delivered and would count as lost, so no log record is submitted from now on.
@@ -197,40 +245,69 @@ impl Signals {
             deliveries.push(delivery);
         }
         let deadline = Instant::now() + timeout;
-        let (sender, results) = mpsc::channel();
-        let spawn = |name: &'static str, shutdown: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
-            let sender = sender.clone();
-            thread::Builder::new().name("telemetry-shutdown".into()).spawn(move || {
-                // This fails after the deadline, when the receiver no longer exists.
-                let _ = sender.send((name, shutdown()));
-            })
-        };
-        let threads = [
-            spawn("traces", Box::new(move || traces.shutdown_with_timeout(timeout))),
-            spawn("metrics", Box::new(move || metrics.shutdown_with_timeout(timeout))),
-            spawn("logs", Box::new(move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(timeout)))),
+        // A reader collects its last metrics from the provider, so the provider must exist until the end.
+        let provider = metrics.clone();
+        let mut shutdowns: Vec<Shutdown> = vec![
+            Box::new(move || traces.shutdown_with_timeout(timeout)),
+            Box::new(move || metrics.shutdown_with_timeout(timeout)),
+            Box::new(move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(timeout))),
         ];
-        let running = threads.iter().filter(|thread| thread.is_ok()).count();
-
-        let mut metrics_error = Some("metrics since their last export: no response in time".to_owned());
-        let mut finished = 0;
-        for _ in 0..running {
-            let remaining = deadline.saturating_duration_since(Instant::now());
-            let Ok((name, result)) = results.recv_timeout(remaining) else { break };
-            let error = shutdown_error(result);
-            finished += usize::from(error.is_none());
-            if name == "metrics" {
-                metrics_error = error.map(|error| format!("metrics since their last export: {error}"));
-            }
-        }
-        if finished < threads.len() {
+        let own = shutdowns.len();
+        shutdowns.extend(added.iter().map(|part| -> Shutdown {
+            let part = Arc::clone(part);
+            Box::new(move || part.stop(timeout))
+        }));
+        let errors = shut_down(shutdowns, deadline);
+        if errors[..own].iter().any(Option::is_some) {
             // Keep the export thread. An exporter may still be running, and would panic without this thread. The
             // process exits soon anyway.
             std::mem::forget(thread);
         }
+        drop(provider);
+
+        let metrics_error =
+            errors[1].as_ref().map(|error| format!("metrics since their last export: {error}"));
+        let added_errors = added
+            .iter()
+            .zip(&errors[own..])
+            .filter_map(|(part, error)| error.as_ref().map(|error| format!("{}: {error}", part.label())));
         // Spans and log records are counted individually, so their providers' errors add no information.
-        deliveries.iter().filter_map(|delivery| delivery.describe_loss()).chain(metrics_error).collect()
+        deliveries
+            .iter()
+            .filter_map(|delivery| delivery.describe_loss())
+            .chain(metrics_error)
+            .chain(added_errors)
+            .collect()
     }
+}
+
+type Shutdown = Box<dyn FnOnce() -> OTelSdkResult + Send>;
+
+/// Runs `shutdowns` in parallel until `deadline`. Returns their errors in the same order. A shutdown that does not finish
+/// in time has an error, too.
+fn shut_down(shutdowns: Vec<Shutdown>, deadline: Instant) -> Vec<Option<String>> {
+    let mut errors = vec![Some("no response in time".to_owned()); shutdowns.len()];
+    let (sender, results) = mpsc::channel();
+    let mut running = 0;
+    for (index, shutdown) in shutdowns.into_iter().enumerate() {
+        let sender = sender.clone();
+        let started = thread::Builder::new().name("telemetry-shutdown".into()).spawn(move || {
+            // This fails after the deadline, when the receiver no longer exists.
+            let _ = sender.send((index, shutdown()));
+        });
+        match started {
+            Ok(_) => running += 1,
+            Err(error) => {
+                errors[index] = Some(format!("the thread for the shutdown cannot be started: {error}"))
+            }
+        }
+    }
+    for _ in 0..running {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let Ok((index, result)) = results.recv_timeout(remaining) else { break };
+        errors[index] = shutdown_error(result);
+    }
+    errors
 }
 
 /// Returns the error from a provider's shutdown. It is not an error if the provider was already shut down.
@@ -262,7 +339,7 @@ mod tests {
         env.extend(more);
         let settings = Settings::read(&MapEnv::from_iter(env)).unwrap();
         let (resource, _) = resource::detect(&SERVICE, &settings.resource, &resource::Additions::default());
-        Signals::start(&settings, &resource, &prometheus::Registry::new()).unwrap()
+        Signals::start(&settings, Extensions::default(), &resource, &Registry::default()).unwrap()
     }
 
     fn make_spans(signals: &Signals, count: usize) {

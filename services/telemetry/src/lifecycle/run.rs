@@ -11,9 +11,10 @@ use tokio::sync::watch;
 
 use crate::error::{StartError, chain};
 use crate::lifecycle::admin::{self, AdminState, Phase};
+use crate::lifecycle::builder::TelemetryBuilder;
 use crate::lifecycle::guard::{self, Telemetry};
 use crate::service::Service;
-use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
+use crate::settings::{Env, Settings, SettingsError};
 
 /// The maximum time that the requests in flight may take after the stop signal, which is SIGTERM or SIGINT. A call from
 /// one example service to another has a timeout of five seconds, so this time must be longer. It must also be short
@@ -76,18 +77,61 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    match try_run(service, read, app) {
-        Ok(code) => code,
-        Err(error) => {
-            // Telemetry has not started, so this error cannot be reported as a log record.
-            print_error(service, &chain(&error));
-            ExitCode::from(if error.is_settings_error() { SettingsError::EXIT_CODE } else { EXIT_FAILURE })
+    Telemetry::builder(service).run(read, app)
+}
+
+impl TelemetryBuilder {
+    /// Runs a service from its start to its exit code, as [`run`](crate::run()) does, with the parts that were added to
+    /// the builder.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::process::ExitCode;
+    ///
+    /// use sightline_telemetry::external::opentelemetry::KeyValue;
+    /// use sightline_telemetry::{Running, Telemetry, service};
+    ///
+    /// fn main() -> ExitCode {
+    ///     Telemetry::builder(service!())
+    ///         .resource_attributes([KeyValue::new("shop.region", "north")])
+    ///         .run(|_env| Ok(()), serve)
+    /// }
+    ///
+    /// async fn serve((): (), running: Running) -> std::io::Result<()> {
+    ///     running.ready();
+    ///     running.stopping().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn run<S, F, Fut, E>(
+        self,
+        read: impl FnOnce(&dyn Env) -> Result<S, SettingsError>,
+        app: F,
+    ) -> ExitCode
+    where
+        F: FnOnce(S, Running) -> Fut,
+        Fut: Future<Output = Result<(), E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let service = self.service;
+        match try_run(self, read, app) {
+            Ok(code) => code,
+            Err(error) => {
+                // Telemetry has not started, so this error cannot be reported as a log record.
+                print_error(service, &chain(&error));
+                ExitCode::from(if error.is_settings_error() {
+                    SettingsError::EXIT_CODE
+                } else {
+                    EXIT_FAILURE
+                })
+            }
         }
     }
 }
 
 fn try_run<S, F, Fut, E>(
-    service: Service,
+    mut builder: TelemetryBuilder,
     read: impl FnOnce(&dyn Env) -> Result<S, SettingsError>,
     app: F,
 ) -> Result<ExitCode, StartError>
@@ -96,11 +140,12 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let settings = Settings::read(&ProcessEnv)?;
-    let app_settings = read(&ProcessEnv)?;
+    let service = builder.service;
+    let settings = builder.read_settings()?;
+    let app_settings = read(builder.env.as_ref())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::Thread)?;
-    let telemetry = guard::start(&service, &settings)?;
+    let telemetry = guard::launch(&service, &settings, builder.extensions)?;
 
     let (result, stopped_at) = runtime.block_on(serve(&settings, &telemetry, app_settings, app));
     if let Err(error) = &result {

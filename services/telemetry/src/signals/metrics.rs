@@ -1,13 +1,17 @@
 //! The meter provider and its readers. See the [metrics SDK](https://opentelemetry.io/docs/specs/otel/metrics/sdk/).
 
+use std::sync::Arc;
+
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::metrics::reader::MetricReader;
+use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
 
 use crate::delivery::console;
 use crate::delivery::export::{Delivery, ExportThread, Exporter};
 use crate::delivery::otlp::Exporters;
 use crate::error::StartError;
 use crate::settings::{Metrics, MetricsExporter};
+use crate::signals::added::{Addition, Stop};
 
 /// The registry of the metrics for Prometheus. Without the cargo feature `prometheus`, there is none.
 #[cfg(feature = "prometheus")]
@@ -16,10 +20,22 @@ pub(crate) type Registry = prometheus::Registry;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {}
 
+/// A view that the program adds.
+pub(crate) type View = Box<dyn Fn(&Instrument) -> Option<Stream> + Send + Sync>;
+
+/// What the program adds to metrics.
+#[derive(Default)]
+pub(crate) struct Extensions {
+    pub(crate) views: Vec<View>,
+    pub(crate) readers: Vec<Addition<dyn MetricReader>>,
+}
+
 /// Creates the meter provider with the exporters in `settings`. The Prometheus exporter registers its metrics in
-/// `registry`.
+/// `registry`. Adds the handles of the program's own readers to `added`.
 pub(crate) fn provider(
     settings: &Metrics,
+    extensions: Extensions,
+    added: &mut Vec<Arc<dyn Stop>>,
     resource: &Resource,
     thread: &ExportThread,
     exporters: &mut Exporters<'_>,
@@ -59,6 +75,14 @@ pub(crate) fn provider(
                 });
             }
         };
+    }
+    for view in extensions.views {
+        builder = builder.with_view(view);
+    }
+    for reader in extensions.readers {
+        let (reader, handle) = reader.into_reader();
+        added.push(handle);
+        builder = builder.with_reader(reader);
     }
     Ok(builder.build())
 }

@@ -1,5 +1,6 @@
-//! The providers of the three signals, and the scope that the crate's own spans and metrics have.
+//! The providers of the three signals, the parts that a program adds to them, and the scope that the crate's own spans and metrics have.
 
+pub(crate) mod added;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod scope;

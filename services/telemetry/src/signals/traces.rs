@@ -8,7 +8,8 @@ use opentelemetry::{Context, Key, KeyValue, Value, baggage::BaggageExt};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor,
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, ShouldSample, Span, SpanData, SpanExporter,
+    SpanProcessor,
 };
 
 use crate::delivery::console;
@@ -16,11 +17,24 @@ use crate::delivery::export::{Delivery, ExportThread, Exporter};
 use crate::delivery::otlp::Exporters;
 use crate::error::StartError;
 use crate::settings::{Batch, SpanExporterKind, Traces};
-use crate::signals::sampling::sampler;
+use crate::signals::added::{Addition, Stop};
+use crate::signals::sampling;
 
-/// Creates the tracer provider for these settings. Also returns the delivery counters of each exporter.
+/// What the program adds to traces.
+#[derive(Default)]
+pub(crate) struct Extensions {
+    /// Replaces the sampler from the settings.
+    pub(crate) sampler: Option<Box<dyn ShouldSample>>,
+    /// Run before the exporters, so the exporters see the attributes that they add.
+    pub(crate) processors: Vec<Addition<dyn SpanProcessor>>,
+}
+
+/// Creates the tracer provider for these settings. Also returns the delivery counters of each exporter. Adds the handles
+/// of the program's own parts to `added`.
 pub(crate) fn provider(
     settings: &Traces,
+    extensions: Extensions,
+    added: &mut Vec<Arc<dyn Stop>>,
     resource: &Resource,
     thread: &ExportThread,
     exporters: &mut Exporters<'_>,
@@ -28,11 +42,16 @@ pub(crate) fn provider(
     let mut deliveries = Vec::new();
     let mut builder = SdkTracerProvider::builder()
         .with_resource(resource.clone())
-        .with_sampler(sampler(settings.sampling))
+        .with_sampler(extensions.sampler.unwrap_or_else(|| sampling::sampler(settings.sampling)))
         .with_span_limits(settings.limits);
     // This processor comes before the exporters, so the exporters see the attributes that it adds.
     if !settings.baggage_attributes.is_empty() {
         builder = builder.with_span_processor(BaggageProcessor::new(&settings.baggage_attributes));
+    }
+    for processor in extensions.processors {
+        let (processor, handle) = processor.into_processor(resource);
+        added.push(handle);
+        builder = builder.with_span_processor(processor);
     }
     if settings.log_spans {
         builder = builder.with_span_processor(SpanLogger);

@@ -10,10 +10,13 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use crate::settings::Propagator;
 use b3::B3;
 
-/// Combines the `selected` propagators into one. If several of them find a span context, the one found by the last of
-/// them in the list is used.
-pub(crate) fn composite(selected: &[Propagator]) -> TextMapCompositePropagator {
-    let propagators = selected.iter().map(|propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
+/// A propagator that the program adds.
+pub(crate) type AddedPropagator = Box<dyn TextMapPropagator + Send + Sync>;
+
+/// Combines the `selected` propagators and then the `added` ones into one. If several of them find a span context, the
+/// one found by the last of them is used.
+pub(crate) fn composite(selected: &[Propagator], added: Vec<AddedPropagator>) -> TextMapCompositePropagator {
+    let propagators = selected.iter().map(|propagator| -> AddedPropagator {
         match propagator {
             Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
             Propagator::Baggage => Box::new(BaggagePropagator::new()),
@@ -21,5 +24,5 @@ pub(crate) fn composite(selected: &[Propagator]) -> TextMapCompositePropagator {
             Propagator::B3Multi => Box::new(B3::Multi),
         }
     });
-    TextMapCompositePropagator::new(propagators.collect())
+    TextMapCompositePropagator::new(propagators.chain(added).collect())
 }

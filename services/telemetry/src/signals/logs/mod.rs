@@ -2,7 +2,7 @@
 //!
 //! One `tracing` subscriber has three layers, each with its own filter: the console, the bridge to the [logs SDK], and
 //! the layer that creates spans for `#[instrument]`. The filter in `RUST_LOG` applies only to log records and not to
-//! spans, so a stricter filter leaves no gaps in traces.
+//! spans, so a stricter filter leaves no gaps in traces. Layers that the program adds follow, each with a filter of its own.
 //!
 //! [logs SDK]: https://opentelemetry.io/docs/specs/otel/logs/sdk/
 
@@ -14,11 +14,11 @@ use std::sync::Arc;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
+use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, LogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Level;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
@@ -27,18 +27,50 @@ use crate::delivery::export::{Delivery, ExportThread, Exporter};
 use crate::delivery::otlp::Exporters;
 use crate::error::StartError;
 use crate::settings::{Batch, LogFormat, Logs};
+use crate::signals::added::{Addition, Stop};
 use limits::Limited;
 
-/// Creates the logger provider for OTLP and the counters of its exporter. Returns `None` if the settings do not enable
-/// OTLP for logs.
+/// A layer of the `tracing` subscriber.
+pub(crate) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What the program adds to logs and to the `tracing` subscriber.
+#[derive(Default)]
+pub(crate) struct Extensions {
+    /// Run before the exporter, so the exporter sees their changes.
+    pub(crate) processors: Vec<Addition<dyn LogProcessor>>,
+    pub(crate) layers: Vec<BoxedLayer>,
+}
+
+/// The logger provider, and the delivery counters of its exporter.
+#[derive(Debug, Default)]
+pub(crate) struct Provider {
+    /// `None` if the settings do not enable OTLP for logs and the program adds no processor.
+    pub(crate) provider: Option<SdkLoggerProvider>,
+    /// `None` if the settings do not enable OTLP for logs.
+    pub(crate) delivery: Option<Arc<Delivery>>,
+}
+
+/// Creates the logger provider for OTLP and for the program's own `processors`. Adds the handles of the processors to
+/// `added`.
 pub(crate) fn provider(
     settings: &Logs,
+    processors: Vec<Addition<dyn LogProcessor>>,
+    added: &mut Vec<Arc<dyn Stop>>,
     resource: &Resource,
     thread: &ExportThread,
     exporters: &mut Exporters<'_>,
-) -> Result<Option<(SdkLoggerProvider, Arc<Delivery>)>, StartError> {
+) -> Result<Provider, StartError> {
+    if settings.otlp.is_none() && processors.is_empty() {
+        return Ok(Provider::default());
+    }
+    let mut builder = SdkLoggerProvider::builder().with_resource(resource.clone());
+    for processor in processors {
+        let (processor, handle) = processor.into_processor(resource);
+        added.push(handle);
+        builder = builder.with_log_processor(processor);
+    }
     let Some(otlp) = &settings.otlp else {
-        return Ok(None);
+        return Ok(Provider { provider: Some(builder.build()), delivery: None });
     };
     let Batch { delay, queue, size, timeout } = settings.batch;
     let delivery = Delivery::new("log records to otlp");
@@ -50,9 +82,7 @@ pub(crate) fn provider(
         .build();
     let batch = BatchLogProcessor::builder(exporter).with_batch_config(config).build();
     let processor = Limited::new(batch, settings.limits, Arc::clone(&delivery));
-    let provider =
-        SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(processor).build();
-    Ok(Some((provider, delivery)))
+    Ok(Provider { provider: Some(builder.with_log_processor(processor).build()), delivery: Some(delivery) })
 }
 
 /// The console's writer thread. Dropping this value flushes the queued lines and ends the thread.
@@ -77,13 +107,14 @@ impl Console {
     }
 }
 
-/// Installs the global `tracing` subscriber. Returns the console's writer thread if the settings enable the console.
+/// Installs the global `tracing` subscriber, with the layers that the program adds after the others. Returns the console's writer thread if the settings enable the console.
 pub(crate) fn subscribe(
     settings: &Logs,
     tracer_provider: Option<&SdkTracerProvider>,
     logger_provider: Option<&SdkLoggerProvider>,
+    added: Vec<BoxedLayer>,
 ) -> Result<Option<Console>, StartError> {
-    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    let mut layers: Vec<BoxedLayer> = Vec::new();
     if let Some(provider) = tracer_provider {
         layers.push(span_layer(provider));
     }
@@ -95,6 +126,9 @@ pub(crate) fn subscribe(
         layers.push(layer);
         console
     });
+    // The filter lets everything pass. A layer without a filter would get only what at least one of the layers above
+    // gets, because the registry ignores what all filters reject.
+    layers.extend(added.into_iter().map(|layer| layer.with_filter(LevelFilter::TRACE).boxed()));
     let subscriber = tracing_subscriber::registry().with(layers);
     subscriber.try_init().map_err(|error| StartError::Subscriber(error.into()))?;
     Ok(console)
@@ -110,7 +144,7 @@ fn filter(settings: &Logs) -> EnvFilter {
 ///
 /// The layer records no location, thread or timing, because recording these would double the cost of a span. It records
 /// no events, because events already become log records.
-fn span_layer(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + Sync> {
+fn span_layer(provider: &SdkTracerProvider) -> BoxedLayer {
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer_with_scope(crate::signals::scope::instrumentation_scope()))
         .with_location(false)
@@ -121,7 +155,7 @@ fn span_layer(provider: &SdkTracerProvider) -> Box<dyn Layer<Registry> + Send + 
         .boxed()
 }
 
-fn console_layer(format: LogFormat, settings: &Logs) -> (Box<dyn Layer<Registry> + Send + Sync>, Console) {
+fn console_layer(format: LogFormat, settings: &Logs) -> (BoxedLayer, Console) {
     let (writer, worker) =
         NonBlockingBuilder::default().lossy(true).thread_name("telemetry-console").finish(std::io::stdout());
     let dropped = writer.error_counter();
