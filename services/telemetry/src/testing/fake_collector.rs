@@ -1,24 +1,34 @@
-//! A fake Collector for unit tests. It accepts OTLP over gRPC and HTTP on one port and counts the spans that it
-//! receives.
+//! A fake Collector for unit tests. It accepts OTLP over gRPC and HTTP on one port and keeps what it receives.
 //!
 //! The end-to-end tests in `tests/` use the real Collector.
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+#![allow(dead_code, reason = "each test program uses a part of this module")]
 
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, routing::post};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 /// A fake Collector that runs until the test process exits.
 pub(crate) struct FakeCollector {
     address: SocketAddr,
-    spans: Arc<AtomicUsize>,
+    received: Arc<Mutex<Received>>,
+}
+
+/// The requests that a fake Collector received.
+#[derive(Default)]
+pub(crate) struct Received {
+    pub(crate) traces: Vec<ExportTraceServiceRequest>,
+    pub(crate) metrics: Vec<ExportMetricsServiceRequest>,
+    pub(crate) logs: Vec<ExportLogsServiceRequest>,
 }
 
 /// Returns a port on which nothing listens.
@@ -38,47 +48,60 @@ impl FakeCollector {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let spans = Arc::new(AtomicUsize::new(0));
-        let app = Router::new()
-            .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", post(grpc_spans))
-            .route("/v1/traces", post(http_spans))
-            // Accept OTLP requests for metrics and logs too. An empty message is a complete response to each of them.
-            .fallback(|headers: HeaderMap| async move { response(&headers) })
-            .with_state(Arc::clone(&spans));
+        let received = Arc::new(Mutex::new(Received::default()));
+        let app = Router::new().fallback(receive).with_state(Arc::clone(&received));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap();
             });
         });
-        Self { address, spans }
+        Self { address, received }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
+    /// Returns the requests received so far.
+    pub(crate) fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap()
+    }
+
     /// Returns the number of spans received so far.
     pub(crate) fn spans(&self) -> usize {
-        self.spans.load(Ordering::SeqCst)
+        let received = self.received();
+        let resources = received.traces.iter().flat_map(|request| &request.resource_spans);
+        resources.flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum()
     }
 }
 
-async fn grpc_spans(State(spans): State<Arc<AtomicUsize>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn receive(
+    State(received): State<Arc<Mutex<Received>>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     // A gRPC message starts with a one-byte flag and a four-byte length.
-    count(&spans, &body[5..]);
+    let grpc = |body: &Bytes| body.slice(5..);
+    let mut received = received.lock().unwrap();
+    match uri.path() {
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => {
+            received.traces.push(Message::decode(grpc(&body)).unwrap());
+        }
+        "/v1/traces" => received.traces.push(Message::decode(body).unwrap()),
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => {
+            received.metrics.push(Message::decode(grpc(&body)).unwrap());
+        }
+        "/v1/metrics" => received.metrics.push(Message::decode(body).unwrap()),
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => {
+            received.logs.push(Message::decode(grpc(&body)).unwrap());
+        }
+        "/v1/logs" => received.logs.push(Message::decode(body).unwrap()),
+        _ => {}
+    }
+    // An empty message is a complete response to each of these requests.
     response(&headers)
-}
-
-async fn http_spans(State(spans): State<Arc<AtomicUsize>>, headers: HeaderMap, body: Bytes) -> Response {
-    count(&spans, &body);
-    response(&headers)
-}
-
-fn count(spans: &AtomicUsize, message: &[u8]) {
-    let request = ExportTraceServiceRequest::decode(message).unwrap();
-    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-    spans.fetch_add(scopes.map(|scope| scope.spans.len()).sum(), Ordering::SeqCst);
 }
 
 /// Returns an empty success response in the protocol of the request.
