@@ -17,7 +17,7 @@ mod tests {
     use opentelemetry::logs::LogRecord as _;
     use opentelemetry::propagation::text_map_propagator::FieldIter;
     use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-    use opentelemetry::trace::{Link, Span as _, SpanKind, TraceId};
+    use opentelemetry::trace::{Link, Span as _, SpanKind, TraceId, TraceState};
     use opentelemetry::{Context, InstrumentationScope, KeyValue, global};
     use opentelemetry_proto::tonic::common::v1::{self as proto, any_value::Value};
     use opentelemetry_sdk::Resource;
@@ -85,7 +85,7 @@ mod tests {
         ) -> SamplingResult {
             let decision =
                 if name == "hidden" { SamplingDecision::Drop } else { SamplingDecision::RecordAndSample };
-            SamplingResult { decision, attributes: Vec::new(), trace_state: Default::default() }
+            SamplingResult { decision, attributes: Vec::new(), trace_state: TraceState::NONE }
         }
     }
 

@@ -298,7 +298,7 @@ fn shut_down(shutdowns: Vec<Shutdown>, deadline: Instant) -> Vec<Option<String>>
         match started {
             Ok(_) => running += 1,
             Err(error) => {
-                errors[index] = Some(format!("the thread for the shutdown cannot be started: {error}"))
+                errors[index] = Some(format!("the thread for the shutdown cannot be started: {error}"));
             }
         }
     }

@@ -39,7 +39,7 @@ impl<T: ?Sized> Addition<T> {
     fn start(self) -> Added<T> {
         let Self { label, part } = self;
         let (off, panicked) = (AtomicBool::new(false), AtomicBool::new(false));
-        Added(Arc::new(State { label, part, off, panicked }))
+        Added(Arc::new(State { label, off, panicked, part }))
     }
 }
 
