@@ -23,7 +23,7 @@ mod tests {
     use opentelemetry_sdk::Resource;
     use opentelemetry_sdk::error::OTelSdkResult;
     use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
-    use opentelemetry_sdk::metrics::data::ResourceMetrics;
+    use opentelemetry_sdk::metrics::data::{ResourceMetrics, ScopeMetrics};
     use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
     use opentelemetry_sdk::metrics::{Aggregation, Instrument, PeriodicReader, Stream, Temporality};
     use opentelemetry_sdk::resource::ResourceDetector;
@@ -104,7 +104,7 @@ mod tests {
 
     impl PushMetricExporter for Names {
         async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-            for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
+            for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {
                 self.push(metric.name());
             }
             Ok(())
