@@ -2,17 +2,13 @@
 
 use opentelemetry::KeyValue;
 
+use crate::resource::missing::Missing;
 use crate::settings::ResourceSettings;
 
-/// The attributes that could not be looked up: always none.
-#[derive(Debug)]
-pub(crate) struct Missing;
-
-impl Missing {
-    #[expect(clippy::unused_self, reason = "the method is that of the real detector")]
-    pub(crate) fn log(&self) {}
-}
-
-pub(super) fn detect(_settings: &ResourceSettings, _container_id: Option<&str>) -> (Vec<KeyValue>, Missing) {
-    (Vec::new(), Missing)
+pub(super) fn detect(
+    _settings: &ResourceSettings,
+    _container_id: Option<&str>,
+    _namespace: Option<&str>,
+) -> (Vec<KeyValue>, Missing) {
+    (Vec::new(), Missing::default())
 }
