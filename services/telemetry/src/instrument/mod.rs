@@ -10,4 +10,6 @@ mod error_type;
 mod grpc_code;
 mod layer;
 mod network;
+mod options;
+mod proxies;
 mod response;

@@ -20,7 +20,7 @@ use crate::resource;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::signals::logs::Console;
-use crate::signals::{logs, metrics, traces};
+use crate::signals::{logs, metrics, scope, traces};
 
 /// Starts traces, metrics and logs for this process.
 ///
@@ -59,6 +59,7 @@ use crate::signals::{logs, metrics, traces};
 /// ```
 pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartError> {
     global::set_text_map_propagator(propagators::composite(&settings.propagators));
+    scope::configure(&settings.instrumentation);
     let registry = prometheus::Registry::new();
     if settings.disabled {
         let console = logs::subscribe(&settings.logs, None, None)?;

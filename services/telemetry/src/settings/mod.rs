@@ -45,6 +45,7 @@
 //! [OpenTelemetry Protocol Exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 mod env;
+mod instrumentation;
 pub mod names;
 mod otlp;
 mod signals;
@@ -53,6 +54,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use env::{Env, MapEnv, ProcessEnv, SettingsError, flag, parse};
+pub use instrumentation::{Instrumentation, KnownMethods, TrustedProxies};
 use names::defaults;
 pub use otlp::{Headers, Otlp, Protocol, Signal, TlsFiles};
 pub use signals::{
@@ -75,6 +77,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// The settings of logs.
     pub logs: Logs,
+    /// The layers around requests.
+    pub instrumentation: Instrumentation,
     /// The admin port.
     pub admin: Admin,
     /// The interval at which the certificate files are checked for changes. From `SIGHTLINE_TLS_RELOAD_INTERVAL`.
@@ -142,6 +146,7 @@ impl Settings {
             traces: Traces::read(env)?,
             metrics: Metrics::read(env)?,
             logs: Logs::read(env)?,
+            instrumentation: Instrumentation::read(env)?,
             admin: Admin {
                 host: env.get(names::PROMETHEUS_HOST).unwrap_or_else(|| defaults::PROMETHEUS_HOST.into()),
                 port: parse(
