@@ -162,7 +162,7 @@ fmt-check: need-cargo ## fail if code is not formatted
 	cargo fmt --all --check
 
 .PHONY: lint
-lint: clippy shellcheck prose version-check ## clippy, shellcheck, prose and versions; a warning fails
+lint: clippy package shellcheck prose version-check ## clippy, packaging, shellcheck, prose and versions; a warning fails
 
 .PHONY: clippy
 clippy: need-cargo
@@ -187,6 +187,21 @@ actionlint: $(filter bin/actionlint,$(actionlint)) ## check the workflows in .gi
 .PHONY: doc
 doc: need-cargo ## build the library's documentation; a warning fails
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --package sightline-telemetry
+
+.PHONY: package
+package: need-cargo ## check that the library can be packaged for crates.io
+	cargo package --quiet --no-verify --allow-dirty --package sightline-telemetry
+
+# `cargo test --workspace` tests the library with all features. This target also tests what an adopter with fewer
+# features compiles. It is not part of `make test`, because it compiles the library more than ten times.
+.PHONY: features
+features: need-cargo package ## check each cargo feature of the library alone, and test none, the default and all of them
+	@cargo hack --version >/dev/null 2>&1 || { \
+		echo "make features needs cargo-hack: run cargo install --locked cargo-hack" >&2; exit 1; }
+	cargo hack check --each-feature --package sightline-telemetry
+	cargo test --package sightline-telemetry --no-default-features
+	cargo test --package sightline-telemetry
+	cargo test --package sightline-telemetry --all-features
 
 .PHONY: unit
 unit: need-cargo ## unit tests

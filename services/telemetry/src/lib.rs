@@ -37,12 +37,39 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`http`] | Layers for HTTP servers and clients, and error responses as problem details. |
-//! | [`grpc`] | Layers for tonic servers and clients. |
-//! | [`db`] | Spans and metrics for database calls. |
+//! | `http` (features `http`, `http-client`) | Layers for HTTP servers and clients, and error responses as problem details. |
+//! | `grpc` (feature `grpc`) | Layers for tonic servers and clients. |
+//! | `db` (feature `sql`) | Spans and metrics for database calls. |
 //! | [`span`] | Helpers for the current span: recording an error, reading the trace ID. |
 //! | [`propagation`] | Reading the context from HTTP headers and writing the context to them. |
 //! | [`settings`] | All settings, how they are read, and their names. |
+//! | [`external`] | The crates whose types are in this crate's API. |
+//!
+//! # Cargo features
+//!
+//! By default, all features are compiled. They are additive. A service that needs less turns the default off and names
+//! its features, which halves the number of crates to build:
+//!
+//! ```toml
+//! [dependencies]
+//! sightline-telemetry = { version = "0.1", default-features = false, features = ["http", "otlp-grpc"] }
+//! ```
+//!
+//! | feature | contents |
+//! | --- | --- |
+//! | `http` | `http`: the layer for axum and other tower servers, problem details, the JSON extractor |
+//! | `http-client` | `http`: the wrapper around reqwest, and the layer for tower clients |
+//! | `grpc` | `grpc`: the layers for tonic servers and clients |
+//! | `sql` | `db`: spans and metrics of database calls |
+//! | `kubernetes` | resource attributes from the pod's files and from the API server |
+//! | `prometheus` | `/metrics` on the admin port |
+//! | `otlp-grpc`, `otlp-http` | export over OTLP with this protocol |
+//! | `console` | spans and metrics on standard output; logs need no feature |
+//! | `gzip` | compression of OTLP exports |
+//! | `tls` | OTLP exports to `https` endpoints, with client certificates that are reloaded |
+//!
+//! `kubernetes` and `otlp-http` include `tls`. A setting that needs a feature that is not compiled is an error at start,
+//! which names the feature.
 //!
 //! # Settings
 //!
@@ -64,6 +91,25 @@
 //!
 //! [OpenTelemetry specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 
+// Code that several features share is compiled with each of them. With the default features, unused code is reported.
+#![cfg_attr(
+    not(all(
+        feature = "http",
+        feature = "http-client",
+        feature = "grpc",
+        feature = "sql",
+        feature = "kubernetes",
+        feature = "prometheus",
+        feature = "otlp-grpc",
+        feature = "otlp-http",
+        feature = "console",
+        feature = "gzip",
+        feature = "tls"
+    )),
+    allow(dead_code, unreachable_pub, reason = "the features that use the code are not all compiled")
+)]
+
+pub mod external;
 pub mod settings;
 
 mod context;
@@ -80,6 +126,12 @@ mod text;
 
 pub use context::propagation;
 pub use error::{ShutdownError, StartError, TlsError, chain};
-pub use instrument::{db, grpc, http, span};
+#[cfg(feature = "sql")]
+pub use instrument::db;
+#[cfg(feature = "grpc")]
+pub use instrument::grpc;
+#[cfg(any(feature = "http", feature = "http-client"))]
+pub use instrument::http;
+pub use instrument::span;
 pub use lifecycle::{Running, Telemetry, run, start};
 pub use service::Service;

@@ -1,6 +1,6 @@
 //! The name and version of the service that uses this crate.
 
-/// The name and version of a service. [`service!`] creates it from the calling crate's `Cargo.toml`.
+/// The name and version of a service. [`service!`](crate::service!) creates it from the calling crate's `Cargo.toml`.
 ///
 /// See the [semantic conventions for services](https://opentelemetry.io/docs/specs/semconv/resource/service/).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

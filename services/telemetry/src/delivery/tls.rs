@@ -188,7 +188,7 @@ fn identity(
     CertifiedKey::from_der(chain, private, provider).map_err(|source| TlsError::Mismatch {
         certificate: certificate.to_owned(),
         key: key.to_owned(),
-        source,
+        source: source.into(),
     })
 }
 

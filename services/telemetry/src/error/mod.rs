@@ -16,6 +16,7 @@ pub use tls::TlsError;
 /// [`Certificates`](Self::Certificates), because a restart does not fix these errors, and with code 1 for the other
 /// variants.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// A setting has a value that cannot be used.
     #[error(transparent)]

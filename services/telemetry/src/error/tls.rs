@@ -1,9 +1,11 @@
 //! The errors of certificate files.
 
+use std::error::Error;
 use std::path::PathBuf;
 
 /// An error in the certificate files of a TLS client.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
@@ -28,8 +30,8 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The path of the private key.
         key: PathBuf,
-        /// The error from rustls.
-        source: rustls::Error,
+        /// The error from the TLS library.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The CAs cannot be used to verify a server's certificate.
     #[error("the CAs cannot be used to verify a server's certificate: {0}")]

@@ -2,18 +2,23 @@
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/>
 
-use std::any::{Any, type_name};
+#[cfg(feature = "_calls")]
+use std::any::Any;
+use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Write as _};
+#[cfg(any(feature = "_calls", test))]
 use std::io;
 
 /// A value of `error.type`.
 pub(crate) type ErrorType = Cow<'static, str>;
 
 /// The caller closed the connection, or a timeout around the call expired, before the call ended.
+#[cfg(any(feature = "_calls", feature = "sql"))]
 pub(crate) const CANCELLED: ErrorType = Cow::Borrowed("cancelled");
 /// The code inside the call panicked.
+#[cfg(any(feature = "_calls", feature = "sql"))]
 pub(crate) const PANIC: ErrorType = Cow::Borrowed("panic");
 /// The value that the semantic conventions define for a failure without a more specific value.
 pub(crate) const OTHER: ErrorType = Cow::Borrowed("_OTHER");
@@ -27,51 +32,48 @@ const MAX_LEN: usize = 128;
 /// The function looks for a kind only if `error` has one of the Rust types that the function checks for. For any other
 /// Rust type, the value is the name of that type. If the function looks for a kind and finds none, the value is
 /// [`OTHER`].
+#[cfg(feature = "_calls")]
 pub(crate) fn of_transport_error<E: Any>(error: &E) -> ErrorType {
-    // A tower service's error can be of any type. A boxed error does not implement `Error`, so it needs its own case
-    // here.
-    let any: &dyn Any = error;
-    let known: Option<&(dyn Error + 'static)> = if let Some(boxed) = any.downcast_ref::<tower::BoxError>() {
-        Some(&**boxed)
-    } else if let Some(error) = any.downcast_ref::<reqwest::Error>() {
-        Some(error)
-    } else if let Some(error) = any.downcast_ref::<tonic::transport::Error>() {
-        Some(error)
-    } else if let Some(error) = any.downcast_ref::<tonic::Status>() {
-        Some(error)
-    } else if let Some(error) = any.downcast_ref::<axum::Error>() {
-        Some(error)
-    } else if let Some(error) = any.downcast_ref::<io::Error>() {
-        Some(error)
-    } else {
-        None
-    };
-    match known {
+    match known(error) {
         Some(error) => kind(error).map_or(OTHER, Cow::Borrowed),
         None => Cow::Borrowed(type_name::<E>()),
     }
 }
 
+/// Returns `error` if it has one of the types that [`kind`] knows.
+#[cfg(feature = "_calls")]
+fn known<E: Any>(error: &E) -> Option<&(dyn Error + 'static)> {
+    // A tower service's error can be of any type. A boxed error does not implement `Error`, so it needs its own case
+    // here.
+    let any: &dyn Any = error;
+    if let Some(boxed) = any.downcast_ref::<tower::BoxError>() {
+        return Some(&**boxed);
+    }
+    #[cfg(feature = "http-client")]
+    if let Some(error) = any.downcast_ref::<reqwest::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "grpc")]
+    if let Some(error) = any.downcast_ref::<tonic::transport::Error>() {
+        return Some(error);
+    }
+    #[cfg(feature = "grpc")]
+    if let Some(error) = any.downcast_ref::<tonic::Status>() {
+        return Some(error);
+    }
+    #[cfg(feature = "http")]
+    if let Some(error) = any.downcast_ref::<axum::Error>() {
+        return Some(error);
+    }
+    any.downcast_ref::<io::Error>().map(|error| error as _)
+}
+
 /// The kind of `error`, or of the first of its sources that has a known kind.
+#[cfg(feature = "_calls")]
 fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
-        let kind = if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-            of_reqwest(error)
-        } else if let Some(error) = error.downcast_ref::<io::Error>() {
-            of_io(error.kind())
-        } else if let Some(status) = error.downcast_ref::<tonic::Status>() {
-            Some(crate::instrument::grpc_code::code_name(status.code()))
-        } else if error.is::<tonic::ConnectError>() {
-            Some("connect")
-        } else if error.is::<tonic::TimeoutExpired>()
-            || error.is::<tower::timeout::error::Elapsed>()
-            || error.is::<tokio::time::error::Elapsed>()
-        {
-            Some("timeout")
-        } else {
-            None
-        };
+        let kind = own_kind(error);
         if kind.is_some() {
             return kind;
         }
@@ -80,6 +82,33 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     None
 }
 
+/// The kind of `error`, without its sources.
+#[cfg(feature = "_calls")]
+fn own_kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    #[cfg(feature = "http-client")]
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        return of_reqwest(error);
+    }
+    #[cfg(feature = "grpc")]
+    if let Some(status) = error.downcast_ref::<tonic::Status>() {
+        return Some(crate::instrument::grpc_code::code_name(status.code()));
+    }
+    #[cfg(feature = "grpc")]
+    if error.is::<tonic::ConnectError>() {
+        return Some("connect");
+    }
+    #[cfg(feature = "grpc")]
+    if error.is::<tonic::TimeoutExpired>() {
+        return Some("timeout");
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return of_io(error.kind());
+    }
+    let timeout = error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>();
+    timeout.then_some("timeout")
+}
+
+#[cfg(feature = "http-client")]
 fn of_reqwest(error: &reqwest::Error) -> Option<&'static str> {
     // The timeout is checked first, because reqwest also counts a timeout while connecting as a connect error.
     if error.is_timeout() {
@@ -95,6 +124,7 @@ fn of_reqwest(error: &reqwest::Error) -> Option<&'static str> {
     }
 }
 
+#[cfg(feature = "_calls")]
 fn of_io(kind: io::ErrorKind) -> Option<&'static str> {
     Some(match kind {
         io::ErrorKind::TimedOut => "timeout",
@@ -237,17 +267,24 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "_calls")]
     #[test]
     fn finds_the_kind_of_a_connection_error_among_its_sources() {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        let boxed: tower::BoxError = Box::new(tonic::ConnectError(Box::new(refused())));
-        assert_eq!(of_transport_error(&boxed), "connect");
+        let boxed: tower::BoxError = Box::new(refused());
+        assert_eq!(of_transport_error(&boxed), "connection_refused");
         assert_eq!(of_transport_error(&refused()), "connection_refused");
+        #[cfg(feature = "grpc")]
+        {
+            let boxed: tower::BoxError = Box::new(tonic::ConnectError(Box::new(refused())));
+            assert_eq!(of_transport_error(&boxed), "connect");
+            assert_eq!(of_transport_error(&tonic::Status::not_found("")), "NOT_FOUND");
+        }
+        #[cfg(feature = "http")]
         assert_eq!(
             of_transport_error(&axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))),
             "timeout"
         );
-        assert_eq!(of_transport_error(&tonic::Status::not_found("")), "NOT_FOUND");
         let unknown: tower::BoxError = "unknown".into();
         assert_eq!(of_transport_error(&unknown), OTHER);
         assert_eq!(of_transport_error(&fmt::Error), "core::fmt::Error");

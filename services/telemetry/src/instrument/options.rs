@@ -198,7 +198,7 @@ impl CallOptions {
         options: &Arc<ServerOptions>,
         request: &Request<B>,
         attributes: &mut Vec<KeyValue>,
-    ) -> Box<Self> {
+    ) -> Self {
         let head = RequestHead::from(request);
         let first = attributes.len();
         options.add(attributes, &[], captured(&options.request_headers, head.headers));
@@ -206,7 +206,7 @@ impl CallOptions {
         let set = attributes[first..].iter().map(|attribute| attribute.key.clone()).collect();
         let mut metric_attributes = Vec::new();
         options.add(&mut metric_attributes, &[], options.metric_request.iter().flat_map(|read| read(&head)));
-        Box::new(Self { options: options.clone(), set, metric_attributes })
+        Self { options: options.clone(), set, metric_attributes }
     }
 
     /// Adds the response's attributes to the span and to the attributes of the metric.
@@ -368,7 +368,7 @@ impl<K: ServerKind> CallLayer<K> {
         read: impl Fn(&RequestHead<'_>) -> I + Send + Sync + 'static,
     ) -> Self {
         self.set(|options| {
-            options.metric_request = Some(Arc::new(move |head| read(head).into_iter().collect()))
+            options.metric_request = Some(Arc::new(move |head| read(head).into_iter().collect()));
         })
     }
 

@@ -170,21 +170,18 @@ fn node(text: &str) -> Option<Node> {
     if let Ok(bare) = text.parse::<Ipv6Addr>() {
         return Some(address(bare.into()));
     }
-    let (node, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (node, rest) = rest.split_once(']')?;
-            let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-            (address(node.parse::<Ipv6Addr>().ok()?.into()), port)
-        }
-        None => {
-            let (node, port) = text.split_once(':').map_or((text, None), |(node, port)| (node, Some(port)));
-            let node = match node.parse::<Ipv4Addr>() {
-                Ok(node) => address(node.into()),
-                Err(_) if node.eq_ignore_ascii_case("unknown") || is_obfuscated(node) => Node::Hidden,
-                Err(_) => return None,
-            };
-            (node, port)
-        }
+    let (node, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (node, rest) = rest.split_once(']')?;
+        let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
+        (address(node.parse::<Ipv6Addr>().ok()?.into()), port)
+    } else {
+        let (node, port) = text.split_once(':').map_or((text, None), |(node, port)| (node, Some(port)));
+        let node = match node.parse::<Ipv4Addr>() {
+            Ok(node) => address(node.into()),
+            Err(_) if node.eq_ignore_ascii_case("unknown") || is_obfuscated(node) => Node::Hidden,
+            Err(_) => return None,
+        };
+        (node, port)
     };
     let valid_port = |port: &str| {
         is_obfuscated(port)

@@ -20,6 +20,7 @@ use crate::resource;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::signals::logs::Console;
+use crate::signals::metrics::Registry;
 use crate::signals::{logs, metrics, scope, traces};
 
 /// Starts traces, metrics and logs for this process.
@@ -60,7 +61,7 @@ use crate::signals::{logs, metrics, scope, traces};
 pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartError> {
     global::set_text_map_propagator(propagators::composite(&settings.propagators));
     scope::configure(&settings.instrumentation);
-    let registry = prometheus::Registry::new();
+    let registry = Registry::default();
     if settings.disabled {
         let console = logs::subscribe(&settings.logs, None, None)?;
         return Ok(Telemetry { registry, console, signals: None });
@@ -83,7 +84,7 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
 #[derive(Debug)]
 #[must_use = "telemetry ends when its guard is dropped"]
 pub struct Telemetry {
-    registry: prometheus::Registry,
+    registry: Registry,
     console: Option<Console>,
     signals: Option<Signals>,
 }
@@ -108,8 +109,14 @@ impl Telemetry {
     /// [`run`](crate::run) serves these metrics on the admin port. A program that calls [`start`] can serve them with
     /// the `prometheus` crate. The registry has metrics only if `OTEL_METRICS_EXPORTER` contains `prometheus`, as it
     /// does by default.
+    #[cfg(feature = "prometheus")]
     #[must_use]
     pub fn registry(&self) -> &prometheus::Registry {
+        &self.registry
+    }
+
+    /// Returns the registry for the admin port.
+    pub(crate) fn admin_registry(&self) -> &Registry {
         &self.registry
     }
 
@@ -133,6 +140,9 @@ impl Telemetry {
     /// use sightline_telemetry::settings::{MapEnv, Settings};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if cfg!(not(any(feature = "otlp-grpc", feature = "otlp-http"))) {
+    /// #     return Ok(());
+    /// # }
     /// // Nothing listens on port 1.
     /// let env = MapEnv::from_iter([
     ///     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
@@ -168,11 +178,7 @@ impl Drop for Telemetry {
 }
 
 impl Signals {
-    fn start(
-        settings: &Settings,
-        resource: &Resource,
-        registry: &prometheus::Registry,
-    ) -> Result<Self, StartError> {
+    fn start(settings: &Settings, resource: &Resource, registry: &Registry) -> Result<Self, StartError> {
         let thread = ExportThread::start().map_err(StartError::Thread)?;
         let mut exporters = Exporters::new(&thread, settings.tls_reload_interval);
         let (traces, deliveries) = traces::provider(&settings.traces, resource, &thread, &mut exporters)?;
@@ -237,6 +243,7 @@ fn shutdown_error(result: OTelSdkResult) -> Option<String> {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "otlp-grpc", feature = "otlp-http"))]
 mod tests {
     use super::*;
     use crate::settings::MapEnv;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::{StartError, chain};
-use crate::lifecycle::admin::{self, Phase};
+use crate::lifecycle::admin::{self, AdminState, Phase};
 use crate::lifecycle::guard::{self, Telemetry};
 use crate::service::Service;
 use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
@@ -48,7 +48,8 @@ const EXIT_FAILURE: u8 = 1;
 ///
 /// # Examples
 ///
-/// ```no_run
+#[cfg_attr(feature = "http", doc = "```no_run")]
+#[cfg_attr(not(feature = "http"), doc = "```ignore")]
 /// use std::process::ExitCode;
 ///
 /// use axum::{Router, routing::get};
@@ -193,9 +194,8 @@ impl Running {
             )
         })?;
         tracing::info!(server.address = %listener.local_addr()?, "admin port listening");
-        tokio::spawn(
-            axum::serve(listener, admin::router(telemetry.registry().clone(), receiver)).into_future(),
-        );
+        let state = AdminState { registry: telemetry.admin_registry().clone(), phase: receiver };
+        tokio::spawn(admin::serve(listener, state));
         tokio::spawn(stop_on_signal(
             Arc::clone(&phase),
             signal(SignalKind::terminate())?,

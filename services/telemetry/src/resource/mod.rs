@@ -11,6 +11,7 @@
 
 mod container;
 mod host;
+#[cfg_attr(not(feature = "kubernetes"), path = "no_kubernetes.rs")]
 mod kubernetes;
 mod process;
 

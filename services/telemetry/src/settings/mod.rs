@@ -12,6 +12,7 @@
 //! use std::time::Duration;
 //! use sightline_telemetry::settings::{MapEnv, MetricsExporter, Protocol, Settings};
 //!
+//! # #[cfg(all(feature = "prometheus", feature = "otlp-http"))] {
 //! let env = MapEnv::from_iter([
 //!     ("OTEL_METRICS_EXPORTER", "prometheus"),
 //!     ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
@@ -20,13 +21,21 @@
 //! let settings = Settings::read(&env)?;
 //! assert_eq!(settings.metrics.exporters, [MetricsExporter::Prometheus]);
 //! assert_eq!(settings.traces.otlp.protocol, Protocol::HttpProtobuf);
-//! assert_eq!(settings.traces.otlp.endpoint.as_str(), "https://collector:4318/v1/traces");
+//! assert_eq!(settings.traces.otlp.endpoint, "https://collector:4318/v1/traces");
 //! assert_eq!(settings.traces.batch.delay, Duration::from_secs(1));
+//! # }
 //!
 //! let error = Settings::read(&MapEnv::from_iter([("OTEL_BSP_SCHEDULE_DELAY", "1s")])).unwrap_err();
 //! assert_eq!(error.name(), "OTEL_BSP_SCHEDULE_DELAY");
 //! # Ok::<(), sightline_telemetry::settings::SettingsError>(())
 //! ```
+//!
+//! # Cargo features
+//!
+//! A value that needs a cargo feature that is not compiled is an error, which names the feature: for example `prometheus`
+//! in `OTEL_METRICS_EXPORTER`, or `grpc` in `OTEL_EXPORTER_OTLP_PROTOCOL`. An unset variable is never an error. If only
+//! one OTLP protocol is compiled, that protocol is the default, and the default exporters leave out those that are not
+//! compiled.
 //!
 //! # Differences from the specification
 //!
@@ -44,6 +53,7 @@
 //! [Environment Variable Specification]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 //! [OpenTelemetry Protocol Exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
+mod compiled;
 mod env;
 mod instrumentation;
 pub mod names;
@@ -63,6 +73,7 @@ pub use signals::{
 
 /// All settings of the library.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// Whether traces, metrics and the OTLP export of logs are turned off. Context still propagates. From
     /// `OTEL_SDK_DISABLED`.
@@ -87,6 +98,7 @@ pub struct Settings {
 
 /// The configured part of the resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResourceSettings {
     /// The `service.name` attribute, which overrides a `service.name` in `attributes`. From `OTEL_SERVICE_NAME`.
     pub service_name: Option<String>,
@@ -98,6 +110,7 @@ pub struct ResourceSettings {
 
 /// The access to the cluster that this process runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kubernetes {
     /// The host name or IP address of the API server. From `KUBERNETES_SERVICE_HOST`.
     pub host: String,
@@ -116,6 +129,7 @@ pub struct Kubernetes {
 ///
 /// [General SDK configuration]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Propagator {
     /// [W3C Trace Context](https://www.w3.org/TR/trace-context/), `tracecontext`.
     TraceContext,
@@ -129,6 +143,7 @@ pub enum Propagator {
 
 /// The admin port, which serves `/metrics`, `/livez` and `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Admin {
     /// A host name or an IP address. From `OTEL_EXPORTER_PROMETHEUS_HOST`.
     pub host: String,

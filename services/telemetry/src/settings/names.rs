@@ -127,7 +127,7 @@ variables! {
     /// The destinations of log records: `otlp`, `console` (lines on standard output) or `none`, comma-separated.
     LOGS_EXPORTER: &str = "OTEL_LOGS_EXPORTER", "otlp,console";
     /// The transport of OTLP: `grpc` or `http/protobuf`.
-    OTLP_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf";
+    OTLP_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL", "`http/protobuf`";
     /// The URL of the collector. `https` means TLS. Over HTTP, the library appends `/v1/traces`, `/v1/metrics` or
     /// `/v1/logs`.
     OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT", "`http://localhost:4318`, or `http://localhost:4317` for `grpc`";

@@ -8,10 +8,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::compiled;
 use super::env::{Env, SettingsError, flag, pairs};
 use super::names::{self, defaults};
 use super::read_millis;
-use url::Url;
+use http::Uri;
+use http::uri::PathAndQuery;
 
 /// A kind of telemetry. Each signal has its own form of the OTLP variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,7 @@ impl Signal {
 ///
 /// Source: [Specify Protocol](https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specify-protocol).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Protocol {
     /// OTLP over gRPC, `grpc`.
     Grpc,
@@ -61,12 +64,13 @@ pub enum Protocol {
 ///
 /// Source: [Configuration Options](https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Otlp {
     /// The transport. From `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub protocol: Protocol,
     /// The complete URL. Over HTTP, it includes the signal's path. From `OTEL_EXPORTER_OTLP_ENDPOINT` and
     /// `OTEL_EXPORTER_OTLP_INSECURE`.
-    pub endpoint: Url,
+    pub endpoint: Uri,
     /// The timeout of one attempt. From `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds.
     pub timeout: Duration,
     /// Whether bodies are compressed with gzip. From `OTEL_EXPORTER_OTLP_COMPRESSION`.
@@ -79,6 +83,7 @@ pub struct Otlp {
 
 /// The PEM files of a TLS client. They are reloaded when their content changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct TlsFiles {
     /// The CA bundle for verifying the server's certificate; `None` for the CAs that the system trusts. From
     /// `OTEL_EXPORTER_OTLP_CERTIFICATE`.
@@ -138,20 +143,26 @@ impl Otlp {
     /// Whether exports use TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.endpoint.scheme() == "https"
+        self.endpoint.scheme_str() == Some("https")
     }
 }
 
 fn read_protocol(env: &dyn Env, signal: Signal) -> Result<Protocol, SettingsError> {
-    let Found { name, value } = read_or(env, signal, names::OTLP_PROTOCOL, defaults::OTLP_PROTOCOL);
-    match value.to_ascii_lowercase().as_str() {
-        "grpc" => Ok(Protocol::Grpc),
-        "http/protobuf" => Ok(Protocol::HttpProtobuf),
-        _ => Err(SettingsError::new(name, value, "use grpc or http/protobuf")),
+    let Some(Found { name, value }) = read(env, signal, names::OTLP_PROTOCOL) else {
+        return Ok(compiled::default_protocol());
+    };
+    let (protocol, missing) = match value.to_ascii_lowercase().as_str() {
+        "grpc" => (Protocol::Grpc, compiled::missing_for_grpc()),
+        "http/protobuf" => (Protocol::HttpProtobuf, compiled::missing_for_http()),
+        _ => return Err(SettingsError::new(name, value, "use grpc or http/protobuf")),
+    };
+    match missing {
+        Some(feature) => Err(SettingsError::new(name, &value, compiled::remedy(&value, feature))),
+        None => Ok(protocol),
     }
 }
 
-fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Url, SettingsError> {
+fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Uri, SettingsError> {
     let own_name = signal.variable(names::OTLP_ENDPOINT);
     let own = env.get(&own_name).map(|value| (own_name, value));
     // The specification appends the signal's path only to the general endpoint. A signal's own endpoint stays
@@ -175,27 +186,45 @@ fn read_endpoint(env: &dyn Env, signal: Signal, protocol: Protocol) -> Result<Ur
     };
     // Credentials belong in a header, because a URL can be logged. The error must not show a URL with credentials
     // either.
-    let mut url = Url::parse(&complete)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
-        .ok_or_else(|| SettingsError::secret(&name, "use a URL such as https://collector:4317"))?;
-    if !url.username().is_empty() || url.password().is_some() {
+    let invalid = || SettingsError::secret(&name, "use a URL such as https://collector:4317");
+    let url: Uri = complete.parse().ok().filter(is_http_url).ok_or_else(invalid)?;
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(SettingsError::secret(name, "remove the credentials and use OTEL_EXPORTER_OTLP_HEADERS"));
     }
-    if add_path {
-        let path = format!("{}/v1/{}", url.path().trim_end_matches('/'), signal.name());
-        url.set_path(&path);
+    if cfg!(not(feature = "tls")) && url.scheme_str() == Some("https") {
+        return Err(SettingsError::secret(name, compiled::remedy("https", "tls")));
     }
-    Ok(url)
+    if !add_path {
+        return Ok(url);
+    }
+    let path = format!("{}/v1/{}", url.path().trim_end_matches('/'), signal.name());
+    let path_and_query = match url.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.parse::<PathAndQuery>().map_err(|_| invalid())?);
+    Uri::from_parts(parts).map_err(|_| invalid())
 }
 
-fn read_tls(env: &dyn Env, signal: Signal, endpoint: &Url) -> Result<TlsFiles, SettingsError> {
+/// Whether `url` has the scheme `http` or `https`, a host, and no port or a usable one.
+fn is_http_url(url: &Uri) -> bool {
+    let port_is_usable = url.authority().is_some_and(|authority| {
+        let after_host = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, rest)| rest);
+        !after_host.contains(':') || authority.port_u16().is_some() || authority.as_str().contains('@')
+    });
+    matches!(url.scheme_str(), Some("http" | "https"))
+        && url.host().is_some_and(|host| !host.is_empty())
+        && port_is_usable
+}
+
+fn read_tls(env: &dyn Env, signal: Signal, endpoint: &Uri) -> Result<TlsFiles, SettingsError> {
     let ca_bundle = read(env, signal, names::OTLP_CERTIFICATE);
     let certificate = read(env, signal, names::OTLP_CLIENT_CERTIFICATE);
     let key = read(env, signal, names::OTLP_CLIENT_KEY);
 
     let any = [&ca_bundle, &certificate, &key].into_iter().flatten().next();
-    if let (Some(found), "http") = (any, endpoint.scheme()) {
+    if let (Some(found), Some("http")) = (any, endpoint.scheme_str()) {
         // A person who sets certificates expects an encrypted connection.
         let remedy = format!("the endpoint {endpoint} is not encrypted: use https, or unset this variable");
         return Err(SettingsError::new(&found.name, &found.value, remedy));
@@ -224,7 +253,10 @@ fn read_timeout(env: &dyn Env, signal: Signal) -> Result<Duration, SettingsError
 fn read_compression(env: &dyn Env, signal: Signal) -> Result<bool, SettingsError> {
     let Found { name, value } = read_or(env, signal, names::OTLP_COMPRESSION, defaults::OTLP_COMPRESSION);
     match value.to_ascii_lowercase().as_str() {
-        "gzip" => Ok(true),
+        "gzip" => match compiled::missing_for_gzip() {
+            Some(feature) => Err(SettingsError::new(name, &value, compiled::remedy(&value, feature))),
+            None => Ok(true),
+        },
         "none" => Ok(false),
         _ => Err(SettingsError::new(name, value, "use gzip or none")),
     }
@@ -246,6 +278,7 @@ fn read_headers(env: &dyn Env, signal: Signal) -> Result<Headers, SettingsError>
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "otlp-grpc", feature = "otlp-http", feature = "gzip", feature = "tls"))]
 mod tests {
     use super::*;
     use crate::settings::env::MapEnv;
@@ -284,7 +317,7 @@ mod tests {
             let env = MapEnv::from_iter(settings.clone());
             let otlp = Otlp::read(&env, Signal::Traces).unwrap();
             assert_eq!(
-                otlp.endpoint.as_str().trim_end_matches('/'),
+                otlp.endpoint.to_string().trim_end_matches('/'),
                 endpoint.trim_end_matches('/'),
                 "{settings:?}"
             );

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use super::compiled;
 use super::env::{Env, SettingsError, flag, list, parse};
 use super::names::{self, defaults};
 use super::otlp::{Otlp, Signal};
@@ -13,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The settings of traces: sampling, limits, batches and destinations.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Traces {
     /// The destinations of spans; empty for none. From `OTEL_TRACES_EXPORTER`.
     pub exporters: Vec<SpanExporterKind>,
@@ -36,6 +38,7 @@ pub struct Traces {
 
 /// A destination of spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SpanExporterKind {
     /// A collector, `otlp`.
     Otlp,
@@ -47,6 +50,7 @@ pub enum SpanExporterKind {
 ///
 /// Source: [Sampling](https://opentelemetry.io/docs/specs/otel/trace/sdk/#sampling).
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sampling {
     /// The share of traces that are recorded, from 0 to 1.
     pub ratio: f64,
@@ -61,6 +65,7 @@ pub struct Sampling {
 /// [Batch span processor]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-span-processor
 /// [Batch log record processor]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#batch-logrecord-processor
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Batch {
     /// The maximum time that an item waits for its batch to fill. From `…_SCHEDULE_DELAY`, in milliseconds.
     pub delay: Duration,
@@ -78,6 +83,7 @@ pub struct Batch {
 ///
 /// [Periodic exporting metric reader]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#periodic-exporting-metricreader
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Metrics {
     /// The destinations of metrics; empty for none. From `OTEL_METRICS_EXPORTER`.
     pub exporters: Vec<MetricsExporter>,
@@ -94,6 +100,7 @@ pub struct Metrics {
 
 /// A destination of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MetricsExporter {
     /// A collector, `otlp`.
     Otlp,
@@ -105,6 +112,7 @@ pub enum MetricsExporter {
 
 /// The settings of logs: filter, limits, batches and destinations.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Logs {
     /// The OTLP exporter of log records; `None` if `OTEL_LOGS_EXPORTER` does not contain `otlp`.
     pub otlp: Option<Otlp>,
@@ -121,6 +129,7 @@ pub struct Logs {
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// A JSON object on each line, `json`.
     Json,
@@ -134,6 +143,7 @@ pub enum LogFormat {
 ///
 /// [Log record limits]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#logrecord-limits
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecordLimits {
     /// The maximum number of attributes. From `OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`.
     pub attributes: usize,
@@ -144,7 +154,10 @@ pub struct RecordLimits {
 
 impl Traces {
     pub(super) fn read(env: &dyn Env) -> Result<Self, SettingsError> {
-        let kinds = [("otlp", SpanExporterKind::Otlp), ("console", SpanExporterKind::Console)];
+        let kinds = [
+            ("otlp", SpanExporterKind::Otlp, compiled::missing_for_otlp()),
+            ("console", SpanExporterKind::Console, compiled::missing_for_console()),
+        ];
         Ok(Self {
             exporters: read_exporters(env, names::TRACES_EXPORTER, defaults::TRACES_EXPORTER, &kinds)?,
             sampling: read_sampling(env)?,
@@ -161,9 +174,9 @@ impl Traces {
 impl Metrics {
     pub(super) fn read(env: &dyn Env) -> Result<Self, SettingsError> {
         let kinds = [
-            ("otlp", MetricsExporter::Otlp),
-            ("prometheus", MetricsExporter::Prometheus),
-            ("console", MetricsExporter::Console),
+            ("otlp", MetricsExporter::Otlp, compiled::missing_for_otlp()),
+            ("prometheus", MetricsExporter::Prometheus, compiled::missing_for_prometheus()),
+            ("console", MetricsExporter::Console, compiled::missing_for_console()),
         ];
         Ok(Self {
             exporters: read_exporters(env, names::METRICS_EXPORTER, defaults::METRICS_EXPORTER, &kinds)?,
@@ -177,7 +190,10 @@ impl Metrics {
 
 impl Logs {
     pub(super) fn read(env: &dyn Env) -> Result<Self, SettingsError> {
-        let kinds = [("otlp", SpanExporterKind::Otlp), ("console", SpanExporterKind::Console)];
+        let kinds = [
+            ("otlp", SpanExporterKind::Otlp, compiled::missing_for_otlp()),
+            ("console", SpanExporterKind::Console, None),
+        ];
         let exporters = read_exporters(env, names::LOGS_EXPORTER, defaults::LOGS_EXPORTER, &kinds)?;
         let otlp = Otlp::read(env, Signal::Logs)?;
         let format = read_log_format(env, std::io::stdout().is_terminal())?;
@@ -194,30 +210,42 @@ impl Logs {
     }
 }
 
-/// Reads a list of exporters. Returns the items of `kinds` that the list contains, in the order of `kinds`.
+/// An exporter that a list can contain: its name, its kind, and the cargo feature that it needs and that is missing.
+type Known<K> = (&'static str, K, Option<&'static str>);
+
+/// Reads a list of exporters. Returns the items of `kinds` that the list contains, in the order of `kinds`. `default`
+/// applies without the exporters that are not compiled.
 fn read_exporters<K: Copy>(
     env: &dyn Env,
     name: &str,
     default: &str,
-    kinds: &[(&str, K)],
+    kinds: &[Known<K>],
 ) -> Result<Vec<K>, SettingsError> {
+    let is_default = env.get(name).is_none();
     let chosen = list(env, name, default);
     reject_none_in_a_list(name, &chosen)?;
     if let Some(unknown) =
-        chosen.iter().find(|item| *item != "none" && !kinds.iter().any(|(kind, _)| kind == item))
+        chosen.iter().find(|item| *item != "none" && !kinds.iter().any(|(kind, ..)| kind == item))
     {
-        let known: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
+        let known: Vec<_> = kinds.iter().map(|(kind, ..)| *kind).collect();
         return Err(SettingsError::new(
             name,
             unknown,
             format!("use none, or one or more of {}", known.join(", ")),
         ));
     }
-    Ok(kinds
-        .iter()
-        .filter(|(kind, _)| chosen.iter().any(|item| item == kind))
-        .map(|(_, kind)| *kind)
-        .collect())
+    let mut exporters = Vec::new();
+    for (kind, exporter, missing) in kinds.iter().filter(|(kind, ..)| chosen.iter().any(|item| item == kind))
+    {
+        match missing {
+            Some(feature) if !is_default => {
+                return Err(SettingsError::new(name, kind, compiled::remedy(kind, feature)));
+            }
+            Some(_) => {}
+            None => exporters.push(*exporter),
+        }
+    }
+    Ok(exporters)
 }
 
 fn read_sampling(env: &dyn Env) -> Result<Sampling, SettingsError> {

@@ -1,3 +1,11 @@
+#[cfg(all(
+    feature = "otlp-grpc",
+    feature = "otlp-http",
+    feature = "prometheus",
+    feature = "console",
+    feature = "gzip",
+    feature = "tls"
+))]
 mod documented_defaults;
 
 use super::*;
@@ -7,6 +15,14 @@ fn read<const N: usize>(pairs: [(&str, &str); N]) -> Result<Settings, SettingsEr
     Settings::read(&MapEnv::from_iter(pairs))
 }
 
+#[cfg(all(
+    feature = "otlp-grpc",
+    feature = "otlp-http",
+    feature = "prometheus",
+    feature = "console",
+    feature = "gzip",
+    feature = "tls"
+))]
 #[test]
 fn uses_the_defaults_if_nothing_is_set() {
     let settings = read([]).unwrap();
@@ -69,6 +85,14 @@ fn finds_a_cluster_only_if_its_host_is_set() {
     assert_eq!(without_api, Some(Kubernetes { api: false, ..expected }));
 }
 
+#[cfg(all(
+    feature = "otlp-grpc",
+    feature = "otlp-http",
+    feature = "prometheus",
+    feature = "console",
+    feature = "gzip",
+    feature = "tls"
+))]
 #[test]
 fn reads_lists_of_exporters() {
     let settings = read([
@@ -105,5 +129,55 @@ proptest! {
         if let Err(error) = read([(name, value.as_str())]) {
             prop_assert!(error.name() == name, "{} instead of {}", error.name(), name);
         }
+    }
+}
+
+/// Each value that needs a cargo feature, and the feature, if it is not compiled.
+fn values_with_features() -> [(&'static str, &'static str, Option<&'static str>); 9] {
+    let missing = |is_compiled: bool, feature| (!is_compiled).then_some(feature);
+    let otlp = missing(cfg!(any(feature = "otlp-grpc", feature = "otlp-http")), "otlp-grpc or otlp-http");
+    let console = missing(cfg!(feature = "console"), "console");
+    [
+        ("OTEL_TRACES_EXPORTER", "otlp", otlp),
+        ("OTEL_METRICS_EXPORTER", "otlp", otlp),
+        ("OTEL_LOGS_EXPORTER", "otlp", otlp),
+        ("OTEL_TRACES_EXPORTER", "console", console),
+        ("OTEL_METRICS_EXPORTER", "console", console),
+        ("OTEL_METRICS_EXPORTER", "prometheus", missing(cfg!(feature = "prometheus"), "prometheus")),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", missing(cfg!(feature = "otlp-grpc"), "otlp-grpc")),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", missing(cfg!(feature = "otlp-http"), "otlp-http")),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", missing(cfg!(feature = "gzip"), "gzip")),
+    ]
+}
+
+#[test]
+fn names_the_cargo_feature_that_a_value_needs() {
+    for (name, value, missing) in values_with_features() {
+        match (read([(name, value)]), missing) {
+            (Ok(_), None) => {}
+            (Err(error), Some(feature)) => {
+                assert_eq!(error.name(), name);
+                assert!(error.to_string().contains(&format!("cargo feature {feature} of")), "{error}");
+            }
+            (result, missing) => panic!("{name}={value}: {result:?}, missing feature: {missing:?}"),
+        }
+    }
+    let https = read([("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317")]);
+    assert_eq!(https.is_ok(), cfg!(feature = "tls"), "{https:?}");
+}
+
+#[test]
+fn the_defaults_leave_out_what_is_not_compiled() {
+    let settings = read([]).unwrap();
+    let has_otlp = cfg!(any(feature = "otlp-grpc", feature = "otlp-http"));
+    assert_eq!(settings.traces.exporters.contains(&SpanExporterKind::Otlp), has_otlp);
+    assert_eq!(settings.metrics.exporters.contains(&MetricsExporter::Otlp), has_otlp);
+    assert_eq!(settings.logs.otlp.is_some(), has_otlp);
+    let has_prometheus = settings.metrics.exporters.contains(&MetricsExporter::Prometheus);
+    assert_eq!(has_prometheus, cfg!(feature = "prometheus"));
+    assert!(settings.logs.console.is_some());
+    if cfg!(all(feature = "otlp-grpc", not(feature = "otlp-http"))) {
+        assert_eq!(settings.traces.otlp.protocol, Protocol::Grpc);
+        assert_eq!(settings.traces.otlp.endpoint, "http://localhost:4317");
     }
 }

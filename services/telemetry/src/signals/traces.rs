@@ -11,6 +11,7 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor,
 };
 
+use crate::delivery::console;
 use crate::delivery::export::{Delivery, ExportThread, Exporter};
 use crate::delivery::otlp::Exporters;
 use crate::error::StartError;
@@ -43,7 +44,7 @@ pub(crate) fn provider(
                 counting_processor(exporter, settings, thread, Delivery::new("spans to otlp"))
             }
             SpanExporterKind::Console => {
-                let exporter = opentelemetry_stdout::SpanExporter::default();
+                let exporter = console::spans()?;
                 counting_processor(exporter, settings, thread, Delivery::new("spans to the console"))
             }
         };

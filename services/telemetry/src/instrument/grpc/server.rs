@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, Request, response};
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, StringValue};
@@ -157,7 +156,7 @@ impl ServerCall {
         attributes.extend(authority.into_iter().flat_map(Authority::attributes));
         let client = origin.map(|origin| origin.client);
         attributes.extend(peer.into_iter().flat_map(|peer| peer_attributes(peer, client)));
-        let options = options.map(|options| CallOptions::start(options, request, &mut attributes));
+        let options = options.map(|options| Box::new(CallOptions::start(options, request, &mut attributes)));
         let builder = SpanBuilder {
             attributes: Some(attributes),
             ..SpanBuilder::from_name(name).with_kind(SpanKind::Server)
@@ -187,7 +186,13 @@ fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
     let extensions = request.extensions();
     match extensions.get::<TcpConnectInfo>() {
         Some(info) => info.remote_addr(),
-        None => extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer),
+        // axum inserts this value if a router of axum serves the calls.
+        #[cfg(feature = "http")]
+        None => extensions
+            .get::<axum::extract::ConnectInfo<SocketAddr>>()
+            .map(|axum::extract::ConnectInfo(peer)| *peer),
+        #[cfg(not(feature = "http"))]
+        None => None,
     }
 }
 

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{Method, Uri, Version};
+use http::{Method, Version};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_semantic_conventions::attribute::HTTP_REQUEST_METHOD_ORIGINAL;
 
+#[cfg(feature = "http-client")]
 use crate::instrument::network::Authority;
 use crate::settings::KnownMethods;
 use crate::text::{self, REDACTED};
@@ -122,7 +123,8 @@ fn secret_parameter(pair: &str) -> Option<&str> {
     SECRET_PARAMETERS.contains(&key).then_some(key)
 }
 
-/// The URL of an outgoing request. It can be created from the URL type of the `http` crate or of the `url` crate.
+/// The URL of an outgoing request. It can be created from the URL type of the `http` crate or of reqwest.
+#[cfg(feature = "http-client")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
     scheme: &'a str,
@@ -132,8 +134,9 @@ pub(super) struct Target<'a> {
     query: Option<&'a str>,
 }
 
+#[cfg(feature = "http-client")]
 impl<'a> Target<'a> {
-    pub(super) fn of_uri(uri: &'a Uri) -> Self {
+    pub(super) fn of_uri(uri: &'a http::Uri) -> Self {
         let authority = uri.authority().map(http::uri::Authority::as_str);
         Self {
             scheme: uri.scheme_str().unwrap_or("http"),
@@ -144,7 +147,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub(super) fn of_url(url: &'a url::Url) -> Self {
+    pub(super) fn of_url(url: &'a reqwest::Url) -> Self {
         let host = url.host_str().unwrap_or_default();
         Self {
             scheme: url.scheme(),
@@ -199,6 +202,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[cfg(feature = "http-client")]
     #[test]
     fn redacts_the_secrets_of_a_url() {
         for (url, full) in [
@@ -219,6 +223,7 @@ mod tests {
         assert_eq!(Target::of_url(&url).full(), "https://users/callback");
     }
 
+    #[cfg(feature = "http-client")]
     #[test]
     fn a_target_without_a_port_has_the_default_port() {
         for (url, port) in [("http://users/", 80), ("https://users/", 443), ("https://users:8443/", 8443)] {

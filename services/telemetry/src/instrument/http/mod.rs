@@ -43,15 +43,26 @@
 //! ```
 
 mod attributes;
+#[cfg(feature = "http-client")]
 mod client;
+#[cfg(feature = "http")]
 pub mod json;
+#[cfg(feature = "http")]
 pub mod panic;
+#[cfg(feature = "http")]
 pub mod problem;
+#[cfg(feature = "http-client")]
 mod reqwest_client;
+#[cfg(feature = "http")]
 mod server;
+#[cfg(feature = "http")]
 mod trace_response;
 
+#[cfg(feature = "http")]
 pub use crate::instrument::options::RequestHead;
+#[cfg(feature = "http-client")]
 pub use client::{ClientLayer, ClientService, UrlTemplate, client_layer};
+#[cfg(feature = "http-client")]
 pub use reqwest_client::{Client, client_builder};
+#[cfg(feature = "http")]
 pub use server::{ServerLayer, ServerService, server_layer};

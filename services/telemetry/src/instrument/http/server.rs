@@ -204,8 +204,10 @@ impl ServerCall {
         attributes.extend(authority.into_iter().flat_map(Authority::attributes));
         let client = origin.map(|origin| origin.client);
         attributes.extend(peer.into_iter().flat_map(|peer| peer_attributes(peer, client)));
-        let options =
-            server.options.as_ref().map(|options| CallOptions::start(options, request, &mut attributes));
+        let options = server
+            .options
+            .as_ref()
+            .map(|options| Box::new(CallOptions::start(options, request, &mut attributes)));
 
         server.instruments.active.add(1, &active_attributes(&method, scheme));
         let parent = propagation::extract(request.headers());

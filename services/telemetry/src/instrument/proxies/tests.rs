@@ -16,8 +16,10 @@ fn headers<'a>(pairs: impl IntoIterator<Item = (&'static str, &'a [u8])>) -> Hea
     headers
 }
 
+type Host = (String, Option<u16>);
+
 /// The client, scheme and host of a request that a trusted proxy has sent.
-fn read(pairs: &[(&'static str, &str)]) -> (String, Option<&'static str>, Option<(String, Option<u16>)>) {
+fn read(pairs: &[(&'static str, &str)]) -> (String, Option<&'static str>, Option<Host>) {
     let headers = headers(pairs.iter().map(|(name, value)| (*name, value.as_bytes())));
     let origin = origin(&headers, PROXY.parse().unwrap(), &trusted()).unwrap();
     let host = origin.host.map(|Authority { host, port }| (host.to_owned(), port));
@@ -162,9 +164,8 @@ proptest! {
         proxies in 0..5_usize,
         one_line: bool,
     ) {
-        let quoted = |address: &str| match address.contains(':') {
-            true => format!("for=\"[{address}]\""),
-            false => format!("for={address}"),
+        let quoted = |address: &str| {
+            if address.contains(':') { format!("for=\"[{address}]\"") } else { format!("for={address}") }
         };
         let inner = vec!["10.0.0.2"; proxies];
         let plain = [&[client][..], &inner].concat().join(", ");

@@ -65,8 +65,8 @@ fn defaults_that_are_descriptions_apply() {
             (names::RESOURCE_ATTRIBUTES, "none") => unset.resource.attributes.is_empty(),
             (names::OTLP_ENDPOINT, _) => {
                 let grpc = read([(names::OTLP_PROTOCOL, "grpc")]).unwrap().traces.otlp.endpoint;
-                let http = unset.traces.otlp.endpoint.as_str();
-                literals == [http.trim_end_matches("/v1/traces"), grpc.as_str().trim_end_matches('/'), "grpc"]
+                let [grpc, http] = [grpc, unset.traces.otlp.endpoint.clone()].map(|url| url.to_string());
+                literals == [http.trim_end_matches("/v1/traces"), grpc.trim_end_matches('/'), "grpc"]
             }
             (names::OTLP_CERTIFICATE, "the CAs that the system trusts") => {
                 otlp.iter().all(|otlp| otlp.tls.ca_bundle.is_none())

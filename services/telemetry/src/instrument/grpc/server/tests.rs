@@ -112,7 +112,7 @@ async fn call_with_options(layer: ServerLayer) {
         .header("x-tenant", "b")
         .header("authorization", "Bearer secret")
         .header("forwarded", "for=6.6.6.6, for=192.0.2.7;host=shop")
-        .extension(ConnectInfo(peer));
+        .extension(axum::extract::ConnectInfo(peer));
     let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
     response.into_body().collect().await.unwrap();
 }
