@@ -215,8 +215,8 @@ impl Call for ServerCall {
             }
         };
         let seconds = self.started.elapsed().as_secs_f64();
-        let more = self.options.map(|options| options.into_metric_attributes()).unwrap_or_default();
-        self.instruments.record(seconds, method.clone(), &more, status, failure.clone());
+        let more = self.options.as_ref().map_or(&[][..], |options| options.metric_attributes());
+        self.instruments.record(seconds, method.clone(), more, status, failure.clone());
 
         // The attribute `rpc.method` is set here and not when the span starts. At the start, it is not certain that
         // the method is known. If the attribute were set at the start and the method turned out to be unknown, the SDK

@@ -202,8 +202,9 @@ impl ServerCall {
         let mut attributes = start_attributes(request, &method, scheme, route.as_ref());
         let authority = origin.and_then(|origin| origin.host).or_else(|| Authority::of_request(request));
         attributes.extend(authority.into_iter().flat_map(Authority::attributes));
-        let client = origin.map(|origin| origin.client);
-        attributes.extend(peer.into_iter().flat_map(|peer| peer_attributes(peer, client)));
+        if let Some(peer) = peer {
+            attributes.extend(peer_attributes(peer, origin.map(|origin| origin.client)));
+        }
         let options = server
             .options
             .as_ref()
@@ -269,7 +270,9 @@ impl Call for ServerCall {
         attributes.extend(status.clone());
         attributes.extend(version.clone());
         attributes.extend(failure.clone().map(|error| KeyValue::new(ERROR_TYPE, error)));
-        attributes.extend(self.options.into_iter().flat_map(|options| options.into_metric_attributes()));
+        if let Some(options) = &self.options {
+            attributes.extend_from_slice(options.metric_attributes());
+        }
         self.server.instruments.duration.record(self.started.elapsed().as_secs_f64(), &attributes);
         self.server.instruments.active.add(-1, &attributes[..2]);
 
