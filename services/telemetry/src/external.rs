@@ -16,6 +16,7 @@
 //! | `opentelemetry` | [`propagation`](crate::propagation), and the providers that [`start`](crate::start) installs | |
 //! | `opentelemetry_sdk` | the span limits and the temporality in [`settings`](crate::settings), and the extension points of [`TelemetryBuilder`](crate::TelemetryBuilder) | |
 //! | `http` (1.x) | headers, and the endpoint in [`settings`](crate::settings) | |
+//! | `ipnet` (2.x) | the networks of trusted proxies | |
 //! | `tracing_subscriber` | the syntax of `RUST_LOG`, the subscriber that [`start`](crate::start) installs, and [`TelemetryBuilder::layer`](crate::TelemetryBuilder::layer) | |
 //! | `axum` | the module `http` | `http` |
 //! | `tower` | the layers of the modules `http` and `grpc` | `http`, `http-client`, `grpc` |
@@ -26,6 +27,7 @@
 #[cfg(feature = "http")]
 pub use axum;
 pub use http;
+pub use ipnet;
 pub use opentelemetry;
 pub use opentelemetry_sdk;
 #[cfg(feature = "prometheus")]

@@ -3,7 +3,7 @@
 //!
 //! A call starts and ends exactly once. It ends when it has delivered its whole response, fails, or is dropped.
 
-use std::thread;
+use std::{mem, thread};
 
 use http::{HeaderMap, response};
 use opentelemetry::Context;
@@ -43,20 +43,38 @@ pub trait HttpCall: Call {
 
 /// A call that has not ended yet. Dropping this value ends the call, unless the call has already ended.
 #[derive(Debug)]
-pub struct InFlight<C: Call>(Option<C>);
+pub struct InFlight<C: Call>(State<C>);
+
+#[derive(Debug)]
+enum State<C> {
+    Recorded(C),
+    /// A server does not record the request, but handles it in the context of the caller.
+    Unrecorded(Context),
+    Ended,
+}
 
 impl<C: Call> InFlight<C> {
     pub(crate) fn new(call: C) -> Self {
-        Self(Some(call))
+        Self(State::Recorded(call))
     }
 
     /// Returns a placeholder for a call that must not be traced or measured.
     pub(crate) fn untraced() -> Self {
-        Self(None)
+        Self(State::Ended)
+    }
+
+    /// Returns a placeholder for a request that the server does not record. The request is handled in `context`, which
+    /// is the context of the caller. So the calls that the handler makes still belong to the caller's trace.
+    pub(crate) fn unrecorded(context: Context) -> Self {
+        Self(State::Unrecorded(context))
     }
 
     pub(crate) fn context(&self) -> Option<&Context> {
-        self.0.as_ref().map(Call::context)
+        match &self.0 {
+            State::Recorded(call) => Some(call.context()),
+            State::Unrecorded(context) => Some(context),
+            State::Ended => None,
+        }
     }
 
     /// Writes the context of the call into the headers of its request.
@@ -67,17 +85,20 @@ impl<C: Call> InFlight<C> {
     }
 
     pub(crate) fn get_mut(&mut self) -> Option<&mut C> {
-        self.0.as_mut()
+        match &mut self.0 {
+            State::Recorded(call) => Some(call),
+            State::Unrecorded(_) | State::Ended => None,
+        }
     }
 
     /// Moves the call out of `self`. Dropping `self` afterwards does not end the call.
     pub(crate) fn take(&mut self) -> Self {
-        Self(self.0.take())
+        Self(mem::replace(&mut self.0, State::Ended))
     }
 
     /// Ends the call, unless it has already ended.
     pub(crate) fn end(&mut self, outcome: Outcome) {
-        if let Some(call) = self.0.take() {
+        if let State::Recorded(call) = mem::replace(&mut self.0, State::Ended) {
             call.end(outcome);
         }
     }
@@ -85,7 +106,7 @@ impl<C: Call> InFlight<C> {
 
 impl<C: Call> Drop for InFlight<C> {
     fn drop(&mut self) {
-        if self.0.is_some() {
+        if matches!(self.0, State::Recorded(_)) {
             let panicking = thread::panicking();
             self.end(if panicking { Outcome::Failed(error_type::PANIC) } else { Outcome::Dropped });
         }

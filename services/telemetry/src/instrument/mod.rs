@@ -17,5 +17,9 @@ mod grpc_code;
 mod layer;
 #[cfg(feature = "_calls")]
 mod network;
+#[cfg(any(feature = "http", feature = "grpc"))]
+mod options;
+#[cfg(any(feature = "http", feature = "grpc"))]
+mod proxies;
 #[cfg(feature = "_calls")]
 mod response;

@@ -1,6 +1,6 @@
 //! The addresses of the server and of the peer of a connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
@@ -55,12 +55,13 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// The attributes of the connection's peer. The peer counts as the client, because headers that name another client are
-/// not trusted.
-pub(crate) fn peer_attributes(peer: SocketAddr) -> [KeyValue; 3] {
+/// The attributes of the connection's peer, and `client.address`. `client` is the client that a trusted proxy named.
+/// Without it, the peer counts as the client, because headers that name another client are not trusted.
+pub(crate) fn peer_attributes(peer: SocketAddr, client: Option<IpAddr>) -> [KeyValue; 3] {
     let address: Arc<str> = peer.ip().to_string().into();
+    let client = client.map_or_else(|| address.clone(), |client| client.to_string().into());
     [
-        KeyValue::new(CLIENT_ADDRESS, address.clone()),
+        KeyValue::new(CLIENT_ADDRESS, client),
         KeyValue::new(NETWORK_PEER_ADDRESS, address),
         KeyValue::new(NETWORK_PEER_PORT, i64::from(peer.port())),
     ]

@@ -121,6 +121,16 @@ impl CallSpan {
         Self { context, recording }
     }
 
+    /// Whether the span is recorded. Attributes of another span have no effect.
+    pub(crate) fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// Adds these attributes. None of them may be on the span already, because the SDK would add it a second time.
+    pub(crate) fn set_attributes(&self, attributes: impl IntoIterator<Item = KeyValue>) {
+        self.context.span().set_attributes(attributes);
+    }
+
     /// Adds these attributes and ends the span. If `failure` is an error type, marks the span as failed.
     pub(crate) fn end(&self, attributes: impl IntoIterator<Item = KeyValue>, failure: Option<ErrorType>) {
         let span = self.context.span();

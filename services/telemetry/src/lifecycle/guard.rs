@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::signals::added::Stop;
 use crate::signals::logs::Console;
 use crate::signals::metrics::Registry;
-use crate::signals::{logs, metrics, traces};
+use crate::signals::{logs, metrics, scope, traces};
 
 /// Starts traces, metrics and logs for this process. [`Telemetry::builder`] does the same, and can add parts of the
 /// program's own.
@@ -73,6 +73,7 @@ pub(super) fn launch(
 ) -> Result<Telemetry, StartError> {
     let added_propagators = std::mem::take(&mut extensions.propagators);
     global::set_text_map_propagator(propagators::composite(&settings.propagators, added_propagators));
+    scope::configure(&settings.instrumentation);
     let registry = Registry::default();
     let layers = std::mem::take(&mut extensions.logs.layers);
     if settings.disabled {

@@ -55,6 +55,7 @@
 
 mod compiled;
 mod env;
+mod instrumentation;
 pub mod names;
 mod otlp;
 mod signals;
@@ -63,6 +64,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use env::{Env, MapEnv, ProcessEnv, SettingsError, flag, parse};
+pub use instrumentation::{Instrumentation, KnownMethods, TrustedProxies};
 use names::defaults;
 pub use otlp::{Headers, Otlp, Protocol, Signal, TlsFiles};
 pub use signals::{
@@ -86,6 +88,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// The settings of logs.
     pub logs: Logs,
+    /// The layers around requests.
+    pub instrumentation: Instrumentation,
     /// The admin port.
     pub admin: Admin,
     /// The interval at which the certificate files are checked for changes. From `SIGHTLINE_TLS_RELOAD_INTERVAL`.
@@ -157,6 +161,7 @@ impl Settings {
             traces: Traces::read(env)?,
             metrics: Metrics::read(env)?,
             logs: Logs::read(env)?,
+            instrumentation: Instrumentation::read(env)?,
             admin: Admin {
                 host: env.get(names::PROMETHEUS_HOST).unwrap_or_else(|| defaults::PROMETHEUS_HOST.into()),
                 port: parse(

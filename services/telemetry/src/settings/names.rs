@@ -18,6 +18,7 @@
 //! | `OTEL_METRIC_EXPORT_…` | [Periodic exporting metric reader] |
 //! | `OTEL_EXPORTER_PROMETHEUS_…` | [Prometheus exporter] |
 //! | `OTEL_EXPORTER_OTLP_…` | [OTLP exporter: configuration options] |
+//! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | [HTTP server span], in the semantic conventions |
 //!
 //! Names that begin with `SIGHTLINE_` are the library's own. `RUST_LOG` has the syntax of
 //! [`EnvFilter`](tracing_subscriber::EnvFilter). Kubernetes sets `KUBERNETES_SERVICE_HOST` and
@@ -45,6 +46,7 @@
 //! [Exporter selection]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection
 //! [Periodic exporting metric reader]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#periodic-exporting-metricreader
 //! [Prometheus exporter]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#prometheus-exporter
+//! [HTTP server span]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
 //! [OTLP exporter: configuration options]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 
 use std::borrow::Cow;
@@ -190,6 +192,10 @@ variables! {
     /// The maximum number of attributes of a log record.
     LOGRECORD_ATTRIBUTE_COUNT_LIMIT =
         "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "the value of `OTEL_ATTRIBUTE_COUNT_LIMIT`";
+    /// The HTTP methods that spans and metrics name, comma-separated and case-sensitive. Other methods are recorded as
+    /// `_OTHER`. The value replaces the default list.
+    HTTP_KNOWN_METHODS: &str =
+        "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE";
     /// The host name or IP address of the admin port, which serves `/metrics`, `/livez` and `/readyz`.
     PROMETHEUS_HOST: &str = "OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1";
     /// The number of the admin port. With `0` the system chooses a free port, and the service logs it.
@@ -205,6 +211,9 @@ variables! {
     LOG_SPANS: bool = "SIGHTLINE_LOG_SPANS", false;
     /// The keys of the baggage entries that become attributes of each span, comma-separated.
     BAGGAGE_ATTRIBUTES = "SIGHTLINE_BAGGAGE_ATTRIBUTES", "none";
+    /// The networks and IP addresses of the proxies whose headers `Forwarded` and `X-Forwarded-*` name the client of a
+    /// request, comma-separated, such as `10.0.0.0/8`. List only proxies that overwrite or extend these headers.
+    TRUSTED_PROXIES = "SIGHTLINE_TRUSTED_PROXIES", "none";
     /// `false` turns off requests to the API server. Use `false` for pods that must not or cannot reach the API server.
     /// A pod that cannot reach the API server otherwise waits for two seconds at each start.
     KUBERNETES_API: bool = "SIGHTLINE_KUBERNETES_API", true;

@@ -61,11 +61,13 @@ fn names_the_variable_whose_value_cannot_be_used() {
         ("OTEL_BLRP_SCHEDULE_DELAY", "-1"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "1.5"),
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "many"),
+        ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET POST"),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "70000"),
         ("OTEL_LOG_LEVEL", "loud"),
         ("RUST_LOG", "my_crate=loud"),
         ("SIGHTLINE_LOG_FORMAT", "xml"),
         ("SIGHTLINE_LOG_SPANS", "on"),
+        ("SIGHTLINE_TRUSTED_PROXIES", "proxy"),
         ("SIGHTLINE_KUBERNETES_API", "off"),
     ] {
         let error = read([(name, value)]).expect_err(&format!("{name}={value}"));

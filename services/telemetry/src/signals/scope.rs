@@ -1,9 +1,13 @@
-//! The tracer and meter that record calls, and the bucket boundaries of the calls' histograms.
+//! The tracer, meter and settings of a layer, and the bucket boundaries of the calls' histograms.
+
+use std::sync::{PoisonError, RwLock};
 
 use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
+
+use crate::settings::Instrumentation;
 
 /// The bucket boundaries, in seconds, that the semantic conventions recommend for [HTTP requests] and [RPCs].
 ///
@@ -17,7 +21,15 @@ pub(crate) const CALL_BUCKETS: [f64; 14] =
 /// [database calls]: https://opentelemetry.io/docs/specs/semconv/db/database-metrics/#metric-dbclientoperationduration
 pub(crate) const DATABASE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
-/// The tracer and meter of one layer, client or database.
+/// The settings of the scopes that [`Scope::global`] creates. `None` means the defaults.
+static SETTINGS: RwLock<Option<Instrumentation>> = RwLock::new(None);
+
+/// Sets the settings of the scopes that are created from now on, as installing a global provider does.
+pub(crate) fn configure(settings: &Instrumentation) {
+    *SETTINGS.write().unwrap_or_else(PoisonError::into_inner) = Some(settings.clone());
+}
+
+/// The tracer, meter and settings of one layer, client or database.
 ///
 /// The tracer and the meter come from the global providers that are installed when the layer is created. A layer that
 /// is created before the providers are installed never records anything. The same applies to a client and a database.
@@ -25,14 +37,16 @@ pub(crate) const DATABASE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.
 pub(crate) struct Scope {
     pub(crate) tracer: BoxedTracer,
     pub(crate) meter: Meter,
+    pub(crate) settings: Instrumentation,
 }
 
 impl Scope {
-    /// Creates a scope from this process's global providers.
+    /// Creates a scope from this process's global providers and settings.
     pub(crate) fn global() -> Self {
         Self {
             tracer: global::tracer_with_scope(instrumentation_scope()),
             meter: global::meter_with_scope(instrumentation_scope()),
+            settings: SETTINGS.read().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default(),
         }
     }
 
@@ -47,6 +61,7 @@ impl Scope {
         Self {
             tracer: BoxedTracer::new(Box::new(traces.tracer_with_scope(instrumentation_scope()))),
             meter: metrics.meter_with_scope(instrumentation_scope()),
+            settings: Instrumentation::default(),
         }
     }
 

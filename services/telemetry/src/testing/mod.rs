@@ -19,7 +19,7 @@ use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, ShouldSample, SpanData};
 
 use crate::signals::scope::Scope;
 
@@ -44,7 +44,7 @@ impl Recorder {
     }
 
     /// Records the spans that `sampler` selects.
-    pub(crate) fn sampling(sampler: Sampler) -> Self {
+    pub(crate) fn sampling(sampler: impl ShouldSample + 'static) -> Self {
         // A process has only one global propagator, so all tests install the same propagator.
         global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
             Box::new(TraceContextPropagator::new()),

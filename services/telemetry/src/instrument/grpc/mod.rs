@@ -11,6 +11,8 @@
 //! cancel a call by dropping the call or its stream before the status arrives. The call then ends without a status from
 //! the server.
 //!
+//! [`ServerLayer`] has the same options as the [HTTP layer](crate::http::ServerLayer).
+//!
 //! Names, attributes and metrics follow version 1.42 of the OpenTelemetry semantic conventions for
 //! [gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/), which extend the conventions for
 //! [RPC spans](https://opentelemetry.io/docs/specs/semconv/rpc/rpc-spans/) and
@@ -31,6 +33,7 @@ use opentelemetry_semantic_conventions::attribute::{
 use crate::instrument::error_type::ErrorType;
 use crate::signals::scope::{CALL_BUCKETS, Scope};
 
+pub use crate::instrument::options::RequestHead;
 pub use client::{ClientLayer, ClientService, client_layer};
 pub use server::{ServerLayer, ServerService, server_layer};
 
@@ -53,12 +56,13 @@ impl Instruments {
         Arc::new(Self { scope, duration })
     }
 
-    /// Records one call. For a client, `server` holds the attributes of the server.
+    /// Records one call. `more` holds the attributes of the server for a client, and those of the layer's options for a
+    /// server.
     fn record(
         &self,
         seconds: f64,
         method: StringValue,
-        server: &[KeyValue],
+        more: &[KeyValue],
         status: &'static str,
         failure: Option<ErrorType>,
     ) {
@@ -66,7 +70,7 @@ impl Instruments {
         attributes.push(KeyValue::new(RPC_SYSTEM_NAME, GRPC));
         attributes.push(KeyValue::new(RPC_METHOD, method));
         attributes.push(KeyValue::new(RPC_RESPONSE_STATUS_CODE, status));
-        attributes.extend_from_slice(server);
+        attributes.extend_from_slice(more);
         attributes.extend(failure.map(|error| KeyValue::new(ERROR_TYPE, error)));
         self.duration.record(seconds, &attributes);
     }

@@ -9,7 +9,9 @@ use http::{HeaderMap, Request, response};
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue, StringValue};
 use opentelemetry_semantic_conventions::attribute::{
-    RPC_METHOD, RPC_METHOD_ORIGINAL, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME,
+    CLIENT_ADDRESS, ERROR_TYPE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, RPC_METHOD, RPC_METHOD_ORIGINAL,
+    RPC_REQUEST_METADATA, RPC_RESPONSE_METADATA, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME, SERVER_ADDRESS,
+    SERVER_PORT,
 };
 use opentelemetry_semantic_conventions::metric::RPC_SERVER_CALL_DURATION;
 use tonic::Code;
@@ -21,6 +23,7 @@ use crate::instrument::call::{Call, HttpCall, InFlight, Outcome};
 use crate::instrument::grpc_code::code_name;
 use crate::instrument::layer::{CallLayer, CallService, StartCall};
 use crate::instrument::network::{Authority, peer_attributes};
+use crate::instrument::options::{CallOptions, Convention, ServerKind, ServerOptions};
 use crate::instrument::span::CallSpan;
 use crate::signals::scope::Scope;
 use crate::text;
@@ -64,19 +67,53 @@ pub type ServerService<S> = CallService<S, GrpcServer>;
 impl ServerLayer {
     pub(crate) fn of(scope: Scope) -> Self {
         let description = "Measures the duration of an incoming RPC.";
-        Self(GrpcServer(Instruments::of(scope, RPC_SERVER_CALL_DURATION, description)))
+        let options = ServerOptions::of_settings(GrpcServer::CONVENTION, &scope.settings.trusted_proxies);
+        Self(GrpcServer {
+            instruments: Instruments::of(scope, RPC_SERVER_CALL_DURATION, description),
+            options,
+        })
     }
 }
 
 /// Starts a [`ServerCall`] for each request.
 #[derive(Debug, Clone)]
-pub struct GrpcServer(Arc<Instruments>);
+pub struct GrpcServer {
+    instruments: Arc<Instruments>,
+    // `None` for a layer without options, so that such a layer is as fast as if there were no options
+    options: Option<Arc<ServerOptions>>,
+}
+
+impl ServerKind for GrpcServer {
+    const CONVENTION: &'static Convention = &Convention {
+        request_header: RPC_REQUEST_METADATA,
+        response_header: RPC_RESPONSE_METADATA,
+        own: &[
+            CLIENT_ADDRESS,
+            ERROR_TYPE,
+            NETWORK_PEER_ADDRESS,
+            NETWORK_PEER_PORT,
+            RPC_METHOD,
+            RPC_METHOD_ORIGINAL,
+            RPC_RESPONSE_STATUS_CODE,
+            RPC_SYSTEM_NAME,
+            SERVER_ADDRESS,
+            SERVER_PORT,
+        ],
+    };
+
+    fn options_mut(&mut self) -> &mut Option<Arc<ServerOptions>> {
+        &mut self.options
+    }
+}
 
 impl StartCall for GrpcServer {
     type Call = ServerCall;
 
     fn start_call<B>(&self, request: &mut Request<B>) -> InFlight<ServerCall> {
-        InFlight::new(ServerCall::start(self.0.clone(), request))
+        if self.options.as_ref().is_some_and(|options| !options.records(request)) {
+            return InFlight::unrecorded(propagation::extract(request.headers()));
+        }
+        InFlight::new(ServerCall::start(self, request))
     }
 }
 
@@ -91,6 +128,7 @@ pub struct ServerCall {
     status: Option<Code>,
     // The status to use if the response has no gRPC status.
     fallback: Code,
+    options: Option<Box<CallOptions>>,
 }
 
 /// The method that the client called.
@@ -101,7 +139,7 @@ enum Method {
 }
 
 impl ServerCall {
-    fn start<B>(instruments: Arc<Instruments>, request: &Request<B>) -> Self {
+    fn start<B>(server: &GrpcServer, request: &Request<B>) -> Self {
         let started = Instant::now();
         let parent = propagation::extract(request.headers());
         let path = request.uri().path();
@@ -111,15 +149,22 @@ impl ServerCall {
         };
         let mut attributes = Vec::with_capacity(12);
         attributes.push(KeyValue::new(RPC_SYSTEM_NAME, GRPC));
-        attributes.extend(Authority::of_request(request).into_iter().flat_map(Authority::attributes));
-        attributes.extend(peer(request).into_iter().flat_map(peer_attributes));
+        let peer = peer(request);
+        let options = server.options.as_ref();
+        let origin = options.and_then(|options| options.origin(request.headers(), peer));
+        let authority = origin.and_then(|origin| origin.host).or_else(|| Authority::of_request(request));
+        attributes.extend(authority.into_iter().flat_map(Authority::attributes));
+        let client = origin.map(|origin| origin.client);
+        attributes.extend(peer.into_iter().flat_map(|peer| peer_attributes(peer, client)));
+        let options = options.map(|options| Box::new(CallOptions::start(options, request, &mut attributes)));
         let builder = SpanBuilder {
             attributes: Some(attributes),
             ..SpanBuilder::from_name(name).with_kind(SpanKind::Server)
         };
+        let instruments = server.instruments.clone();
         let span = CallSpan::start(&instruments.scope, builder, &parent);
         let deadline = status::deadline(request.headers());
-        Self { instruments, span, started, deadline, method, status: None, fallback: Code::Unknown }
+        Self { instruments, span, started, deadline, method, status: None, fallback: Code::Unknown, options }
     }
 
     /// The status to report.
@@ -170,7 +215,8 @@ impl Call for ServerCall {
             }
         };
         let seconds = self.started.elapsed().as_secs_f64();
-        self.instruments.record(seconds, method.clone(), &[], status, failure.clone());
+        let more = self.options.as_ref().map_or(&[][..], |options| options.metric_attributes());
+        self.instruments.record(seconds, method.clone(), more, status, failure.clone());
 
         // The attribute `rpc.method` is set here and not when the span starts. At the start, it is not certain that
         // the method is known. If the attribute were set at the start and the method turned out to be unknown, the SDK
@@ -184,6 +230,9 @@ impl HttpCall for ServerCall {
     fn on_head(&mut self, head: &mut response::Parts) -> bool {
         self.status = status::in_headers(&head.headers);
         self.fallback = status::of_http(head.status);
+        if let Some(options) = &mut self.options {
+            options.on_head(&self.span, head);
+        }
         if self.status == Some(Code::Unimplemented)
             && !head.headers.contains_key(tonic::Status::GRPC_MESSAGE)
             && let Method::Known(method) = &self.method
@@ -196,6 +245,9 @@ impl HttpCall for ServerCall {
 
     fn on_trailers(&mut self, trailers: &HeaderMap) {
         self.status = status::in_headers(trailers).or(self.status);
+        if let Some(options) = &mut self.options {
+            options.on_trailers(&self.span, trailers);
+        }
     }
 }
 

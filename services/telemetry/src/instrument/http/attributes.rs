@@ -1,17 +1,16 @@
 //! The attributes of HTTP requests and responses.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{Method, Version};
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_semantic_conventions::attribute::HTTP_REQUEST_METHOD_ORIGINAL;
 
 #[cfg(feature = "http-client")]
 use crate::instrument::network::Authority;
-use crate::text;
-
-/// The text that replaces a secret, as the semantic conventions define it.
-const REDACTED: &str = "REDACTED";
+use crate::settings::KnownMethods;
+use crate::text::{self, REDACTED};
 
 /// The query parameters that carry a credential or a signature, from the list in the [semantic conventions]. Their
 /// names are case-sensitive.
@@ -20,9 +19,60 @@ const REDACTED: &str = "REDACTED";
 const SECRET_PARAMETERS: [&str; 5] =
     ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "X-Goog-Signature"];
 
-/// The name of `method`. Returns `None` if the semantic conventions do not define the method. A client can invent
-/// methods, and each of them would otherwise become a new time series.
-pub(super) fn known_method(method: &Method) -> Option<&'static str> {
+/// The method of a request, as spans and metrics name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum MethodName {
+    /// A method of the default list. It needs no allocation and no reference count.
+    Standard(&'static str),
+    /// A method of the list in the settings.
+    Listed(Arc<str>),
+    /// A method that is not known. A client can invent methods, and each of them would otherwise become a new time
+    /// series.
+    Other,
+}
+
+impl MethodName {
+    pub(super) fn of(method: &Method, known: &KnownMethods) -> Self {
+        match known.listed() {
+            None => standard_method(method).map_or(Self::Other, Self::Standard),
+            Some(listed) => listed
+                .iter()
+                .find(|known| ***known == *method.as_str())
+                .map_or(Self::Other, |known| Self::Listed(known.clone())),
+        }
+    }
+
+    /// The value of `http.request.method`.
+    pub(super) fn value(&self) -> StringValue {
+        match self {
+            Self::Standard(name) => (*name).into(),
+            Self::Listed(name) => name.clone().into(),
+            Self::Other => "_OTHER".into(),
+        }
+    }
+
+    /// The attribute `http.request.method_original`, if its value differs from the value of `http.request.method`.
+    pub(super) fn original(&self, method: &Method) -> Option<KeyValue> {
+        (*self == Self::Other)
+            .then(|| KeyValue::new(HTTP_REQUEST_METHOD_ORIGINAL, text::bounded(method.as_str()).to_owned()))
+    }
+
+    /// The name of a span: the method, followed by `target` if it is known.
+    pub(super) fn span_name(&self, target: Option<&str>) -> Cow<'static, str> {
+        let method = match self {
+            Self::Standard(name) => Cow::Borrowed(*name),
+            Self::Listed(name) => Cow::Owned(name.as_ref().to_owned()),
+            Self::Other => Cow::Borrowed("HTTP"),
+        };
+        match target {
+            Some(target) => format!("{method} {target}").into(),
+            None => method,
+        }
+    }
+}
+
+/// The name of `method`, if the default list of [`KnownMethods`] contains it.
+fn standard_method(method: &Method) -> Option<&'static str> {
     Some(match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",
@@ -36,21 +86,6 @@ pub(super) fn known_method(method: &Method) -> Option<&'static str> {
         "QUERY" => "QUERY",
         _ => return None,
     })
-}
-
-/// The value of `http.request.method` for a method that the semantic conventions do not define.
-pub(super) const OTHER_METHOD: &str = "_OTHER";
-
-/// The text for `method` in the name of a span.
-pub(super) fn method_in_name(method: &'static str) -> &'static str {
-    if method == OTHER_METHOD { "HTTP" } else { method }
-}
-
-/// The attribute `http.request.method_original`, if its value differs from the value of `http.request.method`.
-pub(super) fn method_original(method: &Method) -> Option<KeyValue> {
-    known_method(method)
-        .is_none()
-        .then(|| KeyValue::new(HTTP_REQUEST_METHOD_ORIGINAL, text::bounded(method.as_str()).to_owned()))
 }
 
 /// The value of `network.protocol.version`.
@@ -195,6 +230,24 @@ mod tests {
             assert_eq!(Target::of_uri(&url.parse().unwrap()).server().unwrap().port, Some(port));
             assert_eq!(Target::of_url(&url.parse().unwrap()).server().unwrap().port, Some(port));
         }
+    }
+
+    #[test]
+    fn the_standard_methods_are_the_default_of_the_setting() {
+        let known = KnownMethods::default();
+        for method in
+            ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"]
+        {
+            assert!(known.contains(method), "{method}");
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(MethodName::of(&method, &known).value().as_str(), method.as_str());
+        }
+        let documented = crate::settings::names::VARIABLES
+            .iter()
+            .find(|variable| variable.name == crate::settings::names::HTTP_KNOWN_METHODS)
+            .unwrap();
+        assert_eq!(documented.default.split(',').count(), 10, "the list above is incomplete");
+        assert_eq!(MethodName::of(&Method::from_bytes(b"get").unwrap(), &known), MethodName::Other);
     }
 
     proptest! {

@@ -1,6 +1,5 @@
 //! The client layer. It and [`Client`](super::Client) both use [`ClientCall`].
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +13,7 @@ use opentelemetry_semantic_conventions::attribute::{
 };
 use opentelemetry_semantic_conventions::metric::HTTP_CLIENT_REQUEST_DURATION;
 
-use super::attributes::{OTHER_METHOD, Target, known_method, method_in_name, method_original, version};
+use super::attributes::{MethodName, Target, version};
 use crate::instrument::call::{Call, HttpCall, InFlight, Outcome};
 use crate::instrument::error_type::{CANCELLED, ErrorType};
 use crate::instrument::layer::{CallLayer, CallService, StartCall};
@@ -127,23 +126,19 @@ impl ClientCall {
             return InFlight::untraced();
         }
         let started = Instant::now();
-        let known = known_method(method).unwrap_or(OTHER_METHOD);
+        let name = MethodName::of(method, &client.0.scope.settings.known_methods);
         let mut attributes = Vec::with_capacity(8);
-        attributes.push(KeyValue::new(HTTP_REQUEST_METHOD, known));
+        attributes.push(KeyValue::new(HTTP_REQUEST_METHOD, name.value()));
         attributes.extend(template.map(|template| KeyValue::new(URL_TEMPLATE, template)));
         attributes.extend(target.server().into_iter().flat_map(Authority::attributes));
 
         let mut at_start = Vec::with_capacity(12);
         at_start.extend_from_slice(&attributes);
         at_start.push(KeyValue::new(URL_FULL, target.full()));
-        at_start.extend(method_original(method));
+        at_start.extend(name.original(method));
         let builder = SpanBuilder {
             attributes: Some(at_start),
-            ..SpanBuilder::from_name(match template {
-                Some(template) => format!("{} {template}", method_in_name(known)).into(),
-                None => Cow::Borrowed(method_in_name(known)),
-            })
-            .with_kind(SpanKind::Client)
+            ..SpanBuilder::from_name(name.span_name(template)).with_kind(SpanKind::Client)
         };
         let client = client.clone();
         let span = CallSpan::start(&client.0.scope, builder, &Context::current());

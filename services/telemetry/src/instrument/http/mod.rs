@@ -20,6 +20,10 @@
 //! [HTTP spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/) and
 //! [HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
 //!
+//! [`ServerLayer`] has options: which requests are recorded, additional attributes, captured headers, and the proxies whose
+//! headers name the client. The methods that a span names are a setting,
+//! `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`.
+//!
 //! The modules [`json`], [`panic`](mod@panic) and [`problem`] are for axum handlers. They turn bad bodies, panics and
 //! other errors into problem details that carry the trace id.
 //!
@@ -54,6 +58,8 @@ mod server;
 #[cfg(feature = "http")]
 mod trace_response;
 
+#[cfg(feature = "http")]
+pub use crate::instrument::options::RequestHead;
 #[cfg(feature = "http-client")]
 pub use client::{ClientLayer, ClientService, UrlTemplate, client_layer};
 #[cfg(feature = "http-client")]

@@ -1,6 +1,5 @@
 //! The server layer.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,20 +10,21 @@ use opentelemetry::metrics::{Histogram, UpDownCounter};
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute::{
-    ERROR_TYPE, HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, NETWORK_PROTOCOL_VERSION,
-    URL_PATH, URL_QUERY, URL_SCHEME, USER_AGENT_ORIGINAL,
+    CLIENT_ADDRESS, ERROR_TYPE, HTTP_REQUEST_HEADER, HTTP_REQUEST_METHOD, HTTP_REQUEST_METHOD_ORIGINAL,
+    HTTP_RESPONSE_HEADER, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT,
+    NETWORK_PROTOCOL_VERSION, SERVER_ADDRESS, SERVER_PORT, URL_PATH, URL_QUERY, URL_SCHEME,
+    USER_AGENT_ORIGINAL,
 };
 use opentelemetry_semantic_conventions::metric::{HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_DURATION};
 
-use super::attributes::{
-    OTHER_METHOD, known_method, method_in_name, method_original, redacted_query, version,
-};
+use super::attributes::{MethodName, redacted_query, version};
 use super::trace_response;
 use crate::context::propagation;
 use crate::instrument::call::{Call, HttpCall, InFlight, Outcome};
 use crate::instrument::error_type::{CANCELLED, ErrorType};
 use crate::instrument::layer::{CallLayer, CallService, StartCall};
 use crate::instrument::network::{Authority, peer_attributes};
+use crate::instrument::options::{CallOptions, Convention, ServerKind, ServerOptions};
 use crate::instrument::span::CallSpan;
 use crate::signals::scope::{CALL_BUCKETS, Scope};
 use crate::text;
@@ -67,6 +67,7 @@ pub type ServerService<S> = CallService<S, HttpServer>;
 
 impl ServerLayer {
     pub(crate) fn of(scope: Scope) -> Self {
+        let options = ServerOptions::of_settings(HttpServer::CONVENTION, &scope.settings.trusted_proxies);
         let instruments = Instruments {
             duration: scope.duration(
                 HTTP_SERVER_REQUEST_DURATION,
@@ -81,7 +82,7 @@ impl ServerLayer {
                 .build(),
             scope,
         };
-        Self(HttpServer { instruments: Arc::new(instruments), trace_response: false })
+        Self(HttpServer { instruments: Arc::new(instruments), trace_response: false, options })
     }
 
     /// Sets whether every response has the header `traceresponse`, which identifies the server span. The default is
@@ -120,6 +121,36 @@ impl ServerLayer {
 pub struct HttpServer {
     instruments: Arc<Instruments>,
     trace_response: bool,
+    // `None` for a layer without options, so that such a layer is as fast as if there were no options
+    options: Option<Arc<ServerOptions>>,
+}
+
+impl ServerKind for HttpServer {
+    const CONVENTION: &'static Convention = &Convention {
+        request_header: HTTP_REQUEST_HEADER,
+        response_header: HTTP_RESPONSE_HEADER,
+        own: &[
+            CLIENT_ADDRESS,
+            ERROR_TYPE,
+            HTTP_REQUEST_METHOD,
+            HTTP_REQUEST_METHOD_ORIGINAL,
+            HTTP_RESPONSE_STATUS_CODE,
+            HTTP_ROUTE,
+            NETWORK_PEER_ADDRESS,
+            NETWORK_PEER_PORT,
+            NETWORK_PROTOCOL_VERSION,
+            SERVER_ADDRESS,
+            SERVER_PORT,
+            URL_PATH,
+            URL_QUERY,
+            URL_SCHEME,
+            USER_AGENT_ORIGINAL,
+        ],
+    };
+
+    fn options_mut(&mut self) -> &mut Option<Arc<ServerOptions>> {
+        &mut self.options
+    }
 }
 
 /// The metric instruments of one layer.
@@ -134,6 +165,9 @@ impl StartCall for HttpServer {
     type Call = ServerCall;
 
     fn start_call<B>(&self, request: &mut Request<B>) -> InFlight<ServerCall> {
+        if self.options.as_ref().is_some_and(|options| !options.records(request)) {
+            return InFlight::unrecorded(propagation::extract(request.headers()));
+        }
         InFlight::new(ServerCall::start(self.clone(), request))
     }
 }
@@ -144,66 +178,72 @@ pub struct ServerCall {
     server: HttpServer,
     span: CallSpan,
     started: Instant,
-    method: &'static str,
+    method: MethodName,
     scheme: &'static str,
     version: Option<&'static str>,
     route: Option<Arc<str>>,
     is_head: bool,
     status: Option<StatusCode>,
+    options: Option<Box<CallOptions>>,
 }
 
 impl ServerCall {
     fn start<B>(server: HttpServer, request: &Request<B>) -> Self {
         let started = Instant::now();
-        let method = known_method(request.method()).unwrap_or(OTHER_METHOD);
-        // X-Forwarded-* headers are ignored: any client can send them, and only the operator knows which proxy to
-        // trust.
-        let scheme = if request.uri().scheme_str() == Some("https") { "https" } else { "http" };
+        let method = MethodName::of(request.method(), &server.instruments.scope.settings.known_methods);
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        // Without trusted proxies, the headers `Forwarded` and `X-Forwarded-*` are ignored: any client can send them.
+        let origin = server.options.as_ref().and_then(|options| options.origin(request.headers(), peer));
+        let scheme = origin
+            .and_then(|origin| origin.scheme)
+            .unwrap_or_else(|| if request.uri().scheme_str() == Some("https") { "https" } else { "http" });
         let version = version(request.version());
         let route = request.extensions().get::<MatchedPath>().map(|path| Arc::from(path.as_str()));
+        let mut attributes = start_attributes(request, &method, scheme, route.as_ref());
+        let authority = origin.and_then(|origin| origin.host).or_else(|| Authority::of_request(request));
+        attributes.extend(authority.into_iter().flat_map(Authority::attributes));
+        if let Some(peer) = peer {
+            attributes.extend(peer_attributes(peer, origin.map(|origin| origin.client)));
+        }
+        let options = server
+            .options
+            .as_ref()
+            .map(|options| Box::new(CallOptions::start(options, request, &mut attributes)));
 
-        server.instruments.active.add(1, &active_attributes(method, scheme));
+        server.instruments.active.add(1, &active_attributes(&method, scheme));
         let parent = propagation::extract(request.headers());
         let builder = SpanBuilder {
-            attributes: Some(start_attributes(request, method, scheme, route.as_ref())),
-            ..SpanBuilder::from_name(match &route {
-                Some(route) => format!("{} {route}", method_in_name(method)).into(),
-                None => Cow::Borrowed(method_in_name(method)),
-            })
-            .with_kind(SpanKind::Server)
+            attributes: Some(attributes),
+            ..SpanBuilder::from_name(method.span_name(route.as_deref())).with_kind(SpanKind::Server)
         };
         let span = CallSpan::start(&server.instruments.scope, builder, &parent);
         let is_head = request.method() == Method::HEAD;
-        Self { server, span, started, method, scheme, version, route, is_head, status: None }
+        Self { server, span, started, method, scheme, version, route, is_head, status: None, options }
     }
 }
 
-/// The attributes that are set when the span starts, so that a sampler can use them.
+/// The attributes that the request itself has. They are set when the span starts, so that a sampler can use them.
 fn start_attributes<B>(
     request: &Request<B>,
-    method: &'static str,
+    method: &MethodName,
     scheme: &'static str,
     route: Option<&Arc<str>>,
 ) -> Vec<KeyValue> {
     let mut attributes = Vec::with_capacity(16);
-    attributes.push(KeyValue::new(HTTP_REQUEST_METHOD, method));
+    attributes.push(KeyValue::new(HTTP_REQUEST_METHOD, method.value()));
     attributes.push(KeyValue::new(URL_SCHEME, scheme));
     attributes.push(KeyValue::new(URL_PATH, text::bounded(request.uri().path()).to_owned()));
     attributes.extend(request.uri().query().map(|query| KeyValue::new(URL_QUERY, redacted_query(query))));
     attributes.extend(route.map(|route| KeyValue::new(HTTP_ROUTE, route.clone())));
-    attributes.extend(method_original(request.method()));
-    attributes.extend(Authority::of_request(request).into_iter().flat_map(Authority::attributes));
-    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        attributes.extend(peer_attributes(*peer));
-    }
+    attributes.extend(method.original(request.method()));
     if let Some(agent) = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
         attributes.push(KeyValue::new(USER_AGENT_ORIGINAL, text::bounded(agent).to_owned()));
     }
     attributes
 }
 
-fn active_attributes(method: &'static str, scheme: &'static str) -> [KeyValue; 2] {
-    [KeyValue::new(HTTP_REQUEST_METHOD, method), KeyValue::new(URL_SCHEME, scheme)]
+fn active_attributes(method: &MethodName, scheme: &'static str) -> [KeyValue; 2] {
+    [KeyValue::new(HTTP_REQUEST_METHOD, method.value()), KeyValue::new(URL_SCHEME, scheme)]
 }
 
 impl Call for ServerCall {
@@ -225,11 +265,14 @@ impl Call for ServerCall {
         let version = self.version.map(|version| KeyValue::new(NETWORK_PROTOCOL_VERSION, version));
 
         let mut attributes = Vec::with_capacity(6);
-        attributes.extend(active_attributes(self.method, self.scheme));
+        attributes.extend(active_attributes(&self.method, self.scheme));
         attributes.extend(self.route.map(|route| KeyValue::new(HTTP_ROUTE, route)));
         attributes.extend(status.clone());
         attributes.extend(version.clone());
         attributes.extend(failure.clone().map(|error| KeyValue::new(ERROR_TYPE, error)));
+        if let Some(options) = &self.options {
+            attributes.extend_from_slice(options.metric_attributes());
+        }
         self.server.instruments.duration.record(self.started.elapsed().as_secs_f64(), &attributes);
         self.server.instruments.active.add(-1, &attributes[..2]);
 
@@ -240,6 +283,9 @@ impl Call for ServerCall {
 impl HttpCall for ServerCall {
     fn on_head(&mut self, head: &mut response::Parts) -> bool {
         self.status = Some(head.status);
+        if let Some(options) = &mut self.options {
+            options.on_head(&self.span, head);
+        }
         if self.server.trace_response {
             trace_response::add(&mut head.headers, self.span.context.span().span_context());
         }

@@ -107,6 +107,7 @@ fn defaults_that_are_descriptions_apply() {
                 default.contains(" on a terminal, otherwise ")
                     && literals == [format(true).unwrap(), format(false).unwrap()]
             }
+            (names::TRUSTED_PROXIES, "none") => unset.instrumentation.trusted_proxies.is_empty(),
             (names::BAGGAGE_ATTRIBUTES, "none") => unset.traces.baggage_attributes.is_empty(),
             (names::KUBERNETES_HOST, "unset outside a cluster") => unset.resource.kubernetes.is_none(),
             (name, default) => panic!("add a check for the default of {name}: {default}"),

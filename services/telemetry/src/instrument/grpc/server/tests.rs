@@ -97,3 +97,77 @@ async fn an_expired_deadline_is_an_error_but_a_cancelled_call_is_not() {
         assert_eq!(recorder.histogram_counts(RPC_SERVER_CALL_DURATION)[0].1, 1);
     }
 }
+
+/// Calls `Echo/Say` on a service in `layer`. The request has metadata and comes from the proxy 10.0.0.1. The response
+/// has metadata in its headers and trailers.
+async fn call_with_options(layer: ServerLayer) {
+    let service = layer.layer(tower::service_fn(|_: Request<()>| async {
+        let body = ScriptedBody::data(&["message"]).then_trailer("x-cost", "3");
+        Ok::<_, Infallible>(Response::builder().header("x-shard", "7").body(body).unwrap())
+    }));
+    let peer: SocketAddr = "10.0.0.1:4711".parse().unwrap();
+    let request = Request::post("/Echo/Say")
+        .header("traceparent", PARENT)
+        .header("x-tenant", "a")
+        .header("x-tenant", "b")
+        .header("authorization", "Bearer secret")
+        .header("forwarded", "for=6.6.6.6, for=192.0.2.7;host=shop")
+        .extension(axum::extract::ConnectInfo(peer));
+    let response = service.oneshot(request.body(()).unwrap()).await.unwrap();
+    response.into_body().collect().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_options_add_attributes_to_spans_and_metrics() {
+    let recorder = Recorder::new();
+    let names =
+        |names: &[&'static str]| names.iter().copied().map(http::HeaderName::from_static).collect::<Vec<_>>();
+    let layer = ServerLayer::of(recorder.scope())
+        .filter(|call| call.uri().path() != "/Echo/Ignored")
+        .request_attributes(|call| {
+            [KeyValue::new("shop.path", call.uri().path().to_owned()), KeyValue::new(RPC_METHOD, "x")]
+        })
+        .response_attributes(|response| [KeyValue::new("shop.status", i64::from(response.status.as_u16()))])
+        .request_metric_attributes(|_| [KeyValue::new("shop.api", "v1")])
+        .response_metric_attributes(|_| {
+            [KeyValue::new("shop.shard", "7"), KeyValue::new(RPC_SYSTEM_NAME, "x")]
+        })
+        .capture_request_headers(names(&["x-tenant", "authorization"]))
+        .capture_response_headers(names(&["x-shard", "x-cost"]))
+        .trusted_proxies(["10.0.0.0/8".parse().unwrap()]);
+    call_with_options(layer).await;
+
+    let (attributes, _) = attributes_and_failed(&recorder.span());
+    for (name, value) in [
+        ("client.address", "192.0.2.7"),
+        ("network.peer.address", "10.0.0.1"),
+        ("server.address", "shop"),
+        ("rpc.method", "Echo/Say"),
+        ("rpc.request.metadata.x-tenant", r#"["a","b"]"#),
+        ("rpc.request.metadata.authorization", r#"["REDACTED"]"#),
+        ("rpc.response.metadata.x-shard", r#"["7"]"#),
+        ("rpc.response.metadata.x-cost", r#"["3"]"#),
+        ("shop.path", "/Echo/Say"),
+        ("shop.status", "200"),
+    ] {
+        assert_eq!(attributes.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    let series = &recorder.histogram_counts(RPC_SERVER_CALL_DURATION)[0].0;
+    let own = ["shop.api", "shop.shard", "rpc.system.name"].map(|name| series[name].as_str());
+    assert_eq!((own, series.contains_key("shop.path")), (["v1", "7", "grpc"], false));
+}
+
+#[tokio::test]
+async fn a_call_that_the_filter_rejects_is_not_recorded() {
+    let recorder = Recorder::new();
+    let layer = ServerLayer::of(recorder.scope()).filter(|call| call.uri().path() != "/Echo/Say");
+    let service = layer.layer(tower::service_fn(|_: Request<()>| async {
+        let trace = crate::instrument::span::trace_id();
+        assert_eq!(trace.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        Ok::<_, Infallible>(Response::new(ScriptedBody::data(&[])))
+    }));
+    let request = Request::post("/Echo/Say").header("traceparent", PARENT).body(()).unwrap();
+    service.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    assert!(recorder.spans().is_empty());
+    assert!(recorder.histogram_counts(RPC_SERVER_CALL_DURATION).is_empty());
+}

@@ -139,3 +139,23 @@ async fn does_not_trace_the_requests_of_an_exporter() {
     assert!(recorder.spans().is_empty());
     assert!(recorder.histogram_counts(HTTP_CLIENT_REQUEST_DURATION).is_empty());
 }
+
+#[tokio::test]
+async fn the_setting_replaces_the_known_methods() {
+    use crate::settings::{MapEnv, Settings};
+
+    let env = MapEnv::from_iter([("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "PURGE")]);
+    for (method, known, name) in [("PURGE", "PURGE", "PURGE"), ("GET", "_OTHER", "HTTP")] {
+        let recorder = Recorder::new();
+        let scope = Scope { settings: Settings::read(&env).unwrap().instrumentation, ..recorder.scope() };
+        let service = ClientLayer::of(scope).layer(tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::new()))
+        }));
+        service.oneshot(request(method, "http://users/")).await.unwrap();
+        let span = recorder.span();
+        assert_eq!(span.name, name);
+        assert_eq!(attributes_and_failed(&span).0["http.request.method"], known);
+        let series = &recorder.histogram_counts(HTTP_CLIENT_REQUEST_DURATION)[0].0;
+        assert_eq!(series["http.request.method"], known);
+    }
+}

@@ -1,3 +1,5 @@
+mod options;
+
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Mutex;
