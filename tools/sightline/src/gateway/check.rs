@@ -40,7 +40,7 @@ pub(super) fn policies(added: &[Policy], ours: &[&str]) -> Result<(), AdditionsE
         not_empty(&policy.name, || format!("{path}.name"))?;
         not_empty(&policy.kind, || format!("{path}.type"))?;
         let before = added[..index].iter().map(|other| other.name.as_str());
-        let place = place(policy.name.as_str(), ours.iter().copied(), before);
+        let place = place(&policy.name.as_str(), ours.iter().copied(), before);
         if let Some(place) = place {
             let remedy = "choose another name";
             return Err(duplicate(format!("{path}.name"), &policy.name, place, remedy));
@@ -66,7 +66,7 @@ pub(super) fn expressions(path: &str, added: &[String], ours: &[&str]) -> Result
     for (index, value) in added.iter().enumerate() {
         let path = format!("{path}[{index}]");
         not_empty(value, || path.clone())?;
-        let place = place(value.as_str(), ours.iter().copied(), added[..index].iter().map(String::as_str));
+        let place = place(&value.as_str(), ours.iter().copied(), added[..index].iter().map(String::as_str));
         if let Some(place) = place {
             return Err(duplicate(path, value, place, "remove it here"));
         }
@@ -102,7 +102,7 @@ pub(super) fn dimensions(added: &[Dimension], ours: &[&str]) -> Result<(), Addit
         not_empty(&dimension.name, || path.clone())?;
         let label = label(&dimension.name);
         let ours = ours.iter().chain(FIXED_DIMENSIONS).map(|name| self::label(name));
-        let place = place(label, ours, added[..index].iter().map(|other| self::label(&other.name)));
+        let place = place(&label, ours, added[..index].iter().map(|other| self::label(&other.name)));
         if let Some(place) = place {
             return Err(duplicate(path, &dimension.name, place, "remove it here"));
         }
@@ -118,14 +118,14 @@ fn label(attribute: &str) -> String {
 
 /// Returns where a value already is, if it is in one of the two lists.
 fn place<T: PartialEq>(
-    value: T,
+    value: &T,
     mut ours: impl Iterator<Item = T>,
     mut before: impl Iterator<Item = T>,
 ) -> Option<&'static str> {
-    if ours.any(|other| other == value) {
+    if ours.any(|other| other == *value) {
         Some(IN_BASE)
     } else {
-        before.any(|other| other == value).then_some(TWICE)
+        before.any(|other| other == *value).then_some(TWICE)
     }
 }
 

@@ -60,11 +60,11 @@ impl Additions {
 
         let keys = KEYS.of(&base)?;
         check::expressions("gateway.redaction.keys", &self.redaction.keys, &texts(keys))?;
-        KEYS.set(&mut overlay, keys, self.redaction.keys.iter().map(literal));
+        KEYS.set(&mut overlay, keys, self.redaction.keys.iter().map(|text| literal(text)));
 
         let patterns = PATTERNS.of(&base)?;
         check::expressions("gateway.redaction.patterns", &self.redaction.patterns, &texts(patterns))?;
-        PATTERNS.set(&mut overlay, patterns, self.redaction.patterns.iter().map(literal));
+        PATTERNS.set(&mut overlay, patterns, self.redaction.patterns.iter().map(|text| literal(text)));
 
         let dimensions = DIMENSIONS.of(&base)?;
         check::dimensions(&self.span_metrics.dimensions, &names(dimensions))?;
@@ -100,7 +100,7 @@ impl List {
 }
 
 /// Writes a text so that the Collector reads it unchanged. In a configuration file, `$$` stands for one `$`.
-fn literal(text: &String) -> Value {
+fn literal(text: &str) -> Value {
     text.replace('$', "$$").into()
 }
 
