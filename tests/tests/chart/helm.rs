@@ -87,10 +87,9 @@ pub(crate) struct Install<'a> {
 pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<String> {
     let output = output(arguments)?;
     let stdout = String::from_utf8(output.stdout).context("Helm's output is not UTF-8")?;
-    // Helm logs each symbolic link that it follows. These log lines are not errors.
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let errors: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("level=INFO")).collect();
-    ensure!(output.status.success(), "{}{stdout}", errors.join("\n"));
+    ensure!(output.status.success(), "{stderr}{stdout}");
+    ensure!(stderr.is_empty(), "Helm printed a warning: {stderr}");
     Ok(stdout)
 }
 

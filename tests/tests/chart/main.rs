@@ -10,6 +10,7 @@
 
 mod certificates;
 mod docs;
+mod files;
 mod helm;
 mod kubernetes;
 mod names;
@@ -106,7 +107,9 @@ fn run() -> Result<ExitCode> {
     });
     add(&mut trials, "docs::readmes_are_as_generated".to_owned(), docs::readmes_are_as_generated);
     add(&mut trials, "docs::schemas_match_values".to_owned(), docs::schemas_match_values);
-    for chart in docs::charts()? {
+    add(&mut trials, "files::are_not_symbolic_links".to_owned(), files::are_not_symbolic_links);
+    add(&mut trials, "files::config_is_a_copy".to_owned(), files::config_is_a_copy);
+    for chart in docs::installable_charts() {
         let name = chart.file_name().unwrap_or_default().to_string_lossy().into_owned();
         add(&mut trials, format!("lint::chart::{name}"), move || helm::lint_with_defaults(&chart));
     }

@@ -63,8 +63,8 @@ pub(crate) fn each_has_a_value_set(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Helm renders the same manifests from the archive of `helm package` as from the chart's directory. The directory
-/// contains symbolic links. The archive contains copies of their targets instead.
+/// Helm renders the same manifests from the archive of `helm package` as from the chart's directory. The archive does not
+/// contain the files in `.helmignore`.
 pub(crate) fn package_renders_the_same(set: &ValueSet) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let chart = set.chart();

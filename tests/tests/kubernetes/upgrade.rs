@@ -32,8 +32,8 @@ pub(crate) async fn upgrade(install: &Install) -> Result<()> {
     release.remove(outcome).await
 }
 
-/// Extracts two things into `dir`: the previous commit's chart and the files that the chart's symbolic links point to.
-/// Fails if there is no previous commit, or if that commit has no chart.
+/// Extracts the previous commit's chart into `dir`. Also extracts `collector-config/`, because older versions of the chart
+/// contain symbolic links to its files. Fails if there is no previous commit, or if that commit has no chart.
 fn extract_previous_chart(dir: &Path) -> Result<()> {
     let git = |args: &[&str]| {
         let mut git = Command::new("git");

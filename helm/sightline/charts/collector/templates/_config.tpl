@@ -1,7 +1,7 @@
 {{/*
 The configuration of the agent and the gateway. It consists of the unchanged files of collector-config/ and of a last
-overlay that is generated from the values. The subchart reads the files through a symbolic link. The chart chooses which files of
-collector-config/ are loaded, and sets the environment variables that these files read.
+overlay that is generated from the values. Helm reads only files inside a chart, so the directory config contains copies.
+The chart chooses which of these files are loaded, and sets the environment variables that the files read.
 */}}
 
 {{/*
@@ -27,7 +27,7 @@ context, component.
 {{- range include "collector.files" . | fromJsonArray -}}
 {{- $text := $context.Files.Get (printf "config/%s" .) -}}
 {{- if not $text -}}
-{{- fail (printf "\n\ncollector: the chart has no file config/%s. The directory config is a symbolic link to collector-config/. Copy the chart with the files that its links point to (cp -RL), or use helm package." .) -}}
+{{- fail (printf "\n\ncollector: the chart has no file config/%s. The files in config are copies of the files in collector-config/. Restore them with make chart UPDATE_RENDERED=1." .) -}}
 {{- end }}
 {{ . }}: |
   {{- $text | trimSuffix "\n" | nindent 2 }}

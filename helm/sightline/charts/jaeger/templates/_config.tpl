@@ -27,7 +27,7 @@ an overlay from the values.
 {{- range include "jaeger.files" . | fromJsonArray -}}
 {{- $text := $.Files.Get (printf "config/%s" .) -}}
 {{- if not $text -}}
-{{- fail (printf "\n\njaeger: the chart has no file config/%s. The directory config is a symbolic link to collector-config/. Copy the chart with the files that its links point to (cp -RL), or use helm package." .) -}}
+{{- fail (printf "\n\njaeger: the chart has no file config/%s. The files in config are copies of the files in collector-config/. Restore them with make chart UPDATE_RENDERED=1." .) -}}
 {{- end }}
 {{ . }}: |
   {{- $text | trimSuffix "\n" | nindent 2 }}

@@ -1,5 +1,9 @@
 {{/*
-Names and labels. Each subchart has a symbolic link to this directory, so each subchart can also be installed alone.
+Names and labels.
+
+The templates in this directory are for all parts of the umbrella chart. Helm puts the templates of a chart and its
+subcharts into one namespace. The directory belongs to the chart `service`, because that chart can also be installed
+alone, and the umbrella chart always loads it.
 */}}
 
 {{/*

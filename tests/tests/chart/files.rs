@@ -1,0 +1,79 @@
+//! Checks of the chart's files.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::snapshots::UPDATE;
+use crate::{ensure_none, helm};
+
+/// Git sources of Flux and of Rancher drop symbolic links, so they could not install a chart that contains one.
+pub(crate) fn are_not_symbolic_links() -> Result<()> {
+    let mut problems = Vec::new();
+    find_links(&helm::chart(), &mut problems)?;
+    ensure_none(&problems)
+}
+
+fn find_links(directory: &Path, problems: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_symlink() {
+            problems.push(format!("{} is a symbolic link", entry.path().display()));
+        } else if kind.is_dir() {
+            find_links(&entry.path(), problems)?;
+        }
+    }
+    Ok(())
+}
+
+/// The prefixes of the files in `collector-config/` that each subchart uses.
+const CONFIG_FILES: [(&str, &[&str]); 2] = [("collector", &["agent", "gateway"]), ("jaeger", &["jaeger"])];
+
+/// The directory `config` of a subchart contains copies of files in `collector-config/`. The files for a local stack are
+/// not copied.
+pub(crate) fn config_is_a_copy() -> Result<()> {
+    let mut problems = Vec::new();
+    for (subchart, prefixes) in CONFIG_FILES {
+        let copies = helm::chart().join("charts").join(subchart).join("config");
+        compare(&helm::repository().join("collector-config"), &copies, prefixes, &mut problems)?;
+    }
+    ensure_none(&problems)
+}
+
+fn compare(originals: &Path, copies: &Path, prefixes: &[&str], problems: &mut Vec<String>) -> Result<()> {
+    let update = env::var_os(UPDATE).is_some_and(|value| value == "1");
+    let mut expected = BTreeSet::new();
+    for name in names(originals)? {
+        let component = name.split(['-', '.']).next().unwrap_or_default();
+        if !prefixes.contains(&component) || name.ends_with("-local.yaml") {
+            continue;
+        }
+        let (original, copy) = (originals.join(&name), copies.join(&name));
+        if update {
+            fs::create_dir_all(copies)?;
+            fs::copy(&original, &copy).with_context(|| format!("{} cannot be written", copy.display()))?;
+        }
+        if fs::read(&copy).ok() != Some(fs::read(&original)?) {
+            problems.push(format!(
+                "{} differs from {}: run `make chart {UPDATE}=1`",
+                copy.display(),
+                original.display()
+            ));
+        }
+        expected.insert(name);
+    }
+    ensure!(!expected.is_empty(), "{} has no file for {prefixes:?}", originals.display());
+    for name in names(copies)?.difference(&expected) {
+        problems.push(format!("{} is not a copy: delete it", copies.join(name).display()));
+    }
+    Ok(())
+}
+
+fn names(directory: &Path) -> Result<BTreeSet<String>> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("{} cannot be read", directory.display()))?;
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
