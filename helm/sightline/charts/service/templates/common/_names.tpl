@@ -41,7 +41,7 @@ The name of a cluster-scoped object. It contains the namespace, because a cluste
 name in different namespaces. Takes context, fullname.
 */}}
 {{- define "sightline.clusterName" -}}
-{{- $name := printf "%s-%s" .fullname .context.Release.Namespace -}}
+{{- $name := printf "%s-%s" .fullname (include "sightline.namespace" .context) -}}
 {{- if gt (len $name) 63 -}}
 {{- $name = printf "%s-%s" (trunc 54 $name | trimSuffix "-") (sha256sum $name | trunc 8) -}}
 {{- end -}}
@@ -70,6 +70,7 @@ app.kubernetes.io/instance: {{ .context.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 app.kubernetes.io/part-of: {{ .partOf | default "sightline" }}
 app.kubernetes.io/version: {{ .version | default .context.Chart.AppVersion | replace "+" "_" | trunc 63 | quote }}
+{{- include "sightline.userLabels" (dict "labels" .context.Values.global.labels "valuesPath" "global.labels") }}
 {{- end -}}
 
 {{/* The labels of every other object. Takes the same arguments as sightline.podLabels. */}}
@@ -94,12 +95,28 @@ select pods. Takes labels and valuesPath (for messages).
 {{- end }}
 {{- end -}}
 
+{{/* The namespace of the release's objects. */}}
+{{- define "sightline.namespace" -}}
+{{- .Values.global.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
+{{/*
+The field `annotations` of an object: global.annotations and the object's own annotations. Empty if there are none. Takes
+context, annotations.
+*/}}
+{{- define "sightline.annotations" -}}
+{{- with merge (dict) (.annotations | default dict) .context.Values.global.annotations -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
 {{/* The name of the agent's Service, and its namespace. */}}
 {{- define "sightline.agentName" -}}
 {{- .Values.global.agent.name | default (printf "%s-agent" .Release.Name) -}}
 {{- end -}}
 {{- define "sightline.agentNamespace" -}}
-{{- .Values.global.agent.namespace | default .Release.Namespace -}}
+{{- .Values.global.agent.namespace | default (include "sightline.namespace" .) -}}
 {{- end -}}
 
 {{/* The listen address, as host:port. An IPv6 address is enclosed in brackets. Takes bind, port. */}}

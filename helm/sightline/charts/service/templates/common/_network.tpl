@@ -66,12 +66,15 @@ apiVersion: monitoring.coreos.com/v1
 kind: ServiceMonitor
 metadata:
   name: {{ .name }}
-  namespace: {{ .context.Release.Namespace }}
+  namespace: {{ include "sightline.namespace" .context }}
   labels:
     {{- .labels | nindent 4 }}
     {{- with $monitor.labels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+  {{- with include "sightline.annotations" (dict "context" .context) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 spec:
   selector:
     matchLabels:

@@ -4,13 +4,16 @@ constraints that spread pods over nodes, and the PodDisruptionBudget.
 */}}
 
 {{/*
-The security context of a pod. fsGroup lets the user read mounted secrets and write to volumes. Takes the user ID.
+The security context of a pod. fsGroup lets the user read mounted secrets and write to volumes. Takes the user ID. If it
+is null, the cluster chooses the IDs, as OpenShift does.
 */}}
 {{- define "sightline.podSecurityContext" -}}
 runAsNonRoot: true
+{{- if . }}
 runAsUser: {{ . }}
 runAsGroup: {{ . }}
 fsGroup: {{ . }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
@@ -90,9 +93,12 @@ apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
   name: {{ .name }}
-  namespace: {{ .context.Release.Namespace }}
+  namespace: {{ include "sightline.namespace" .context }}
   labels:
     {{- .labels | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" .context) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 spec:
   {{- if $min }}
   minAvailable: {{ $budget.minAvailable }}

@@ -25,7 +25,7 @@ The name of the secret with a component's certificate; empty if TLS is disabled.
 
 {{/* The DNS names in a component's certificate, as a JSON list. Takes context, fullname. */}}
 {{- define "sightline.dnsNames" -}}
-{{- $namespace := .context.Release.Namespace -}}
+{{- $namespace := include "sightline.namespace" .context -}}
 {{- list .fullname (printf "%s.%s" .fullname $namespace) (printf "%s.%s.svc" .fullname $namespace) (printf "%s.%s.svc.cluster.local" .fullname $namespace) | toJson -}}
 {{- end -}}
 
@@ -52,9 +52,12 @@ apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata:
   name: {{ .fullname }}-tls
-  namespace: {{ .context.Release.Namespace }}
+  namespace: {{ include "sightline.namespace" .context }}
   labels:
     {{- .labels | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" .context) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 spec:
   secretName: {{ .fullname }}-tls
   commonName: {{ .fullname }}
