@@ -44,7 +44,8 @@ pub(crate) fn restricted(workload: &Workload) -> Vec<String> {
         let mut check = |holds: bool, problem: &str| check(holds, &format!("{name}: {problem}"));
         check(own.run_as_non_root.or(pod.run_as_non_root) == Some(true), "runAsNonRoot is not true");
         let user = own.run_as_user.or(pod.run_as_user);
-        check(user.is_some_and(|user| user > 0), "runAsUser is not above 0");
+        // Without a user, the cluster chooses one, as OpenShift does.
+        check(user.is_none_or(|user| user > 0), "runAsUser is not above 0");
         check(own.privileged != Some(true), "it is privileged");
         check(own.allow_privilege_escalation == Some(false), "allowPrivilegeEscalation is not false");
         check(own.read_only_root_filesystem == Some(true), "readOnlyRootFilesystem is not true");

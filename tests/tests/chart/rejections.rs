@@ -10,9 +10,9 @@ pub(crate) struct Rejection {
     /// The name of the test, without the prefix `rejects::`.
     pub(crate) name: &'static str,
     /// The text of a values file.
-    values: &'static str,
+    pub(crate) values: &'static str,
     /// The texts that the message must contain: the setting, the value and the advice. Case is ignored.
-    words: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
 }
 
 impl Rejection {

@@ -68,6 +68,8 @@ The settings of the exporter that no file of collector-config/ contains, as YAML
 {{- $_ := set $headers $name $text -}}
 {{- end -}}
 {{- with $headers -}}{{- $_ := set $exporter "headers" . -}}{{- end -}}
+{{- /* Not every receiver of OTLP supports zstd. gateway-backend.yaml sets the same compression. */ -}}
+{{- if and $traces.endpoint (ne $mode "server") -}}{{- $_ := set $exporter "compression" "gzip" -}}{{- end -}}
 {{- if and (eq $mode "disabled") (ne .Values.global.tls.mode "disabled") -}}
 {{- $_ := set $exporter "tls" (dict "insecure" true "ca_file" "" "cert_file" "" "key_file" "") -}}
 {{- else if and (eq $mode "mutual") $traces.tls.caSecret -}}
