@@ -107,10 +107,8 @@ pub(crate) fn additions_and_headers_take_effect() -> Result<()> {
         .await?;
         eventually("the gateway has decided about the other trace", DEFAULT_TIMEOUT, async || {
             let metrics = gateway.metrics("SIGHTLINE_METRICS_PORT").await?;
-            let dropped = metrics.sum(
-                "otelcol_processor_tail_sampling_global_count_traces_sampled_total",
-                &[("sampled", "false")],
-            );
+            let dropped = metrics
+                .sum("otelcol_processor_tail_sampling_global_count_traces_sampled", &[("sampled", "false")]);
             ensure!(dropped.is_some_and(|count| count >= 1.0), "{dropped:?} traces were not sampled");
             Ok(())
         })
@@ -131,7 +129,7 @@ pub(crate) fn missing_header_is_counted() -> Result<()> {
         gateway.send(trace, &[("http.route", "/checkout")]).await?;
         eventually("the gateway counts the lost span", DEFAULT_TIMEOUT, async || {
             let metrics = gateway.metrics("SIGHTLINE_METRICS_PORT").await?;
-            let name = "otelcol_exporter_send_failed_spans_total";
+            let name = "otelcol_exporter_send_failed_spans";
             let lost = metrics.sum(name, &[("exporter", "otlp_grpc/traces")]);
             ensure!(lost == Some(1.0), "{name} is {lost:?}");
             Ok(())

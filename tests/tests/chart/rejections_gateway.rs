@@ -21,7 +21,7 @@ pub(crate) const TABLE: &[Rejection] = &[
     Rejection {
         name: "a_header_in_capital_letters",
         values: r#"collector: {gateway: {traces: {endpoint: "a:443", headers: {X-Tenant: a}}}}"#,
-        words: &["headers", "X-Tenant"],
+        words: &["X-Tenant", "pattern"],
     },
     Rejection {
         name: "a_header_that_grpc_sets",
