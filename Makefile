@@ -211,10 +211,10 @@ unit: need-cargo ## unit tests
 
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0
-unit-go: need-go ## unit tests of our Collector processor
-	@cd tools/collector && test -z "$$(gofmt -l gateprocessor)" || { gofmt -d gateprocessor; exit 1; }
+unit-go: need-go ## unit tests of our packages in the Collector
+	@cd tools/collector && test -z "$$(gofmt -l gateprocessor publiccas)" || { gofmt -d gateprocessor publiccas; exit 1; }
 	@# The flags are the same as in the build, so that Go reuses the packages that the build has compiled.
-	cd tools/collector && go vet -trimpath ./gateprocessor && go test -trimpath -timeout 3m ./gateprocessor
+	cd tools/collector && go vet -trimpath ./gateprocessor ./publiccas && go test -trimpath -timeout 3m ./gateprocessor ./publiccas
 
 .PHONY: validate
 validate: $(pipeline) ## validate each combination of pipeline files; a warning fails

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../collector-config"
 # Set the environment variables that the configuration files read. Validation does not open the paths in them, and does
 # not connect to the addresses.
 export SIGHTLINE_QUEUE_DIR=/queue SIGHTLINE_BADGER_DIR=/badger SIGHTLINE_LOGS_FILE=/logs.json
-export SIGHTLINE_JAEGER_ENDPOINT=jaeger:4317
+export SIGHTLINE_TRACES_ENDPOINT=jaeger:4317
 export SIGHTLINE_GATEWAY_SERVICE=gateway-headless.sightline SIGHTLINE_GATEWAY_ENDPOINT=gateway:4317
 export KUBE_NODE_NAME=node
 export SIGHTLINE_STORE_ADDRESSES=https://one:9200,https://two:9200
@@ -44,12 +44,16 @@ for base in agent gateway jaeger; do
         *) program=${OTELCOL:-../bin/otelcol} ;;
     esac
     for overlay in "$base"-*.yaml; do
-        [ "$overlay" != "$base-insecure.yaml" ] || continue
+        # These two overlays are loaded after another overlay.
+        case $overlay in *-insecure.yaml | *-backend.yaml) continue ;; esac
         export SIGHTLINE_TLS_DIR=/tls
         check "$program" "$base.yaml" "$overlay"
+        [ ! -e "$base-backend.yaml" ] || check "$program" "$base.yaml" "$overlay" "$base-backend.yaml"
         # Without TLS, the files must not use the certificate directory.
         unset SIGHTLINE_TLS_DIR
         check "$program" "$base.yaml" "$overlay" "$base-insecure.yaml"
+        [ ! -e "$base-backend.yaml" ] \
+            || check "$program" "$base.yaml" "$overlay" "$base-insecure.yaml" "$base-backend.yaml"
     done
 done
 exit $failed

@@ -13,6 +13,7 @@ pub mod otlp;
 pub mod outline;
 pub mod poll;
 pub mod prometheus;
+pub mod store;
 pub mod suite;
 pub mod test_stack;
 pub mod traffic;

@@ -18,13 +18,13 @@ These checks involve the values of several subcharts. Each subchart checks its o
 {{- if and $collector $collector.Values.fullnameOverride (not .Values.global.agent.name) $services -}}
 {{- fail (printf "\n\ncollector.fullnameOverride is %q, but services do not read this value. Also set global.agent.name to %q." $collector.Values.fullnameOverride (include "collector.fullname" (dict "context" $collector "component" "agent"))) -}}
 {{- end -}}
-{{- if and $collector (not $collector.Values.gateway.jaeger.endpoint) -}}
+{{- if and $collector (not $collector.Values.gateway.traces.endpoint) -}}
 {{- if not $jaeger -}}
-{{- fail "\n\njaeger.enabled is false, so gateways would have no endpoint to send spans to. Set collector.gateway.jaeger.endpoint to the host:port of an OTLP/gRPC endpoint, or set jaeger.enabled to true." -}}
+{{- fail "\n\njaeger.enabled is false, so gateways would have no endpoint to send spans to. Set collector.gateway.traces.endpoint to the host:port of an OTLP/gRPC endpoint, or set jaeger.enabled to true." -}}
 {{- end -}}
 {{- $name := include "jaeger.fullname" $jaeger -}}
-{{- if ne $name ($collector.Values.gateway.jaeger.name | default (printf "%s-jaeger" .Release.Name)) -}}
-{{- fail (printf "\n\nJaeger's Service is %q, but gateways do not read Jaeger's values. Also set collector.gateway.jaeger.name to %q." $name $name) -}}
+{{- if ne $name ($collector.Values.gateway.traces.service | default (printf "%s-jaeger" .Release.Name)) -}}
+{{- fail (printf "\n\nJaeger's Service is %q, but gateways do not read Jaeger's values. Also set collector.gateway.traces.service to %q." $name $name) -}}
 {{- end -}}
 {{- end -}}
 {{- include "umbrella.validateTLS" . -}}

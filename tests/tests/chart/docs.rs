@@ -131,6 +131,8 @@ fn compare(root: &Value, schema: &Value, value: &Value, path: &str, problems: &m
         match values.get(key) {
             Some(value) => compare(root, schema, value, &format!("{path}.{key}"), problems),
             None if KUBERNETES_DEFINITIONS.contains(&definition) => {}
+            // The chart rejects a deprecated value, and the message says what to use.
+            None if schema.get("deprecated") == Some(&Value::Bool(true)) => {}
             None => problems.push(format!("{path}.{key}: this schema property is not in the values")),
         }
     }

@@ -11,6 +11,7 @@
 mod certificates;
 mod docs;
 mod files;
+mod gateway;
 mod helm;
 mod kubernetes;
 mod names;
@@ -20,6 +21,7 @@ mod pods;
 mod policy;
 mod references;
 mod rejections;
+mod rejections_gateway;
 mod rendering;
 mod server;
 mod snapshots;
@@ -93,8 +95,15 @@ fn run() -> Result<ExitCode> {
     for set in &sets {
         add_value_set(&mut trials, set);
     }
-    for rejection in rejections::TABLE {
+    for rejection in rejections::TABLE.iter().chain(rejections_gateway::TABLE) {
         add(&mut trials, format!("rejects::{}", rejection.name), || rejection.check());
+    }
+    for (name, test) in [
+        ("lists_are_as_in_a_local_stack", gateway::lists_are_as_in_a_local_stack as fn() -> Result<()>),
+        ("additions_and_headers_take_effect", gateway::additions_and_headers_take_effect),
+        ("missing_header_is_counted", gateway::missing_header_is_counted),
+    ] {
+        add(&mut trials, format!("gateway::{name}"), test);
     }
     for (name, test) in policy::tests() {
         add(&mut trials, format!("policy::allows_only_expected_flows::{name}"), test);

@@ -10,9 +10,9 @@ pub(crate) struct Rejection {
     /// The name of the test, without the prefix `rejects::`.
     pub(crate) name: &'static str,
     /// The text of a values file.
-    values: &'static str,
+    pub(crate) values: &'static str,
     /// The texts that the message must contain: the setting, the value and the advice. Case is ignored.
-    words: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
 }
 
 impl Rejection {
@@ -135,7 +135,7 @@ pub(crate) const TABLE: &[Rejection] = &[
     Rejection {
         name: "a_disabled_jaeger_without_an_external_one",
         values: "jaeger: {enabled: false}",
-        words: &["jaeger.enabled", "collector.gateway.jaeger.endpoint"],
+        words: &["jaeger.enabled", "collector.gateway.traces.endpoint"],
     },
     Rejection {
         name: "a_disabled_callee",
@@ -218,17 +218,17 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "a_jaeger_endpoint_with_a_scheme",
-        values: r#"collector: {gateway: {jaeger: {endpoint: "https://jaeger:4317"}, networkPolicy: {extraEgress: [{ports: [{port: 4317}]}]}}}"#,
+        values: r#"collector: {gateway: {traces: {endpoint: "https://jaeger:4317"}, networkPolicy: {extraEgress: [{ports: [{port: 4317}]}]}}}"#,
         words: &["endpoint", "https://jaeger:4317", "host:port"],
     },
     Rejection {
         name: "a_jaeger_endpoint_without_a_port",
-        values: "collector: {gateway: {jaeger: {endpoint: jaeger}, networkPolicy: {extraEgress: [{ports: [{port: 4317}]}]}}}",
+        values: "collector: {gateway: {traces: {endpoint: jaeger}, networkPolicy: {extraEgress: [{ports: [{port: 4317}]}]}}}",
         words: &["endpoint", "jaeger", "host:port"],
     },
     Rejection {
         name: "a_jaeger_endpoint_without_egress",
-        values: r#"collector: {gateway: {jaeger: {endpoint: "jaeger.tracing.svc:4317"}}}"#,
+        values: r#"collector: {gateway: {traces: {endpoint: "jaeger.tracing.svc:4317"}}}"#,
         words: &["endpoint", "extraEgress", "4317"],
     },
     Rejection {

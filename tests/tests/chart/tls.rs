@@ -239,9 +239,10 @@ fn check_server_names(rendering: &Rendering, stages: &[Stage], names: &Names) ->
         }
     }
     for stage in stages {
-        for (role, variable, server) in
-            [("agent", "SIGHTLINE_GATEWAY_NAME", "gateway"), ("gateway", "SIGHTLINE_JAEGER_NAME", "jaeger")]
-        {
+        for (role, variable, server) in [
+            ("agent", "SIGHTLINE_GATEWAY_NAME", "gateway"),
+            ("gateway", "SIGHTLINE_TRACES_SERVER_NAME", "jaeger"),
+        ] {
             if stage.role() == role {
                 check(&stage.workload, env(&stage.container, variable).unwrap_or(server), server);
             }

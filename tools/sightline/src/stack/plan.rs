@@ -129,7 +129,7 @@ impl Plan {
             ports.gateway_metrics,
         );
         self.port("SIGHTLINE_SPAN_METRICS_PORT", ports.gateway_span_metrics);
-        self.set("SIGHTLINE_JAEGER_ENDPOINT", format!("{HOST}:{}", ports.jaeger_otlp));
+        self.set("SIGHTLINE_TRACES_ENDPOINT", format!("{HOST}:{}", ports.jaeger_otlp));
         self.set("SIGHTLINE_SAMPLING_PERCENTAGE", config.sampling_percentage.to_string());
         self.set("SIGHTLINE_SAMPLING_SLOW", config.slow.as_millis().to_string());
         self.set("SIGHTLINE_DECISION_WAIT", format!("{}s", config.decision_wait.as_secs()));
@@ -241,7 +241,7 @@ mod tests {
             format!("[\"127.0.0.1:{}\"]", ports.gateway_otlp)
         );
         assert_eq!(
-            value(Process::Gateway, "SIGHTLINE_JAEGER_ENDPOINT"),
+            value(Process::Gateway, "SIGHTLINE_TRACES_ENDPOINT"),
             value(Process::Jaeger, "SIGHTLINE_BIND")
                 + ":"
                 + &value(Process::Jaeger, "SIGHTLINE_OTLP_GRPC_PORT")

@@ -1,7 +1,7 @@
 {{/*
-The configuration of the agent and the gateway. It consists of the unchanged files of collector-config/ and of an
-overlay from the values. Helm reads only files inside a chart, so the directory config contains copies. The chart chooses
-which of these files are loaded, and sets the environment variables that the files read.
+The configuration of the agent and the gateway. It consists of the unchanged files of collector-config/ and of a last
+overlay that is generated from the values. Helm reads only files inside a chart, so the directory config contains copies.
+The chart chooses which of these files are loaded, and sets the environment variables that the files read.
 */}}
 
 {{/*
@@ -11,6 +11,9 @@ The names of a component's files from collector-config/, in load order, as a JSO
 {{- $files := list (printf "%s.yaml" .component) (printf "%s-kubernetes.yaml" .component) -}}
 {{- if eq .context.Values.global.tls.mode "disabled" -}}
 {{- $files = append $files (printf "%s-insecure.yaml" .component) -}}
+{{- end -}}
+{{- if and (eq .component "gateway") (eq (include "collector.tracesMode" .context) "server") -}}
+{{- $files = append $files "gateway-backend.yaml" -}}
 {{- end -}}
 {{- toJson $files -}}
 {{- end -}}
@@ -29,11 +32,20 @@ context, component.
 {{ . }}: |
   {{- $text | trimSuffix "\n" | nindent 2 }}
 {{- end }}
-{{- with (get $context.Values .component).config }}
+{{- with include "collector.overlay" . }}
 values.yaml: |
-  # From {{ $.component }}.config of the chart's values.
-  {{- toYaml . | nindent 2 }}
+  # From the chart's values under {{ $.component }}.
+  {{- . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* The last overlay as YAML, or nothing. Takes context, component. */}}
+{{- define "collector.overlay" -}}
+{{- if eq .component "gateway" -}}
+{{- include "collector.gatewayOverlay" .context -}}
+{{- else -}}
+{{- with .context.Values.agent.config -}}{{- toYaml . -}}{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The arguments that load the files in the ConfigMap. Takes context, component. */}}
@@ -41,7 +53,7 @@ values.yaml: |
 {{- range include "collector.files" . | fromJsonArray }}
 - --config=/etc/otelcol/{{ . }}
 {{- end }}
-{{- if (get .context.Values .component).config }}
+{{- if include "collector.overlay" . }}
 - --config=/etc/otelcol/values.yaml
 {{- end }}
 {{- end -}}

@@ -66,6 +66,24 @@ The container of the agent or the gateway. Takes context and component, and args
     {{- with .mounts }}
     {{- . | nindent 4 }}
     {{- end }}
+    {{- with include "sightline.extraList" (dict
+      "context" .context "list" $values.volumeMounts "reserved" list "valuesPath" (printf "%s.volumeMounts" $valuesPath)) }}
+    {{- . | nindent 4 }}
+    {{- end }}
+{{- with include "sightline.extraList" (dict
+  "context" .context "list" $values.extraContainers "reserved" (list "otelcol") "valuesPath" (printf "%s.extraContainers" $valuesPath)) }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* The init containers from the values, or nothing. Takes context, component. */}}
+{{- define "collector.initContainers" -}}
+{{- $values := get .context.Values .component -}}
+{{- with include "sightline.extraList" (dict
+  "context" .context "list" $values.initContainers "reserved" (list "otelcol") "valuesPath" (printf "collector.%s.initContainers" .component)) -}}
+initContainers:
+  {{- . | nindent 2 }}
+{{- end -}}
 {{- end -}}
 
 {{/* The environment variables that the chart sets. Takes the same arguments as collector.container. */}}
@@ -83,12 +101,21 @@ The container of the agent or the gateway. Takes context and component, and args
 {{ .env }}
 {{- end -}}
 
+{{/* The volumes of a pod. Takes context, component, and the component's own volumes as YAML (optional). */}}
 {{- define "collector.volumes" -}}
 - name: config
   configMap:
     name: {{ include "collector.fullname" . }}
 {{- with include "collector.tlsSecret" . }}
 {{ include "sightline.tlsVolume" . }}
+{{- end }}
+{{- with .volumes }}
+{{ . }}
+{{- end }}
+{{- with include "sightline.extraList" (dict
+  "context" .context "list" (get .context.Values .component).volumes
+  "reserved" (list "config" "tls" "queue" "traces-ca") "valuesPath" (printf "collector.%s.volumes" .component)) }}
+{{ . }}
 {{- end }}
 {{- end -}}
 
@@ -101,7 +128,7 @@ annotations:
   # The checksum restarts the pods after a change to the configuration files, because the Collector reads these files
   # only when it starts. The checksum does not cover certificates, because the Collector reloads certificates.
   checksum/config: {{ include "collector.configData" . | sha256sum }}
-  {{- with $values.podAnnotations }}
+  {{- with merge (dict) $values.podAnnotations .context.Values.global.annotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}

@@ -43,15 +43,6 @@ Templates for this subchart. `component` is always agent or gateway, and is also
 {{ include "collector.fullname" (dict "context" . "component" "gateway") }}-headless
 {{- end -}}
 
-{{/* host:port of Jaeger, and the name in Jaeger's certificate. */}}
-{{- define "collector.jaegerEndpoint" -}}
-{{- $name := .Values.gateway.jaeger.name | default (printf "%s-jaeger" .Release.Name) -}}
-{{- .Values.gateway.jaeger.endpoint | default (printf "%s:4317" $name) -}}
-{{- end -}}
-{{- define "collector.jaegerName" -}}
-{{- .Values.gateway.jaeger.serverName | default (regexReplaceAll ":[0-9]+$" (include "collector.jaegerEndpoint" .) "") -}}
-{{- end -}}
-
 {{/*
 The maximum number of seconds that a shutdown waits until all data is sent: the grace period minus preStopSeconds, and
 minus 20 s for the exit. Takes the component's values.

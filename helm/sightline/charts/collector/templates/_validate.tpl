@@ -21,13 +21,6 @@ These checks cannot be expressed in the schema.
 {{- if or (lt $sampling 0.0) (gt $sampling 100.0) -}}
 {{- fail (printf "\n\ncollector.gateway.sampling.percentage is %v, but has to be between 0 and 100. Failed and slow traces are always kept." $gateway.sampling.percentage) -}}
 {{- end -}}
-{{- if not (regexMatch ":[0-9]+$" (include "collector.jaegerEndpoint" .)) -}}
-{{- fail (printf "\n\ncollector.gateway.jaeger.endpoint is %q, but has to be the host:port of an OTLP/gRPC endpoint, for example jaeger.tracing.svc:4317." $gateway.jaeger.endpoint) -}}
-{{- end -}}
-{{- if contains "://" (include "collector.jaegerEndpoint" .) -}}
-{{- fail (printf "\n\ncollector.gateway.jaeger.endpoint is %q, but has to be host:port without a scheme. global.tls.mode turns TLS on or off." $gateway.jaeger.endpoint) -}}
-{{- end -}}
-{{- if and $gateway.jaeger.endpoint .Values.global.networkPolicy.enabled (not $gateway.networkPolicy.extraEgress) -}}
-{{- fail (printf "\n\ncollector.gateway.jaeger.endpoint is %q, but no NetworkPolicy allows gateways to reach this endpoint. Allow the connection in collector.gateway.networkPolicy.extraEgress, for example [{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: tracing}}}], ports: [{port: 4317}]}]." $gateway.jaeger.endpoint) -}}
-{{- end -}}
+{{- include "collector.validateTraces" . -}}
+{{- include "collector.validateAdditions" . -}}
 {{- end -}}

@@ -14,13 +14,13 @@
 
 {{- define "jaeger.labels" -}}
 {{ include "sightline.labels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print "jaeger" ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" "jaeger.labels") }}
 {{- end -}}
 
 {{- define "jaeger.podLabels" -}}
 {{ include "sightline.podLabels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print "jaeger" ".labels")) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" (print "jaeger" ".podLabels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" "jaeger.labels") }}
+{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" "jaeger.podLabels") }}
 {{- end -}}
 
 {{- define "jaeger.tlsSecret" -}}
