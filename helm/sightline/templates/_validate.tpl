@@ -65,22 +65,55 @@ and callee (both names).
 {{- end -}}
 {{- end -}}
 
-{{/* Rejects a name that two components would have. Takes context, services. */}}
+{{/*
+Rejects a name that two components would have, and the name of an object that two components would create. Takes
+context, services.
+*/}}
 {{- define "umbrella.validateNames" -}}
 {{- $reserved := list "agent" "gateway" "jaeger" "test" "ca" -}}
 {{- $known := dict -}}
+{{- $objects := include "umbrella.pipelineObjects" .context | fromJson -}}
 {{- range $key, $service := .services -}}
-{{- if has (include "sightline.name" $service) $reserved -}}
-{{- fail (printf "\n\nservices.%s: the name %q is reserved for a component of the pipeline. Use another name." $key (include "sightline.name" $service)) -}}
+{{- $name := include "sightline.name" $service -}}
+{{- $fullname := include "sightline.fullname" $service -}}
+{{- if has $name $reserved -}}
+{{- fail (printf "\n\nservices.%s: the name %q is reserved for a component of the pipeline. Use another name." $key $name) -}}
 {{- end -}}
-{{- range list (include "sightline.name" $service) (include "sightline.fullname" $service) -}}
+{{- range list $name $fullname -}}
 {{- if hasKey $known . -}}
 {{- fail (printf "\n\nservices.%s and services.%s have the same name, %q. Change nameOverride or fullnameOverride of one of them." (get $known .) $key .) -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $known (include "sightline.name" $service) $key -}}
-{{- $_ := set $known (include "sightline.fullname" $service) $key -}}
+{{- $_ := set $known $name $key -}}
+{{- $_ := set $known $fullname $key -}}
+{{- $names := list $fullname -}}
+{{- if include "service.separateAdmin" $service -}}
+{{- $names = append $names (printf "%s-admin" $fullname) -}}
 {{- end -}}
+{{- range $names -}}
+{{- if hasKey $objects . -}}
+{{- fail (printf "\n\nservices.%s would create an object with the name %q, but this is the name of an object of %s. Use another name, or change fullnameOverride." $key . (get $objects .)) -}}
+{{- end -}}
+{{- $_ := set $objects . (printf "services.%s" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The names of the pipeline's objects that an object of a service could also have, as a JSON map from the name to the
+component. Takes the context.
+*/}}
+{{- define "umbrella.pipelineObjects" -}}
+{{- $objects := dict -}}
+{{- with .Subcharts.collector -}}
+{{- $_ := set $objects (include "collector.fullname" (dict "context" . "component" "agent")) "the agent" -}}
+{{- $_ := set $objects (include "collector.fullname" (dict "context" . "component" "gateway")) "the gateway" -}}
+{{- $_ := set $objects (include "collector.headlessName" .) "the gateway" -}}
+{{- end -}}
+{{- with .Subcharts.jaeger -}}
+{{- $_ := set $objects (include "jaeger.fullname" .) "Jaeger" -}}
+{{- end -}}
+{{- toJson $objects -}}
 {{- end -}}
 
 {{/*

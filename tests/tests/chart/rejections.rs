@@ -183,6 +183,21 @@ pub(crate) const TABLE: &[Rejection] = &[
         words: &["services.gateway", "reserved"],
     },
     Rejection {
+        name: "a_service_with_the_full_name_of_a_component",
+        values: "services: {shop: {image: {repository: shop}, fullnameOverride: sightline-jaeger}}",
+        words: &["services.shop", "sightline-jaeger", "Jaeger", "fullnameOverride"],
+    },
+    Rejection {
+        name: "a_service_with_the_name_of_the_headless_service_of_the_gateway",
+        values: "services: {gateway-headless: {image: {repository: shop}}}",
+        words: &["services.gateway-headless", "sightline-gateway-headless", "the gateway"],
+    },
+    Rejection {
+        name: "a_service_with_the_name_of_an_admin_service",
+        values: "services: {shop: {image: {repository: shop}, service: {type: NodePort}}, shop-admin: {image: {repository: shop}}}",
+        words: &["services.shop-admin", "sightline-shop-admin", "services.shop"],
+    },
+    Rejection {
         name: "two_services_with_one_name",
         values: "services: {shop: {image: {repository: shop}, nameOverride: user-service}}",
         words: &["services.shop", "services.user-service", "same name", "nameOverride"],

@@ -4,7 +4,7 @@ is never published. The Service of a worker has only the admin port.
 */}}
 {{- define "service.service" -}}
 {{- $isServer := ne .Values.protocol "worker" -}}
-{{- $isSeparate := and $isServer .Values.admin.enabled (ne .Values.service.type "ClusterIP") -}}
+{{- $isSeparate := include "service.separateAdmin" . -}}
 {{- if or $isServer .Values.admin.enabled -}}
 apiVersion: v1
 kind: Service
@@ -58,4 +58,9 @@ spec:
   port: {{ .Values.admin.port }}
   targetPort: admin
   appProtocol: http
+{{- end -}}
+
+{{/* Whether the admin port has a separate Service, `NAME-admin`: `true` or empty. */}}
+{{- define "service.separateAdmin" -}}
+{{- if and (ne .Values.protocol "worker") .Values.admin.enabled (ne .Values.service.type "ClusterIP") }}true{{ end -}}
 {{- end -}}
