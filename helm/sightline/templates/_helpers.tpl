@@ -7,21 +7,23 @@
 
 {{/*
 The names of all certificate holders, as a JSON list: the full names of all enabled components and the names of the
-clients in other releases. Every subchart except collector and jaeger is a service, whatever its alias is. Takes the
-context.
+clients in other releases. Takes the context.
 */}}
 {{- define "umbrella.certificateHolders" -}}
 {{- $names := list -}}
-{{- range $alias, $subchart := .Subcharts -}}
-{{- if eq $alias "collector" -}}
+{{- with .Subcharts.collector -}}
+{{- $collector := . -}}
 {{- range list "agent" "gateway" -}}
-{{- $names = append $names (include "collector.fullname" (dict "context" $subchart "component" .)) -}}
+{{- $names = append $names (include "collector.fullname" (dict "context" $collector "component" .)) -}}
 {{- end -}}
-{{- else if eq $alias "jaeger" -}}
-{{- $names = append $names (include "jaeger.fullname" $subchart) -}}
-{{- else -}}
-{{- $names = append $names (include "sightline.fullname" $subchart) -}}
 {{- end -}}
+{{- with .Subcharts.jaeger -}}
+{{- $names = append $names (include "jaeger.fullname" .) -}}
+{{- end -}}
+{{- $services := dict -}}
+{{- include "umbrella.services" (dict "context" . "result" $services) -}}
+{{- range $services -}}
+{{- $names = append $names (include "sightline.fullname" .) -}}
 {{- end -}}
 {{- concat $names .Values.global.tls.generated.clients | uniq | toJson -}}
 {{- end -}}

@@ -4,13 +4,14 @@ These checks involve the values of several subcharts. Each subchart checks its o
 {{- define "umbrella.validate" -}}
 {{- $collector := .Subcharts.collector -}}
 {{- $jaeger := .Subcharts.jaeger -}}
-{{- $services := omit .Subcharts "collector" "jaeger" -}}
+{{- $services := dict -}}
+{{- include "umbrella.services" (dict "context" . "result" $services) -}}
 {{- if and $services (not $collector) (not .Values.global.agent.name) -}}
 {{- fail (printf "\n\ncollector.enabled is false, so %s would have no agent to send telemetry to. Set global.agent.name to the Service of an agent in another release (and global.agent.namespace to its namespace), or set collector.enabled to true." (keys $services | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- if and $collector .Values.global.agent.name -}}
 {{- $agent := include "collector.fullname" (dict "context" $collector "component" "agent") -}}
-{{- if or (ne $agent .Values.global.agent.name) (not (has .Values.global.agent.namespace (list "" .Release.Namespace))) -}}
+{{- if or (ne $agent .Values.global.agent.name) (not (has .Values.global.agent.namespace (list "" (include "sightline.namespace" .)))) -}}
 {{- fail (printf "\n\nglobal.agent names %q, but this release has its own agent, %q. Leave global.agent.name and global.agent.namespace empty, or set collector.enabled to false." .Values.global.agent.name $agent) -}}
 {{- end -}}
 {{- end -}}
@@ -27,7 +28,8 @@ These checks involve the values of several subcharts. Each subchart checks its o
 {{- end -}}
 {{- end -}}
 {{- include "umbrella.validateTLS" . -}}
-{{- include "umbrella.validateConnections" . -}}
+{{- include "umbrella.validateNames" (dict "context" . "services" $services) -}}
+{{- include "umbrella.validateAddresses" (dict "context" . "services" $services) -}}
 {{- end -}}
 
 {{- define "umbrella.validateTLS" -}}
@@ -47,52 +49,59 @@ These checks involve the values of several subcharts. Each subchart checks its o
 {{- end -}}
 
 {{/*
-Checks the connections between services. Each connection is configured in three places: the caller's
-networkPolicy.callees, the callee's networkPolicy.callers, and a URL in the caller's environment. Without these checks,
-a mistake in one of these places would show only as a timeout.
+Rejects a call that cannot work. Without this check, the mistake would show only as a timeout. Takes services, caller
+and callee (both names).
 */}}
-{{- define "umbrella.validateConnections" -}}
-{{- $services := dict -}}
-{{- range $alias, $subchart := omit .Subcharts "collector" "jaeger" -}}
-{{- $_ := set $services (include "sightline.name" $subchart) (dict "alias" $alias "subchart" $subchart) -}}
+{{- define "umbrella.validateCall" -}}
+{{- $callee := get .services .callee -}}
+{{- if eq .caller .callee -}}
+{{- fail (printf "\n\nservices.%s.calls names the service itself. Remove %q from the list." .caller .callee) -}}
 {{- end -}}
-{{- $disabled := list -}}
-{{- range $alias := keys (omit .Values "global" "check" "collector" "jaeger") -}}
-{{- if not (hasKey $.Subcharts $alias) -}}{{- $disabled = append $disabled $alias -}}{{- end -}}
+{{- if not $callee -}}
+{{- fail (printf "\n\nservices.%s.calls names %q, which is not an enabled service of this release (%s). Correct the name, enable that service, or remove the entry." .caller .callee (keys .services | sortAlpha | join ", ")) -}}
 {{- end -}}
-{{- $known := keys $services | sortAlpha | join ", " -}}
-{{- range $name, $service := $services -}}
-{{- range $service.subchart.Values.networkPolicy.callers -}}
-{{- if not (or (hasKey $services .) (has . $disabled)) -}}
-{{- fail (printf "\n\n%s.networkPolicy.callers names %q, which is not a service of this release (%s). Correct the name. If the service has a nameOverride, use the overridden name." $service.alias . $known) -}}
+{{- if eq $callee.Values.protocol "worker" -}}
+{{- fail (printf "\n\nservices.%s.calls names %q, but the protocol of that service is worker, so it has no server. Remove the entry, or set services.%s.protocol." .caller .callee .callee) -}}
 {{- end -}}
 {{- end -}}
-{{- range $service.subchart.Values.networkPolicy.callees -}}
-{{- if not (hasKey $services .name) -}}
-{{- fail (printf "\n\n%s.networkPolicy.callees names %q, which is not a service of this release (%s). Correct the name, enable that service, or remove the entry." $service.alias .name $known) -}}
+
+{{/* Rejects a name that two components would have. Takes context, services. */}}
+{{- define "umbrella.validateNames" -}}
+{{- $reserved := list "agent" "gateway" "jaeger" "test" "ca" -}}
+{{- $known := dict -}}
+{{- range $key, $service := .services -}}
+{{- if has (include "sightline.name" $service) $reserved -}}
+{{- fail (printf "\n\nservices.%s: the name %q is reserved for a component of the pipeline. Use another name." $key (include "sightline.name" $service)) -}}
 {{- end -}}
-{{- $callee := get $services .name -}}
-{{- $port := $callee.subchart.Values.service.port -}}
-{{- if ne (int .port) (int $port) -}}
-{{- fail (printf "\n\n%s.networkPolicy.callees has port %d for %s, but that service listens on port %d (%s.service.port). Set %s.networkPolicy.callees, %s.service.port and the URL in %s.env to the same port." $service.alias (int .port) .name (int $port) $callee.alias $service.alias $callee.alias $service.alias) -}}
+{{- range list (include "sightline.name" $service) (include "sightline.fullname" $service) -}}
+{{- if hasKey $known . -}}
+{{- fail (printf "\n\nservices.%s and services.%s have the same name, %q. Change nameOverride or fullnameOverride of one of them." (get $known .) $key .) -}}
 {{- end -}}
-{{- include "umbrella.validateURL" (dict "root" $ "caller" $service "callee" $callee) -}}
 {{- end -}}
+{{- $_ := set $known (include "sightline.name" $service) $key -}}
+{{- $_ := set $known (include "sightline.fullname" $service) $key -}}
 {{- end -}}
 {{- end -}}
 
 {{/*
-Rejects a URL in the caller's environment if its host is the callee's default name, but its host or port differs from
-the callee's actual name or port. Takes root, caller, callee.
+Rejects an address in a service's environment if its host is the default name of another service, but the host or the
+port differs from the other service's actual address. Takes context, services.
 */}}
-{{- define "umbrella.validateURL" -}}
-{{- $defaultName := printf "%s-%s" .root.Release.Name .callee.alias -}}
-{{- $actual := printf "%s:%d" (include "sightline.fullname" .callee.subchart) (int .callee.subchart.Values.service.port) -}}
-{{- range $variable, $value := .caller.subchart.Values.env -}}
+{{- define "umbrella.validateAddresses" -}}
+{{- range $key, $caller := .services -}}
+{{- range $variable, $value := $caller.Values.env -}}
 {{- if kindIs "string" $value -}}
-{{- $address := tpl $value $.caller.subchart | regexFind (printf "//%s:[0-9]+" $defaultName) | trimPrefix "//" -}}
+{{- $text := tpl $value $caller -}}
+{{- range $name, $callee := $.services -}}
+{{- $actual := printf "%s:%d" (include "sightline.fullname" $callee) (int $callee.Values.service.port) -}}
+{{- $address := $text | regexFind (printf "//%s-%s:[0-9]+" $.context.Release.Name $name) | trimPrefix "//" -}}
 {{- if and $address (ne $address $actual) -}}
-{{- fail (printf "\n\n%s.env.%s has the address %s, but the address of %s is %s. Change the URL." $.caller.alias $variable $address $.callee.alias $actual) -}}
+{{- fail (printf "\n\nservices.%s.env.%s has the address %s, but the address of %s is %s. Change the address, or use {{ include \"service.url\" (list . \"%s\") }}." $key $variable $address $name $actual $name) -}}
+{{- end -}}
+{{- if and $address (not (has $name $caller.Values.calls)) -}}
+{{- fail (printf "\n\nservices.%s.env.%s has the address of %s, but services.%s.calls does not name %s, so no NetworkPolicy allows the connection. Add %s to calls." $key $variable $name $key $name $name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -6,6 +6,8 @@ use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 
+use serde_json::{Value, json};
+
 use crate::snapshots::UPDATE;
 use crate::{ensure_none, helm};
 
@@ -76,4 +78,37 @@ fn names(directory: &Path) -> Result<BTreeSet<String>> {
     let entries =
         fs::read_dir(directory).with_context(|| format!("{} cannot be read", directory.display()))?;
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// A JSON schema cannot refer to another file of a chart. The umbrella chart's schema therefore contains the schema of
+/// the chart `service`, which describes each entry of `services`. An entry has no `global`.
+pub(crate) fn schema_of_services_is_a_copy() -> Result<()> {
+    let read = |path: &Path| -> Result<Value> {
+        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
+    };
+    let path = helm::chart().join("values.schema.json");
+    let umbrella = read(&path)?;
+    let mut service = read(&helm::chart().join("charts/service/values.schema.json"))?;
+    let mut expected = umbrella.clone();
+    let definitions = &mut expected["definitions"];
+    for (name, definition) in service["definitions"].as_object().context("the schema has no definitions")? {
+        definitions[name] = definition.clone();
+    }
+    let properties = service["properties"].as_object_mut().context("the schema has no properties")?;
+    properties.shift_remove("global").context("the schema of a service has no global")?;
+    definitions["service"] = json!({
+        "description": "A service. Copied from charts/service/values.schema.json.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    });
+    if env::var_os(UPDATE).is_some_and(|value| value == "1") {
+        return Ok(fs::write(&path, serde_json::to_string_pretty(&expected)? + "\n")?);
+    }
+    ensure!(
+        expected == umbrella,
+        "the schema of an entry in services differs from the schema of the chart service: run `make chart {UPDATE}=1`"
+    );
+    Ok(())
 }

@@ -26,6 +26,7 @@ mod rendering;
 mod server;
 mod snapshots;
 mod tls;
+mod upgrade;
 mod value_set;
 
 use std::process::ExitCode;
@@ -118,6 +119,8 @@ fn run() -> Result<ExitCode> {
     add(&mut trials, "docs::schemas_match_values".to_owned(), docs::schemas_match_values);
     add(&mut trials, "files::are_not_symbolic_links".to_owned(), files::are_not_symbolic_links);
     add(&mut trials, "files::config_is_a_copy".to_owned(), files::config_is_a_copy);
+    add(&mut trials, "files::schema_of_services_is_a_copy".to_owned(), files::schema_of_services_is_a_copy);
+    add(&mut trials, "upgrade::keeps_names_and_selectors".to_owned(), upgrade::keeps_names_and_selectors);
     for chart in docs::installable_charts() {
         let name = chart.file_name().unwrap_or_default().to_string_lossy().into_owned();
         add(&mut trials, format!("lint::chart::{name}"), move || helm::lint_with_defaults(&chart));

@@ -53,6 +53,9 @@ pub(crate) fn are_unique_dns_labels(rendering: &Rendering) -> Result<()> {
 
 /// Two releases with the same name in different namespaces do not share a cluster-scoped object.
 pub(crate) fn cluster_scoped_names_differ_by_namespace(set: &ValueSet) -> Result<()> {
+    if set.overrides_namespace() {
+        return Ok(());
+    }
     let other = helm::template(&set.chart(), Install { namespace: "another", ..set.install() })?;
     let rendering = set.rendering()?;
     let cluster_scoped = |manifest: &&Manifest| manifest.kind().starts_with("Cluster");

@@ -44,8 +44,8 @@ pub(crate) fn restricted(workload: &Workload) -> Vec<String> {
         let mut check = |holds: bool, problem: &str| check(holds, &format!("{name}: {problem}"));
         check(own.run_as_non_root.or(pod.run_as_non_root) == Some(true), "runAsNonRoot is not true");
         let user = own.run_as_user.or(pod.run_as_user);
-        // Without a user, the cluster chooses one, as OpenShift does.
-        check(user.is_none_or(|user| user > 0), "runAsUser is not above 0");
+        // Without a number, the cluster chooses one, and runAsNonRoot applies to it.
+        check(user.is_none_or(|user| user > 0), "runAsUser is 0");
         check(own.privileged != Some(true), "it is privileged");
         check(own.allow_privilege_escalation == Some(false), "allowPrivilegeEscalation is not false");
         check(own.read_only_root_filesystem == Some(true), "readOnlyRootFilesystem is not true");
@@ -224,7 +224,8 @@ pub(crate) fn ports(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// A pod that runs until it is deleted must have probes and enough time to stop. A pod that runs to completion must not
+/// A pod that runs until it is deleted must have enough time to stop, and each of its containers with a port must have
+/// probes. A pod that runs to completion must not
 /// have the restart policy `Always`.
 pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
@@ -239,6 +240,9 @@ pub(crate) fn lifecycle(workload: &Workload) -> Vec<String> {
         problems.push(format!("terminationGracePeriodSeconds is {grace:?}, not at least 30"));
     }
     for container in &workload.spec.containers {
+        if container.ports.iter().flatten().next().is_none() {
+            continue;
+        }
         let have: Vec<&str> = probes(container).map(|(name, _)| name).collect();
         for kind in ["readinessProbe", "livenessProbe"] {
             if !have.contains(&kind) {

@@ -34,7 +34,7 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "an_unknown_value_of_a_service",
-        values: "user-service: {replicas: 2}",
+        values: "services: {user-service: {replicas: 2}}",
         words: &["user-service", "replicas", "not allowed"],
     },
     Rejection {
@@ -54,33 +54,37 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "text_for_a_number",
-        values: "order-service: {replicaCount: two}",
+        values: "services: {order-service: {replicaCount: two}}",
         words: &["replicaCount", "integer"],
     },
     Rejection {
         name: "a_port_out_of_range",
-        values: "order-service: {service: {port: 70000}}",
+        values: "services: {order-service: {service: {port: 70000}}}",
         words: &["order-service", "service/port", "maximum"],
     },
     Rejection {
         name: "a_number_for_an_environment_variable",
-        values: "order-service: {env: {SHOP_LIMIT: 5}}",
+        values: "services: {order-service: {env: {SHOP_LIMIT: 5}}}",
         words: &["SHOP_LIMIT", "string"],
     },
-    Rejection { name: "the_root_user", values: "order-service: {runAsUser: 0}", words: &["runAsUser", "1"] },
+    Rejection {
+        name: "the_root_user",
+        values: "services: {order-service: {runAsUser: 0}}",
+        words: &["runAsUser", "1"],
+    },
     Rejection {
         name: "a_sampling_ratio_above_one",
-        values: "user-service: {telemetry: {ratio: 10}}",
+        values: "services: {user-service: {telemetry: {ratio: 10}}}",
         words: &["ratio", "1"],
     },
     Rejection {
         name: "an_unknown_sampler",
-        values: "user-service: {telemetry: {sampler: jaeger_remote}}",
+        values: "services: {user-service: {telemetry: {sampler: jaeger_remote}}}",
         words: &["sampler", "parentbased_traceidratio"],
     },
     Rejection {
         name: "an_empty_network_policy_peer",
-        values: "order-service: {networkPolicy: {from: [{}]}}",
+        values: "services: {order-service: {networkPolicy: {from: [{}]}}}",
         words: &["networkPolicy/from"],
     },
     Rejection {
@@ -100,7 +104,7 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "an_unused_secret_of_a_service",
-        values: "user-service: {tls: {existingSecret: mine}}",
+        values: "services: {user-service: {tls: {existingSecret: mine}}}",
         words: &["user-service.tls.existingSecret", "mine", "generated"],
     },
     Rejection {
@@ -135,8 +139,82 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "a_disabled_callee",
-        values: "inventory-service: {enabled: false}",
-        words: &["order-service", "callees", "inventory-service"],
+        values: "services: {inventory-service: {enabled: false}}",
+        words: &["services.order-service.calls", "inventory-service", "enable"],
+    },
+    Rejection {
+        name: "a_removed_callee",
+        values: "services: {inventory-service: null}",
+        words: &["services.order-service.calls", "inventory-service"],
+    },
+    Rejection {
+        name: "a_call_to_a_removed_example",
+        values: "examples: {enabled: false}\nservices: {shop: {image: {repository: shop}, calls: [user-service]}}",
+        words: &["services.shop.calls", "user-service", "not an enabled service"],
+    },
+    Rejection {
+        name: "a_call_of_the_service_itself",
+        values: "services: {user-service: {calls: [user-service]}}",
+        words: &["services.user-service.calls", "itself"],
+    },
+    Rejection {
+        name: "a_call_to_a_worker",
+        values: "services: {user-service: {protocol: worker}}",
+        words: &["services.order-service.calls", "user-service", "worker", "no server"],
+    },
+    Rejection {
+        name: "callers_of_a_worker",
+        values: "services: {mail: {image: {repository: mail}, protocol: worker, networkPolicy: {anyCaller: true}}}",
+        words: &["services.mail.networkPolicy", "worker", "anyCaller"],
+    },
+    Rejection {
+        name: "a_service_without_an_image",
+        values: "services: {shop: {}}",
+        words: &["shop", "image.repository"],
+    },
+    Rejection {
+        name: "a_service_name_that_is_not_a_dns_label",
+        values: "services: {Shop_1: {image: {repository: shop}}}",
+        words: &["Shop_1", "does not match"],
+    },
+    Rejection {
+        name: "a_service_with_the_name_of_a_component",
+        values: "services: {gateway: {image: {repository: shop}}}",
+        words: &["services.gateway", "reserved"],
+    },
+    Rejection {
+        name: "two_services_with_one_name",
+        values: "services: {shop: {image: {repository: shop}, nameOverride: user-service}}",
+        words: &["services.shop", "services.user-service", "same name", "nameOverride"],
+    },
+    Rejection {
+        name: "an_address_with_another_port",
+        values: r#"services: {order-service: {env: {SIGHTLINE_USER_SERVICE_URL: "http://sightline-user-service:9999"}}}"#,
+        words: &[
+            "services.order-service.env.SIGHTLINE_USER_SERVICE_URL",
+            "9999",
+            "sightline-user-service:8080",
+        ],
+    },
+    Rejection {
+        name: "an_address_of_a_service_that_is_not_called",
+        values: r#"services: {shop: {image: {repository: shop}, env: {USERS: "http://sightline-user-service:8080"}}}"#,
+        words: &["services.shop.env.USERS", "services.shop.calls", "user-service"],
+    },
+    Rejection {
+        name: "the_url_of_a_service_that_is_not_called",
+        values: r#"services: {shop: {image: {repository: shop}, env: {USERS: '{{ include "service.url" (list . "user-service") }}'}}}"#,
+        words: &["services.shop", "user-service", "services.shop.calls"],
+    },
+    Rejection {
+        name: "a_value_of_the_previous_version",
+        values: "user-service: {enabled: false}",
+        words: &["user-service", "not allowed"],
+    },
+    Rejection {
+        name: "a_common_label_that_the_chart_sets",
+        values: "global: {labels: {app.kubernetes.io/name: shop}}",
+        words: &["global.labels", "app.kubernetes.io/name"],
     },
     Rejection {
         name: "a_jaeger_endpoint_with_a_scheme",
@@ -155,37 +233,37 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "sqlite_with_two_replicas",
-        values: "user-service: {replicaCount: 2}",
+        values: "services: {user-service: {replicaCount: 2}}",
         words: &["user-service", "2", "SQLite", "database.existingSecret"],
     },
     Rejection {
         name: "sqlite_with_autoscaling",
-        values: "user-service: {autoscaling: {enabled: true}}",
+        values: "services: {user-service: {autoscaling: {enabled: true}}}",
         words: &["user-service", "SQLite", "database.existingSecret"],
     },
     Rejection {
         name: "sqlite_on_a_read_only_path",
-        values: r#"user-service: {database: {url: "sqlite:///tmp/user.db?mode=rwc"}}"#,
+        values: r#"services: {user-service: {database: {url: "sqlite:///tmp/user.db?mode=rwc"}}}"#,
         words: &["sqlite:///tmp/user.db", "/data"],
     },
     Rejection {
         name: "a_database_url_and_a_database_secret",
-        values: "user-service: {database: {existingSecret: mine}}",
+        values: "services: {user-service: {database: {existingSecret: mine}}}",
         words: &["user-service", "url", "existingSecret", "mine"],
     },
     Rejection {
         name: "a_password_in_the_database_url",
-        values: r#"user-service: {database: {url: "postgres://me:hunter2@db/users"}}"#,
+        values: r#"services: {user-service: {database: {url: "postgres://me:hunter2@db/users"}}}"#,
         words: &["user-service", "database.url", "password", "existingSecret"],
     },
     Rejection {
         name: "a_database_without_egress",
-        values: r#"user-service: {database: {url: "", existingSecret: mine}}"#,
+        values: r#"services: {user-service: {database: {url: "", existingSecret: mine}}}"#,
         words: &["user-service", "extraEgress", "5432"],
     },
     Rejection {
         name: "min_replicas_above_max_replicas",
-        values: "inventory-service: {autoscaling: {enabled: true, minReplicas: 5, maxReplicas: 3}}",
+        values: "services: {inventory-service: {autoscaling: {enabled: true, minReplicas: 5, maxReplicas: 3}}}",
         words: &["inventory-service", "minReplicas", "5", "maxReplicas", "3"],
     },
     Rejection {
@@ -225,7 +303,7 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "a_memory_limit_below_the_request",
-        values: "user-service: {resources: {limits: {memory: 20Mi}}}",
+        values: "services: {user-service: {resources: {limits: {memory: 20Mi}}}}",
         words: &["user-service", "20Mi", "32Mi"],
     },
     Rejection {
@@ -235,7 +313,7 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "a_grace_period_that_is_too_short",
-        values: "user-service: {terminationGracePeriodSeconds: 10}",
+        values: "services: {user-service: {terminationGracePeriodSeconds: 10}}",
         words: &["user-service", "terminationGracePeriodSeconds", "10", "20"],
     },
     Rejection {
@@ -265,22 +343,22 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "the_image_tag_latest",
-        values: "user-service: {image: {tag: latest}}",
+        values: "services: {user-service: {image: {tag: latest}}}",
         words: &["user-service", "latest", "digest"],
     },
     Rejection {
         name: "an_image_tag_and_a_digest",
-        values: r#"user-service: {image: {tag: "1", digest: "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"}}"#,
+        values: r#"services: {user-service: {image: {tag: "1", digest: "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"}}}"#,
         words: &["user-service", "tag", "digest"],
     },
     Rejection {
         name: "one_port_number_for_two_ports",
-        values: "user-service: {admin: {port: 8080}}",
+        values: "services: {user-service: {admin: {port: 8080}}}",
         words: &["user-service", "admin.port", "8080"],
     },
     Rejection {
         name: "a_variable_that_the_chart_sets",
-        values: "user-service: {env: {OTEL_SERVICE_NAME: other}}",
+        values: "services: {user-service: {env: {OTEL_SERVICE_NAME: other}}}",
         words: &["user-service", "OTEL_SERVICE_NAME"],
     },
     Rejection {
@@ -290,7 +368,7 @@ pub(crate) const TABLE: &[Rejection] = &[
     },
     Rejection {
         name: "a_name_above_52_characters",
-        values: "user-service: {fullnameOverride: the-name-of-this-service-has-more-than-fifty-two-letters}",
+        values: "services: {user-service: {fullnameOverride: the-name-of-this-service-has-more-than-fifty-two-letters}}",
         words: &["the-name-of-this", "52", "fullnameOverride"],
     },
 ];

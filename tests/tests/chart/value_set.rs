@@ -5,6 +5,7 @@
 //! ```yaml
 //! # release: shop                      the name of the release; default: `sightline`
 //! # namespace: observability           the namespace of the release; default: `default`
+//! # objects: store                   the namespace of the objects, if it differs from the release's
 //! # api: monitoring.coreos.com/v1/ServiceMonitor    an API that the cluster has in addition to the Kubernetes APIs
 //! # existing: Secret/user-service-tls  an object that exists before the installation
 //! # chart: charts/service              the subchart to install; default: the whole chart
@@ -29,6 +30,8 @@ pub(crate) struct ValueSet {
     subchart: String,
     release: String,
     namespace: String,
+    /// The namespace that `global.namespaceOverride` sets.
+    objects: Option<String>,
     apis: Vec<String>,
     existing: Vec<String>,
     rendering: OnceLock<Result<Arc<Rendering>, String>>,
@@ -74,6 +77,7 @@ impl ValueSet {
             subchart: String::new(),
             release: "sightline".to_owned(),
             namespace: "default".to_owned(),
+            objects: None,
             apis: Vec::new(),
             existing: Vec::new(),
             rendering: OnceLock::new(),
@@ -84,6 +88,7 @@ impl ValueSet {
             match key {
                 "release" => set.release = value,
                 "namespace" => set.namespace = value,
+                "objects" => set.objects = Some(value),
                 "api" => set.apis.push(value),
                 "existing" => set.existing.push(value),
                 "chart" => set.subchart = value,
@@ -101,6 +106,11 @@ impl ValueSet {
     /// Whether the whole chart is installed, not a subchart.
     pub(crate) fn is_whole_chart(&self) -> bool {
         self.subchart.is_empty()
+    }
+
+    /// Whether the objects are in the same namespace, whatever the release's namespace is.
+    pub(crate) fn overrides_namespace(&self) -> bool {
+        self.objects.is_some()
     }
 
     /// The installation to render.
@@ -122,7 +132,7 @@ impl ValueSet {
         Ok(Rendering {
             name: self.name.clone(),
             release: self.release.clone(),
-            namespace: self.namespace.clone(),
+            namespace: self.objects.as_ref().unwrap_or(&self.namespace).clone(),
             manifests: helm::template(chart, self.install())?,
             existing: self.existing.clone(),
         })

@@ -32,7 +32,7 @@ pub(super) const CONFIGURED: &str = "
 /// As a source, `anyone` means every peer outside the release. As a destination, `anyone` means every pod outside the
 /// release except the DNS pods. Unless the values set the API server's address, the policies allow connections to the
 /// API server's ports at every destination.
-pub(super) const FLOWS: [(&str, &str); 6] = [
+pub(super) const FLOWS: [(&str, &str); 7] = [
     (
         "default",
         "
@@ -65,14 +65,25 @@ pub(super) const FLOWS: [(&str, &str); 6] = [
     (
         "own-service",
         "
-    ingress-controller test > shop:8443
+    ingress-controller > shop:8443
     shop > agent:4317 agent:4318
     agent > gateway:4317
     gateway > jaeger:4317
-    test > jaeger:16686
-    shop agent gateway test > dns:53 dns:53/UDP
+    shop agent gateway > dns:53 dns:53/UDP
     shop agent > api-server:6443 outside:443 anyone:443
     shop > outside:5432
+",
+    ),
+    (
+        "other-services",
+        "
+    anyone > prices:9000
+    shipping > stock:9001 prices:9000
+    prices stock shipping idle > agent:4317 agent:4318
+    agent > gateway:4317
+    gateway > jaeger:4317
+    prices stock shipping idle agent gateway > dns:53 dns:53/UDP
+    stock shipping idle agent > api-server:6443 outside:443 anyone:443
 ",
     ),
     (

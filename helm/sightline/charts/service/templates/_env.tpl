@@ -35,17 +35,21 @@ set above it.
 - name: OTEL_TRACES_SAMPLER_ARG
   value: {{ .Values.telemetry.ratio | quote }}
 {{- end }}
+{{- if .Values.admin.enabled }}
 - name: OTEL_EXPORTER_PROMETHEUS_HOST
   value: {{ .Values.global.bindAddress | quote }}
 - name: OTEL_EXPORTER_PROMETHEUS_PORT
   value: {{ .Values.admin.port | quote }}
+{{- end }}
 {{- if not .Values.rbac.create }}
 # The pod has no token for the API server, so the service must not query the API server.
 - name: SIGHTLINE_KUBERNETES_API
   value: "false"
 {{- end }}
+{{- if ne .Values.protocol "worker" }}
 - name: {{ ternary "SIGHTLINE_GRPC_ADDRESS" "SIGHTLINE_HTTP_ADDRESS" (eq .Values.protocol "grpc") }}
   value: {{ include "sightline.listenAddress" (dict "bind" .Values.global.bindAddress "port" .Values.service.port) | quote }}
+{{- end }}
 {{- with .Values.database.url }}
 - name: DATABASE_URL
   value: {{ . | quote }}
@@ -89,6 +93,6 @@ specification says.
 {{/* All environment variables of the container. */}}
 {{- define "service.env" -}}
 {{- include "sightline.env" (dict
-  "context" . "chartEnv" (include "service.chartEnv" .) "env" .Values.env "valuesPath" (include "sightline.name" .)
+  "context" . "chartEnv" (include "service.chartEnv" .) "env" .Values.env "valuesPath" (include "service.valuesPath" .)
   "advice" "Remove it, and use the matching value instead: service.port, admin.port, or one under database, telemetry or global.") -}}
 {{- end -}}

@@ -1,5 +1,10 @@
 {{/* Templates for this subchart. */}}
 
+{{/* The place of the service's values in error messages. */}}
+{{- define "service.valuesPath" -}}
+{{- ternary .Release.Name (print "services." .Chart.Name) .Chart.IsRoot -}}
+{{- end -}}
+
 {{- define "service.selectorLabels" -}}
 {{ include "sightline.selectorLabels" (dict "context" . "name" (include "sightline.name" .) "component" "") }}
 {{- end -}}
@@ -11,13 +16,13 @@
 
 {{- define "service.labels" -}}
 {{ include "sightline.labels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "sightline.name" .) ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")) }}
 {{- end -}}
 
 {{- define "service.podLabels" -}}
 {{ include "sightline.podLabels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "sightline.name" .) ".labels")) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" (print (include "sightline.name" .) ".podLabels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")) }}
+{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" (print (include "service.valuesPath" .) ".podLabels")) }}
 {{- end -}}
 
 {{- define "service.serviceAccountName" -}}
@@ -33,7 +38,7 @@
 {{- end -}}
 
 {{- define "service.tlsSecret" -}}
-{{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "sightline.fullname" .) "existingSecret" .Values.tls.existingSecret "valuesPath" (include "sightline.name" .)) -}}
+{{- include "sightline.tlsSecret" (dict "context" . "fullname" (include "sightline.fullname" .) "existingSecret" .Values.tls.existingSecret "valuesPath" (include "service.valuesPath" .)) -}}
 {{- end -}}
 
 {{/* Whether the database is a SQLite file in the pod: `true` or empty. */}}
@@ -44,4 +49,18 @@
 {{/* The minimum number of pods. */}}
 {{- define "service.minReplicas" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
+{{- end -}}
+
+{{/*
+The URL of a service that this service calls, for a value in `env`. Takes a list: the context, and the name of the
+service.
+*/}}
+{{- define "service.url" -}}
+{{- $context := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- $callee := get (get $context "Callees" | default dict) $name -}}
+{{- if not $callee -}}
+{{- fail (printf "\n\n%s.env has the URL of %q, but this service does not call %q. Add %q to %s.calls." (include "service.valuesPath" $context) $name $name $name (include "service.valuesPath" $context)) -}}
+{{- end -}}
+{{- $callee.url -}}
 {{- end -}}

@@ -1,12 +1,17 @@
+{{/* The HorizontalPodAutoscaler. */}}
+{{- define "service.hpa" -}}
 {{- with .Values.autoscaling -}}
 {{- if .enabled -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
   name: {{ include "sightline.fullname" $ }}
-  namespace: {{ $.Release.Namespace }}
+  namespace: {{ include "sightline.namespace" $ }}
   labels:
     {{- include "service.labels" $ | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" $) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1
@@ -27,3 +32,4 @@ spec:
   {{- end }}
 {{- end }}
 {{- end }}
+{{- end -}}

@@ -1,16 +1,16 @@
-{{- include "service.validate" . -}}
+{{/* The Deployment. */}}
+{{- define "service.deployment" -}}
 {{- $name := include "sightline.name" . -}}
 {{- $secret := include "service.tlsSecret" . -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {{ include "sightline.fullname" . }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ include "sightline.namespace" . }}
   labels:
     {{- include "service.labels" . | nindent 4 }}
-  {{- with .Values.annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" . "annotations" .Values.annotations) }}
+  {{- . | nindent 2 }}
   {{- end }}
 spec:
   {{- if not .Values.autoscaling.enabled }}
@@ -53,6 +53,10 @@ spec:
       {{- end }}
       securityContext:
         {{- include "sightline.podSecurityContext" .Values.runAsUser | nindent 8 }}
+      {{- with .Values.initContainers }}
+      initContainers:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       containers:
         - name: {{ $name }}
           image: {{ include "sightline.image" (dict "context" . "image" .Values.image) }}
@@ -71,17 +75,17 @@ spec:
           envFrom:
             {{- toYaml . | nindent 12 }}
           {{- end }}
+          {{- with trim (include "service.containerPorts" .) }}
           ports:
-            - name: {{ .Values.protocol }}
-              containerPort: {{ .Values.service.port }}
-            - name: admin
-              containerPort: {{ .Values.admin.port }}
-          startupProbe:
-            {{- toYaml .Values.startupProbe | nindent 12 }}
-          readinessProbe:
-            {{- toYaml .Values.readinessProbe | nindent 12 }}
-          livenessProbe:
-            {{- toYaml .Values.livenessProbe | nindent 12 }}
+            {{- . | nindent 12 }}
+          {{- end }}
+          {{- range list "startupProbe" "readinessProbe" "livenessProbe" }}
+          {{- $probe := . }}
+          {{- with trim (include "service.probe" (dict "context" $ "probe" (get $.Values .))) }}
+          {{ $probe }}:
+            {{- . | nindent 12 }}
+          {{- end }}
+          {{- end }}
           {{- if gt (int .Values.preStopSeconds) 0 }}
           lifecycle:
             preStop:
@@ -98,6 +102,9 @@ spec:
           volumeMounts:
             {{- . | nindent 12 }}
           {{- end }}
+        {{- with .Values.extraContainers }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- with trim (include "service.volumes" .) }}
       volumes:
         {{- . | nindent 8 }}
@@ -118,3 +125,30 @@ spec:
       affinity:
         {{- toYaml . | nindent 8 }}
       {{- end }}
+{{- end -}}
+
+{{/* The ports of the container. A worker has no server. */}}
+{{- define "service.containerPorts" -}}
+{{- if ne .Values.protocol "worker" }}
+- name: {{ .Values.protocol }}
+  containerPort: {{ .Values.service.port }}
+{{- end }}
+{{- if .Values.admin.enabled }}
+- name: admin
+  containerPort: {{ .Values.admin.port }}
+{{- end }}
+{{- end -}}
+
+{{/*
+A probe from the values. If there is no admin port, a probe of the admin port becomes a TCP connection to the service's
+port. A worker without an admin port then has no such probe. Takes context, probe.
+*/}}
+{{- define "service.probe" -}}
+{{- with .probe -}}
+{{- if or $.context.Values.admin.enabled (ne (toString (dig "httpGet" "port" "" .)) "admin") -}}
+{{ toYaml . }}
+{{- else if ne $.context.Values.protocol "worker" -}}
+{{ toYaml (merge (dict "tcpSocket" (dict "port" $.context.Values.protocol)) (omit . "httpGet")) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}

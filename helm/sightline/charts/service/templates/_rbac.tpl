@@ -1,14 +1,20 @@
-{{- /* The permissions of the telemetry library's resource detector. It gets single objects by name, and never lists or
-watches objects. A service also runs without these permissions, but its telemetry then has fewer attributes. */ -}}
+{{/*
+The permissions of the telemetry library's resource detector. It gets single objects by name, and never lists or
+watches objects. A service also runs without these permissions, but its telemetry then has fewer attributes. 
+*/}}
+{{- define "service.rbac" -}}
 {{- if .Values.rbac.create -}}
 {{- $fullname := include "sightline.fullname" . -}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: {{ $fullname }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ include "sightline.namespace" . }}
   labels:
     {{- include "service.labels" . | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" .) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 rules:
   # The service reads the start time, image, container ID and owner of its own pod.
   - apiGroups: [""]
@@ -23,9 +29,12 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
   name: {{ $fullname }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ include "sightline.namespace" . }}
   labels:
     {{- include "service.labels" . | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" .) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
@@ -33,7 +42,7 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ include "service.serviceAccountName" . }}
-    namespace: {{ .Release.Namespace }}
+    namespace: {{ include "sightline.namespace" . }}
 {{- if .Values.rbac.clusterRole }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -42,6 +51,9 @@ metadata:
   name: {{ include "service.clusterRoleName" . }}
   labels:
     {{- include "service.labels" . | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" .) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 rules:
   # This rule is for the attribute k8s.node.uid. It covers all nodes, because a pod's node is not known in advance.
   - apiGroups: [""]
@@ -59,6 +71,9 @@ metadata:
   name: {{ include "service.clusterRoleName" . }}
   labels:
     {{- include "service.labels" . | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" .) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: ClusterRole
@@ -66,6 +81,7 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ include "service.serviceAccountName" . }}
-    namespace: {{ .Release.Namespace }}
+    namespace: {{ include "sightline.namespace" . }}
 {{- end }}
 {{- end }}
+{{- end -}}

@@ -1,26 +1,33 @@
+{{/* The NetworkPolicy. */}}
+{{- define "service.networkpolicy" -}}
 {{- if .Values.global.networkPolicy.enabled -}}
 {{- $policy := .Values.networkPolicy -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {{ include "sightline.fullname" . }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ include "sightline.namespace" . }}
   labels:
     {{- include "service.labels" . | nindent 4 }}
+  {{- with include "sightline.annotations" (dict "context" .) }}
+  {{- . | nindent 2 }}
+  {{- end }}
 spec:
   podSelector:
     matchLabels:
       {{- include "service.selectorLabels" . | nindent 6 }}
   policyTypes: [Ingress, Egress]
   ingress:
-    {{- if $policy.anyCaller }}
+    {{- if eq .Values.protocol "worker" }}
+    {{- /* A worker has no server. */}}
+    {{- else if $policy.anyCaller }}
     # anyCaller allows connections from anywhere.
     - ports:
         - port: {{ .Values.service.port }}
           protocol: TCP
-    {{- else if or $policy.callers $policy.from }}
+    {{- else if or (get . "Callers") $policy.from }}
     - from:
-        {{- range $policy.callers }}
+        {{- range get . "Callers" | default list }}
         - podSelector:
             matchLabels:
               app.kubernetes.io/name: {{ . }}
@@ -33,8 +40,10 @@ spec:
         - port: {{ .Values.service.port }}
           protocol: TCP
     {{- end }}
+    {{- if .Values.admin.enabled }}
     {{- with include "sightline.ingressPrometheus" (dict "context" . "ports" (list .Values.admin.port)) }}
     {{- . | nindent 4 }}
+    {{- end }}
     {{- end }}
   egress:
     {{- include "sightline.egressDNS" . | nindent 4 }}
@@ -47,7 +56,7 @@ spec:
               {{- if not .Values.global.agent.name }}
               app.kubernetes.io/instance: {{ .Release.Name }}
               {{- end }}
-          {{- if ne (include "sightline.agentNamespace" .) .Release.Namespace }}
+          {{- if ne (include "sightline.agentNamespace" .) (include "sightline.namespace" .) }}
           namespaceSelector:
             matchLabels:
               kubernetes.io/metadata.name: {{ include "sightline.agentNamespace" . }}
@@ -57,11 +66,11 @@ spec:
           protocol: TCP
         - port: 4318
           protocol: TCP
-    {{- range $policy.callees }}
+    {{- range get . "Callees" | default dict }}
     - to:
         - podSelector:
             matchLabels:
-              app.kubernetes.io/name: {{ .name }}
+              app.kubernetes.io/name: {{ .label }}
               app.kubernetes.io/instance: {{ $.Release.Name }}
       ports:
         - port: {{ .port }}
@@ -75,3 +84,4 @@ spec:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end }}
+{{- end -}}
