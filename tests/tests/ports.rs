@@ -55,7 +55,7 @@ fn the_charts_use_the_ports_of_the_table() -> Result<()> {
         Ok(serde_yaml::from_str(&fs::read_to_string(root().join(file))?)?)
     };
     let chart = values("helm/sightline/values.yaml")?;
-    let service_port = |name: &str| chart[name]["service"]["port"].as_u64();
+    let service_port = |name: &str| chart["services"][name]["service"]["port"].as_u64();
     assert_eq!(service_port("user-service"), Some(ports.user_http.into()));
     assert_eq!(service_port("order-service"), Some(ports.order_http.into()));
     assert_eq!(service_port("inventory-service"), Some(ports.inventory_grpc.into()));

@@ -6,7 +6,6 @@ use std::process::{Command, Output};
 use std::{env, fmt, fs};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use serde::Deserialize as _;
 use serde_json::Value;
 
 /// The Kubernetes version that charts are rendered for. It is fixed because Helm's default differs between Helm
@@ -185,9 +184,10 @@ fn parse(stream: &str) -> Result<Vec<Manifest>> {
     let mut manifests = Vec::new();
     for document in stream.split("\n---\n").filter(|document| !document.trim().is_empty()) {
         let source = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or_default();
-        let yaml = serde_yaml::Deserializer::from_str(document);
-        let value = Value::deserialize(yaml)
+        // Kubernetes rejects a map that contains a key twice, and only `serde_yaml::Value` does so too.
+        let value = serde_yaml::from_str::<serde_yaml::Value>(document)
             .with_context(|| format!("the output of {source} is not YAML:\n{document}"))?;
+        let value: Value = serde_json::to_value(value)?;
         if !value.is_null() {
             manifests.push(Manifest { source: source.to_owned(), value });
         }

@@ -105,6 +105,7 @@ fn run() -> Result<ExitCode> {
     ] {
         add(&mut trials, format!("gateway::{name}"), test);
     }
+    add(&mut trials, "pods::agents_tolerate_every_taint".to_owned(), pods::agents_tolerate_every_taint);
     for (name, test) in policy::tests() {
         add(&mut trials, format!("policy::allows_only_expected_flows::{name}"), test);
     }

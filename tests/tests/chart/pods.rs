@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Container, PodSpec, Probe, Volume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::ensure_none;
 use crate::rendering::{Rendering, Workload};
+use crate::value_set;
 
 /// Runs a check on every workload. Fails if the check finds problems, and reports all problems.
 pub(crate) fn check_each(rendering: &Rendering, check: fn(&Workload) -> Vec<String>) -> Result<()> {
@@ -301,6 +302,23 @@ pub(crate) fn environment(workload: &Workload) -> Vec<String> {
         }
     }
     problems
+}
+
+/// By default, an agent runs on a node with any taint. Otherwise, the pods of the node could not send telemetry.
+pub(crate) fn agents_tolerate_every_taint() -> Result<()> {
+    let rendering = value_set::render_named("default")?;
+    let workloads = rendering.workloads()?;
+    let agent = workloads.iter().find(|workload| workload.name.ends_with("-agent"));
+    let tolerations = agent.and_then(|agent| agent.spec.tolerations.clone()).unwrap_or_default();
+    // A toleration without a key and an effect matches every taint.
+    let all = tolerations.iter().any(|toleration| {
+        toleration.operator.as_deref() == Some("Exists")
+            && toleration.key.is_none()
+            && toleration.effect.is_none()
+            && toleration.toleration_seconds.is_none()
+    });
+    ensure!(all, "the tolerations of agents are {tolerations:?}");
+    Ok(())
 }
 
 /// Agents, and pods whose service account has rights in the API server, mount a token for the API server. Other pods do

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The table `[gateway]` of `sightline.toml`.
+/// The entries to add to the lists of the gateway, for example in TOML.
 ///
 /// ```toml
 /// [[gateway.sampling.policies]]

@@ -3,7 +3,7 @@ The last overlay of the gateway. It contains whole lists, because a list in an o
 list of the base file: first the entries of gateway.yaml, then the entries from the values. It also contains the settings
 of the backend that gateway-backend.yaml cannot read from a variable, and gateway.config of the values.
 
-`sightline up` generates the same lists from sightline.toml (tools/sightline/src/gateway/). A test compares the two.
+The module tools/sightline/src/gateway generates the same lists in Rust, and a test compares the two.
 */}}
 
 {{/*

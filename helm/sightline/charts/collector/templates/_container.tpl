@@ -128,7 +128,7 @@ annotations:
   # The checksum restarts the pods after a change to the configuration files, because the Collector reads these files
   # only when it starts. The checksum does not cover certificates, because the Collector reloads certificates.
   checksum/config: {{ include "collector.configData" . | sha256sum }}
-  {{- with merge (dict) $values.podAnnotations .context.Values.global.annotations }}
+  {{- with $values.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}

@@ -19,11 +19,17 @@ Templates for this subchart. `component` is always agent or gateway, and is also
 {{- end -}}
 
 {{- define "collector.labels" -}}
+{{- include "collector.labelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
+{{- end -}}
+{{- define "collector.labelsWithDuplicates" -}}
 {{ include "sightline.labels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
 {{- include "sightline.userLabels" (dict "labels" .context.Values.labels "valuesPath" "collector.labels") }}
 {{- end -}}
 
 {{- define "collector.podLabels" -}}
+{{- include "collector.podLabelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
+{{- end -}}
+{{- define "collector.podLabelsWithDuplicates" -}}
 {{- $values := get .context.Values .component -}}
 {{ include "sightline.podLabels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
 {{- include "sightline.userLabels" (dict "labels" .context.Values.labels "valuesPath" "collector.labels") }}

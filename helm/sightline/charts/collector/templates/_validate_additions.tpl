@@ -11,8 +11,8 @@ when it starts, and others never.
   "redaction.patterns" (list "processors" "redaction/secrets" "blocked_values")
   "spanMetrics.dimensions" (list "connectors" "span_metrics" "dimensions") -}}
 {{- range $path, $keys := $lists -}}
-{{- $parts := splitList "." $path -}}
-{{- $added := dig (index $parts 0) (index $parts 1) list $gateway -}}
+{{- $names := splitList "." $path -}}
+{{- $added := dig (index $names 0) (index $names 1) list $gateway -}}
 {{- $config := dig (index $keys 0) (index $keys 1) (index $keys 2) "" $gateway.config -}}
 {{- if and $added $config -}}
 {{- fail (printf "\n\ncollector.gateway.%s adds entries to the list %s, but collector.gateway.config replaces the whole list. Move the entries of gateway.config to gateway.%s, or remove the additions." $path (join "." $keys) $path) -}}

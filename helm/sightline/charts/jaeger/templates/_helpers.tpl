@@ -13,11 +13,17 @@
 {{- end -}}
 
 {{- define "jaeger.labels" -}}
+{{- include "jaeger.labelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
+{{- end -}}
+{{- define "jaeger.labelsWithDuplicates" -}}
 {{ include "sightline.labels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
 {{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" "jaeger.labels") }}
 {{- end -}}
 
 {{- define "jaeger.podLabels" -}}
+{{- include "jaeger.podLabelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
+{{- end -}}
+{{- define "jaeger.podLabelsWithDuplicates" -}}
 {{ include "sightline.podLabels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
 {{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" "jaeger.labels") }}
 {{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" "jaeger.podLabels") }}

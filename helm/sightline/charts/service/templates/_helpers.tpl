@@ -15,11 +15,17 @@
 {{- end -}}
 
 {{- define "service.labels" -}}
+{{- include "service.labelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
+{{- end -}}
+{{- define "service.labelsWithDuplicates" -}}
 {{ include "sightline.labels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
 {{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")) }}
 {{- end -}}
 
 {{- define "service.podLabels" -}}
+{{- include "service.podLabelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
+{{- end -}}
+{{- define "service.podLabelsWithDuplicates" -}}
 {{ include "sightline.podLabels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
 {{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")) }}
 {{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" (print (include "service.valuesPath" .) ".podLabels")) }}

@@ -95,6 +95,14 @@ select pods. Takes labels and valuesPath (for messages).
 {{- end }}
 {{- end -}}
 
+{{/*
+Labels in which each name is only once: the last value of a name counts. global.labels come first, so the values of a
+component override them. Takes the labels as YAML.
+*/}}
+{{- define "sightline.uniqueLabels" -}}
+{{- fromYaml . | toYaml -}}
+{{- end -}}
+
 {{/* The namespace of the release's objects. */}}
 {{- define "sightline.namespace" -}}
 {{- .Values.global.namespaceOverride | default .Release.Namespace -}}
