@@ -53,7 +53,7 @@ pub(crate) fn are_unique_dns_labels(rendering: &Rendering) -> Result<()> {
 
 /// Two releases with the same name in different namespaces do not share a cluster-scoped object.
 pub(crate) fn cluster_scoped_names_differ_by_namespace(set: &ValueSet) -> Result<()> {
-    if set.overrides_namespace() {
+    if set.namespace_override().is_some() {
         return Ok(());
     }
     let other = helm::template(&set.chart(), Install { namespace: "another", ..set.install() })?;

@@ -71,8 +71,14 @@ fn dry_run(set: &ValueSet, context: String) -> Result<Completion> {
     let (known, unknown): (Vec<&Manifest>, Vec<&Manifest>) = manifests.iter().partition(is_known);
     let documents: Result<Vec<String>, _> =
         known.iter().map(|manifest| serde_yaml::to_string(&manifest.value)).collect();
+    let mut documents = documents?.join("---\n");
+    if let Some(overridden) = set.namespace_override() {
+        // The namespace in the values may exist in the cluster, so it is replaced with the namespace of this test.
+        let line = |namespace: &str| format!("namespace: {namespace}\n");
+        documents = documents.replace(&line(overridden), &line(&namespace.name));
+    }
     let arguments = ["apply", "--dry-run=server", "--namespace", &namespace.name, "--filename=-"];
-    let output = kubectl(&namespace.context, &arguments, &documents?.join("---\n"))?;
+    let output = kubectl(&namespace.context, &arguments, &documents)?;
     ensure!(!output.contains("Warning:"), "{output}");
     if unknown.len() == manifests.len() {
         return Ok(Completion::ignored_with("the cluster does not know any of these kinds"));

@@ -108,9 +108,9 @@ impl ValueSet {
         self.subchart.is_empty()
     }
 
-    /// Whether the objects are in the same namespace, whatever the release's namespace is.
-    pub(crate) fn overrides_namespace(&self) -> bool {
-        self.objects.is_some()
+    /// The namespace of the objects if it differs from the release's namespace.
+    pub(crate) fn namespace_override(&self) -> Option<&str> {
+        self.objects.as_deref()
     }
 
     /// The installation to render.
