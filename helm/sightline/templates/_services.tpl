@@ -4,7 +4,7 @@ The services of the release. `result` gets one context for each enabled entry of
 contains
 
 - Callers: the names of the services that call this service, as values of the label `app.kubernetes.io/name`
-- Callees: a dict from the name of each service in `calls` to its label, port, address and url.
+- Callees: a dict from the name of each service in `calls` to its label, port and url.
 
 Takes context, result.
 */}}
@@ -29,8 +29,7 @@ Takes context, result.
 {{- range $caller.Values.calls -}}
 {{- include "umbrella.validateCall" (dict "services" $result "caller" $name "callee" .) -}}
 {{- $callee := get $result . -}}
-{{- $address := printf "%s:%d" (include "sightline.fullname" $callee) (int $callee.Values.service.port) -}}
-{{- $_ := set $caller.Callees . (dict "label" (include "sightline.name" $callee) "port" $callee.Values.service.port "address" $address "url" (print "http://" $address)) -}}
+{{- $_ := set $caller.Callees . (dict "label" (include "sightline.name" $callee) "port" $callee.Values.service.port "url" (print "http://" (include "service.address" $callee))) -}}
 {{- $_ := set $callee "Callers" (append $callee.Callers (include "sightline.name" $caller)) -}}
 {{- end -}}
 {{- end -}}

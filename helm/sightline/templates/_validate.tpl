@@ -126,7 +126,7 @@ port differs from the other service's actual address. Takes context, services.
 {{- if kindIs "string" $value -}}
 {{- $text := tpl $value $caller -}}
 {{- range $name, $callee := $.services -}}
-{{- $actual := printf "%s:%d" (include "sightline.fullname" $callee) (int $callee.Values.service.port) -}}
+{{- $actual := include "service.address" $callee -}}
 {{- $address := $text | regexFind (printf "//%s-%s:[0-9]+" $.context.Release.Name $name) | trimPrefix "//" -}}
 {{- if and $address (ne $address $actual) -}}
 {{- fail (printf "\n\nservices.%s.env.%s has the address %s, but the address of %s is %s. Change the address, or use {{ include \"service.url\" (list . \"%s\") }}." $key $variable $address $name $actual $name) -}}

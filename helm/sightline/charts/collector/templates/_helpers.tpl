@@ -19,21 +19,16 @@ Templates for this subchart. `component` is always agent or gateway, and is also
 {{- end -}}
 
 {{- define "collector.labels" -}}
-{{- include "collector.labelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
-{{- end -}}
-{{- define "collector.labelsWithDuplicates" -}}
-{{ include "sightline.labels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
-{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "valuesPath" "collector.labels") }}
+{{- include "sightline.withOwnLabels" (dict
+  "chart" (include "sightline.labels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)))
+  "own" (list (dict "labels" .context.Values.labels "valuesPath" "collector.labels"))) -}}
 {{- end -}}
 
 {{- define "collector.podLabels" -}}
-{{- include "collector.podLabelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
-{{- end -}}
-{{- define "collector.podLabelsWithDuplicates" -}}
 {{- $values := get .context.Values .component -}}
-{{ include "sightline.podLabels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)) }}
-{{- include "sightline.userLabels" (dict "labels" .context.Values.labels "valuesPath" "collector.labels") }}
-{{- include "sightline.userLabels" (dict "labels" $values.podLabels "valuesPath" (printf "collector.%s.podLabels" .component)) }}
+{{- include "sightline.withOwnLabels" (dict
+  "chart" (include "sightline.podLabels" (include "collector.labelArguments" . | fromJson | merge (dict "context" .context)))
+  "own" (list (dict "labels" .context.Values.labels "valuesPath" "collector.labels") (dict "labels" $values.podLabels "valuesPath" (printf "collector.%s.podLabels" .component)))) -}}
 {{- end -}}
 
 {{- define "collector.tlsSecret" -}}

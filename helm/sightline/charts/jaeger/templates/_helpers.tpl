@@ -13,20 +13,15 @@
 {{- end -}}
 
 {{- define "jaeger.labels" -}}
-{{- include "jaeger.labelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
-{{- end -}}
-{{- define "jaeger.labelsWithDuplicates" -}}
-{{ include "sightline.labels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" "jaeger.labels") }}
+{{- include "sightline.withOwnLabels" (dict
+  "chart" (include "sightline.labels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)))
+  "own" (list (dict "labels" .Values.labels "valuesPath" "jaeger.labels"))) -}}
 {{- end -}}
 
 {{- define "jaeger.podLabels" -}}
-{{- include "jaeger.podLabelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
-{{- end -}}
-{{- define "jaeger.podLabelsWithDuplicates" -}}
-{{ include "sightline.podLabels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" "jaeger.labels") }}
-{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" "jaeger.podLabels") }}
+{{- include "sightline.withOwnLabels" (dict
+  "chart" (include "sightline.podLabels" (include "jaeger.labelArguments" . | fromJson | merge (dict "context" .)))
+  "own" (list (dict "labels" .Values.labels "valuesPath" "jaeger.labels") (dict "labels" .Values.podLabels "valuesPath" "jaeger.podLabels"))) -}}
 {{- end -}}
 
 {{- define "jaeger.tlsSecret" -}}

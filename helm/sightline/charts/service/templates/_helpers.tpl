@@ -15,20 +15,15 @@
 {{- end -}}
 
 {{- define "service.labels" -}}
-{{- include "service.labelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
-{{- end -}}
-{{- define "service.labelsWithDuplicates" -}}
-{{ include "sightline.labels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")) }}
+{{- include "sightline.withOwnLabels" (dict
+  "chart" (include "sightline.labels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)))
+  "own" (list (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")))) -}}
 {{- end -}}
 
 {{- define "service.podLabels" -}}
-{{- include "service.podLabelsWithDuplicates" . | include "sightline.uniqueLabels" -}}
-{{- end -}}
-{{- define "service.podLabelsWithDuplicates" -}}
-{{ include "sightline.podLabels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")) }}
-{{- include "sightline.userLabels" (dict "labels" .Values.podLabels "valuesPath" (print (include "service.valuesPath" .) ".podLabels")) }}
+{{- include "sightline.withOwnLabels" (dict
+  "chart" (include "sightline.podLabels" (include "service.labelArguments" . | fromJson | merge (dict "context" .)))
+  "own" (list (dict "labels" .Values.labels "valuesPath" (print (include "service.valuesPath" .) ".labels")) (dict "labels" .Values.podLabels "valuesPath" (print (include "service.valuesPath" .) ".podLabels")))) -}}
 {{- end -}}
 
 {{- define "service.serviceAccountName" -}}
@@ -55,6 +50,11 @@
 {{/* The minimum number of pods. */}}
 {{- define "service.minReplicas" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
+{{- end -}}
+
+{{/* host:port of the service. */}}
+{{- define "service.address" -}}
+{{ include "sightline.fullname" . }}:{{ .Values.service.port }}
 {{- end -}}
 
 {{/*

@@ -96,11 +96,14 @@ select pods. Takes labels and valuesPath (for messages).
 {{- end -}}
 
 {{/*
-Labels in which each name is only once: the last value of a name counts. global.labels come first, so the values of a
-component override them. Takes the labels as YAML.
+The chart's labels and the component's labels from the values, each name only once. The chart's labels contain
+global.labels, so the component's labels override them. Takes chart (labels as YAML) and own, a list of arguments for
+sightline.userLabels.
 */}}
-{{- define "sightline.uniqueLabels" -}}
-{{- fromYaml . | toYaml -}}
+{{- define "sightline.withOwnLabels" -}}
+{{- $labels := .chart -}}
+{{- range .own -}}{{- $labels = print $labels (include "sightline.userLabels" .) -}}{{- end -}}
+{{- fromYaml $labels | toYaml -}}
 {{- end -}}
 
 {{/* The namespace of the release's objects. */}}
