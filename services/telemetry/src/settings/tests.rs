@@ -6,33 +6,13 @@
     feature = "gzip",
     feature = "tls"
 ))]
-mod documented_defaults;
+mod complete;
 
 use super::*;
 use proptest::prelude::*;
 
 fn read<const N: usize>(pairs: [(&str, &str); N]) -> Result<Settings, SettingsError> {
     Settings::read(&MapEnv::from_iter(pairs))
-}
-
-#[cfg(all(
-    feature = "otlp-grpc",
-    feature = "otlp-http",
-    feature = "prometheus",
-    feature = "console",
-    feature = "gzip",
-    feature = "tls"
-))]
-#[test]
-fn uses_the_defaults_if_nothing_is_set() {
-    let settings = read([]).unwrap();
-    assert!(!settings.disabled);
-    assert_eq!(settings.propagators, [Propagator::TraceContext, Propagator::Baggage]);
-    assert_eq!(settings.traces.sampling, Sampling { ratio: 0.1, parent_based: true });
-    assert_eq!(settings.traces.exporters, [SpanExporterKind::Otlp]);
-    assert_eq!(settings.metrics.exporters, [MetricsExporter::Otlp, MetricsExporter::Prometheus]);
-    assert_eq!((settings.logs.otlp.is_some(), settings.logs.console.is_some()), (true, true));
-    assert_eq!(settings.admin, Admin { host: "127.0.0.1".into(), port: 2112 });
 }
 
 #[test]
@@ -83,27 +63,6 @@ fn finds_a_cluster_only_if_its_host_is_set() {
     assert_eq!(read([host]).unwrap().resource.kubernetes, Some(expected.clone()));
     let without_api = read([host, ("SIGHTLINE_KUBERNETES_API", "false")]).unwrap().resource.kubernetes;
     assert_eq!(without_api, Some(Kubernetes { api: false, ..expected }));
-}
-
-#[cfg(all(
-    feature = "otlp-grpc",
-    feature = "otlp-http",
-    feature = "prometheus",
-    feature = "console",
-    feature = "gzip",
-    feature = "tls"
-))]
-#[test]
-fn reads_lists_of_exporters() {
-    let settings = read([
-        ("OTEL_TRACES_EXPORTER", "console, otlp"),
-        ("OTEL_METRICS_EXPORTER", "none"),
-        ("OTEL_LOGS_EXPORTER", "otlp"),
-    ])
-    .unwrap();
-    assert_eq!(settings.traces.exporters, [SpanExporterKind::Otlp, SpanExporterKind::Console]);
-    assert_eq!(settings.metrics.exporters, []);
-    assert!(settings.logs.console.is_none());
 }
 
 #[test]

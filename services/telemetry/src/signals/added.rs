@@ -35,40 +35,55 @@ impl<T: ?Sized> Addition<T> {
     pub(crate) fn new(kind: &str, name: &str, part: Box<T>) -> Self {
         Self { label: format!("{kind} {name}"), part }
     }
+}
 
-    fn start(self) -> Added<T> {
+impl<T: Part + ?Sized> Addition<T> {
+    /// Returns the part for the provider, and its handle for the shutdown.
+    pub(crate) fn start(self) -> (Added<T>, Arc<dyn Stop>) {
         let Self { label, part } = self;
         let (off, panicked) = (AtomicBool::new(false), AtomicBool::new(false));
-        Added(Arc::new(State { label, off, panicked, part }))
+        let state = Arc::new(State { label, off, panicked, part });
+        (Added(Arc::clone(&state)), state)
     }
 }
 
 impl Addition<dyn SpanProcessor> {
-    /// Returns the part for the provider, and its handle for the shutdown.
-    pub(crate) fn into_processor(mut self, resource: &Resource) -> (Added<dyn SpanProcessor>, Arc<dyn Stop>) {
+    /// Sets the resource of the processor. Then returns the same as [`start`](Self::start).
+    pub(crate) fn start_with(mut self, resource: &Resource) -> (Added<dyn SpanProcessor>, Arc<dyn Stop>) {
         self.part.set_resource(resource);
-        let added = self.start();
-        let handle = Arc::clone(&added.0);
-        (added, handle)
+        self.start()
     }
 }
 
 impl Addition<dyn LogProcessor> {
-    /// Returns the part for the provider, and its handle for the shutdown.
-    pub(crate) fn into_processor(mut self, resource: &Resource) -> (Added<dyn LogProcessor>, Arc<dyn Stop>) {
+    /// Sets the resource of the processor. Then returns the same as [`start`](Self::start).
+    pub(crate) fn start_with(mut self, resource: &Resource) -> (Added<dyn LogProcessor>, Arc<dyn Stop>) {
         self.part.set_resource(resource);
-        let added = self.start();
-        let handle = Arc::clone(&added.0);
-        (added, handle)
+        self.start()
     }
 }
 
-impl Addition<dyn MetricReader> {
-    /// Returns the part for the provider, and its handle for the shutdown.
-    pub(crate) fn into_reader(self) -> (Added<dyn MetricReader>, Arc<dyn Stop>) {
-        let added = self.start();
-        let handle = Arc::clone(&added.0);
-        (added, handle)
+/// A kind of part. Each kind has the same method in a trait of its own.
+pub(crate) trait Part: Send + Sync + 'static {
+    /// Flushes the part and shuts it down.
+    fn shut_down(&self, timeout: Duration) -> OTelSdkResult;
+}
+
+impl Part for dyn SpanProcessor {
+    fn shut_down(&self, timeout: Duration) -> OTelSdkResult {
+        self.shutdown_with_timeout(timeout)
+    }
+}
+
+impl Part for dyn LogProcessor {
+    fn shut_down(&self, timeout: Duration) -> OTelSdkResult {
+        self.shutdown_with_timeout(timeout)
+    }
+}
+
+impl Part for dyn MetricReader {
+    fn shut_down(&self, timeout: Duration) -> OTelSdkResult {
+        self.shutdown_with_timeout(timeout)
     }
 }
 
@@ -98,17 +113,6 @@ impl<T: ?Sized> State<T> {
         }
         result.ok()
     }
-
-    fn stop_with(&self, shutdown: impl FnOnce(&T) -> OTelSdkResult) -> OTelSdkResult {
-        let result = if self.off.swap(true, Ordering::Relaxed) { None } else { self.catch(shutdown) };
-        match result {
-            Some(result) => result,
-            None if self.panicked.load(Ordering::Relaxed) => {
-                Err(OTelSdkError::InternalFailure("it panicked and was turned off".to_owned()))
-            }
-            None => Ok(()),
-        }
-    }
 }
 
 impl<T: ?Sized> fmt::Debug for State<T> {
@@ -132,33 +136,20 @@ pub(crate) trait Stop: fmt::Debug + Send + Sync {
     fn stop(&self, timeout: Duration) -> OTelSdkResult;
 }
 
-impl Stop for State<dyn SpanProcessor> {
+impl<T: Part + ?Sized> Stop for State<T> {
     fn label(&self) -> &str {
         &self.label
     }
 
     fn stop(&self, timeout: Duration) -> OTelSdkResult {
-        self.stop_with(|part| part.shutdown_with_timeout(timeout))
-    }
-}
-
-impl Stop for State<dyn LogProcessor> {
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn stop(&self, timeout: Duration) -> OTelSdkResult {
-        self.stop_with(|part| part.shutdown_with_timeout(timeout))
-    }
-}
-
-impl Stop for State<dyn MetricReader> {
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn stop(&self, timeout: Duration) -> OTelSdkResult {
-        self.stop_with(|part| part.shutdown_with_timeout(timeout))
+        let was_off = self.off.swap(true, Ordering::Relaxed);
+        match (!was_off).then(|| self.catch(|part| part.shut_down(timeout))).flatten() {
+            Some(result) => result,
+            None if self.panicked.load(Ordering::Relaxed) => {
+                Err(OTelSdkError::InternalFailure("it panicked and was turned off".to_owned()))
+            }
+            None => Ok(()),
+        }
     }
 }
 

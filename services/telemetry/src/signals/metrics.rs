@@ -80,7 +80,7 @@ pub(crate) fn provider(
         builder = builder.with_view(view);
     }
     for reader in extensions.readers {
-        let (reader, handle) = reader.into_reader();
+        let (reader, handle) = reader.start();
         added.push(handle);
         builder = builder.with_reader(reader);
     }

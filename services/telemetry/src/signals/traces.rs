@@ -49,7 +49,7 @@ pub(crate) fn provider(
         builder = builder.with_span_processor(BaggageProcessor::new(&settings.baggage_attributes));
     }
     for processor in extensions.processors {
-        let (processor, handle) = processor.into_processor(resource);
+        let (processor, handle) = processor.start_with(resource);
         added.push(handle);
         builder = builder.with_span_processor(processor);
     }

@@ -65,7 +65,7 @@ pub(crate) fn provider(
     }
     let mut builder = SdkLoggerProvider::builder().with_resource(resource.clone());
     for processor in processors {
-        let (processor, handle) = processor.into_processor(resource);
+        let (processor, handle) = processor.start_with(resource);
         added.push(handle);
         builder = builder.with_log_processor(processor);
     }
