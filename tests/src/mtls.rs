@@ -81,7 +81,12 @@ pub async fn check_mutual_tls(
 /// Creates a certificate for the name `user-service` in `dir`. A new CA signs the certificate, so no endpoint trusts
 /// the certificate.
 pub fn untrusted_certificate(dir: &Path) -> Result<TlsFiles> {
-    let identities = vec!["user-service".to_owned()];
+    certificate_of_a_new_ca(dir, "user-service")
+}
+
+/// Creates a CA in `dir`, and a certificate for this name that the CA signs.
+pub fn certificate_of_a_new_ca(dir: &Path, name: &str) -> Result<TlsFiles> {
+    let identities = vec![name.to_owned()];
     certs::ensure(&certs::Request { identities, ..certs::Request::local(dir) })?;
-    Ok(TlsFiles::in_dir(&dir.join("user-service")))
+    Ok(TlsFiles::in_dir(&dir.join(name)))
 }

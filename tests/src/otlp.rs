@@ -183,8 +183,7 @@ impl Credentials {
                 Some(builder().with_root_certificates(root_store(&trust.ca)?).with_no_client_auth())
             }
             Self::Certificate { trust, identity } => {
-                let chain = CertificateDer::pem_file_iter(&identity.cert)?.collect::<Result<Vec<_>, _>>()?;
-                let key = PrivateKeyDer::from_pem_file(&identity.key)?;
+                let (chain, key) = read_key_pair(identity)?;
                 let builder = builder().with_root_certificates(root_store(&trust.ca)?);
                 Some(builder.with_client_auth_cert(chain, key)?)
             }
@@ -193,10 +192,23 @@ impl Credentials {
 }
 
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    install_cryptography_provider();
+    ClientConfig::builder()
+}
+
+/// Installs rustls' cryptography provider for this process.
+pub(crate) fn install_cryptography_provider() {
     // An error means that a cryptography provider is already installed. The error is ignored, because all code in this
     // process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    ClientConfig::builder()
+}
+
+/// Reads the certificate chain and the private key of an identity.
+pub(crate) fn read_key_pair(
+    identity: &TlsFiles,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = CertificateDer::pem_file_iter(&identity.cert)?.collect::<Result<_, _>>()?;
+    Ok((chain, PrivateKeyDer::from_pem_file(&identity.key)?))
 }
 
 /// Reads the certificates in a CA bundle.

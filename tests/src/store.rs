@@ -1,11 +1,11 @@
 //! A receiver of OTLP over gRPC that demands a header, as a backend on the public internet does.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
-use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use futures_util::stream;
@@ -17,8 +17,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sightline::certs::TlsFiles;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +26,8 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
+
+use crate::otlp;
 
 /// A store for spans that refuses a request without its header. It serves TLS, and asks for no client certificate. It
 /// stops when it is dropped.
@@ -48,11 +48,8 @@ impl OtlpStore {
     /// Starts a store on a free port of the loopback interface. `identity` is the certificate of the server. Each
     /// request has to contain the header `name` with this `value`.
     pub async fn start(identity: &TlsFiles, name: &'static str, value: &str) -> Result<Self> {
-        let chain = CertificateDer::pem_file_iter(&identity.cert)?.collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_slice(&fs::read(&identity.key)?)?;
-        // An error means that a cryptography provider is already installed. All code in this process installs the same
-        // provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (chain, key) = otlp::read_key_pair(identity)?;
+        otlp::install_cryptography_provider();
         let mut tls = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(tls));

@@ -1,15 +1,15 @@
 //! Checks that the charts' READMEs contain the comments in `values.yaml`, and that the schemas describe exactly the
 //! values in `values.yaml`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use similar::TextDiff;
 
-use crate::snapshots::UPDATE;
+use crate::snapshots::{UPDATE, updates};
 use crate::{ensure_none, helm};
 
 /// The directories of the chart and its subcharts.
@@ -55,7 +55,7 @@ pub(crate) fn readmes_are_as_generated() -> Result<()> {
         problems.extend(
             undocumented.map(|line| format!("{}: this value has no comment: {line}", values.display())),
         );
-        if env::var_os(UPDATE).is_some_and(|value| value == "1") {
+        if updates() {
             fs::write(&path, &generated)?;
         }
         let committed = fs::read_to_string(&path).unwrap_or_default();

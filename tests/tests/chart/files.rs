@@ -1,14 +1,14 @@
 //! Checks of the chart's files.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
-use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 
 use serde_json::{Value, json};
 
-use crate::snapshots::UPDATE;
+use crate::snapshots::{UPDATE, updates};
 use crate::{ensure_none, helm};
 
 /// Git sources of Flux and of Rancher drop symbolic links, so they could not install a chart that contains one.
@@ -46,7 +46,7 @@ pub(crate) fn config_is_a_copy() -> Result<()> {
 }
 
 fn compare(originals: &Path, copies: &Path, prefixes: &[&str], problems: &mut Vec<String>) -> Result<()> {
-    let update = env::var_os(UPDATE).is_some_and(|value| value == "1");
+    let update = updates();
     let mut expected = BTreeSet::new();
     for name in names(originals)? {
         let component = name.split(['-', '.']).next().unwrap_or_default();
@@ -103,7 +103,7 @@ pub(crate) fn schema_of_services_is_a_copy() -> Result<()> {
         "additionalProperties": false,
         "properties": properties,
     });
-    if env::var_os(UPDATE).is_some_and(|value| value == "1") {
+    if updates() {
         return Ok(fs::write(&path, serde_json::to_string_pretty(&expected)? + "\n")?);
     }
     ensure!(

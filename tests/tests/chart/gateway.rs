@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -11,7 +10,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
-use sightline::certs::{self, TlsFiles};
+use sightline::certs::TlsFiles;
+use sightline::stack::Ports;
+use sightline_tests::mtls::certificate_of_a_new_ca;
 use sightline_tests::otlp::{Credentials, OtlpEndpoint, one_span, send_over_grpc};
 use sightline_tests::poll::{DEFAULT_TIMEOUT, eventually};
 use sightline_tests::prometheus::Samples;
@@ -25,7 +26,8 @@ use crate::rendering::Rendering;
 const HEADER: &str = "authorization";
 const TOKEN: &str = "t0ken-of-the-backend";
 
-/// The additions, in the format of the chart's values and of `sightline.toml`, whose keys differ only in `spanMetrics`.
+/// The additions, in the format of the chart's values. The keys of [`sightline::gateway::Additions`] differ only in
+/// `spanMetrics`.
 const ADDITIONS: &str = r"
 sampling:
   policies:
@@ -54,7 +56,7 @@ fn values(port: u16, headers: &str) -> Result<String> {
     }))?)
 }
 
-/// The lists that the chart renders are the same as the lists that `sightline up` generates.
+/// The lists that the chart renders are the same as the lists that [`sightline::gateway::Additions`] generates.
 pub(crate) fn lists_are_as_in_a_local_stack() -> Result<()> {
     let stage = render(&values(443, "{}")?)?;
     let (_, overlay) = stage.files.last().context("the gateway has no files")?;
@@ -148,16 +150,8 @@ fn run(test: impl Future<Output = Result<()>>) -> Result<()> {
 
 /// Starts a store whose certificate has a CA of its own.
 async fn store(directory: &Path) -> Result<OtlpStore> {
-    let identity = identity(&directory.join("backend"), "backend")?;
+    let identity = certificate_of_a_new_ca(&directory.join("backend"), "backend")?;
     OtlpStore::start(&identity, HEADER, &format!("Bearer {TOKEN}")).await
-}
-
-/// Creates a certificate in `directory`.
-fn identity(directory: &Path, name: &str) -> Result<TlsFiles> {
-    let request =
-        certs::Request { identities: vec![name.to_owned()], ..certs::Request::local(directory.to_owned()) };
-    certs::ensure(&request)?;
-    Ok(TlsFiles::in_dir(&directory.join(name)))
 }
 
 fn render(values: &str) -> Result<Stage> {
@@ -195,7 +189,7 @@ impl Gateway {
             command.arg("--config").arg(file);
         }
         let certificates = directory.join("pipeline");
-        let identity = identity(&certificates, "gateway")?;
+        let identity = certificate_of_a_new_ca(&certificates, "gateway")?;
         let text = |path: PathBuf| path.display().to_string();
         let mut environment = BTreeMap::new();
         for variable in stage.container.env.iter().flatten() {
@@ -209,10 +203,14 @@ impl Gateway {
             };
             environment.insert(variable.name.clone(), value);
         }
-        for port in ["OTLP_GRPC_PORT", "HEALTH_PORT", "METRICS_PORT", "SPAN_METRICS_PORT"] {
-            // The listeners are closed at the end of each iteration. The kernel does not hand out the port again soon.
-            let free = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-            environment.insert(format!("SIGHTLINE_{port}"), free.to_string());
+        let ports = Ports::free()?;
+        for (variable, port) in [
+            ("SIGHTLINE_OTLP_GRPC_PORT", ports.gateway_otlp),
+            ("SIGHTLINE_HEALTH_PORT", ports.gateway_health),
+            ("SIGHTLINE_METRICS_PORT", ports.gateway_metrics),
+            ("SIGHTLINE_SPAN_METRICS_PORT", ports.gateway_span_metrics),
+        ] {
+            environment.insert(variable.to_owned(), port.to_string());
         }
         let log = directory.join("gateway.log");
         let child = command

@@ -25,13 +25,18 @@ const DEFAULT: &str = "default";
 /// Prefixes of the annotations that differ in each rendering, or that change with each change to a pipeline file.
 const CHANGING_ANNOTATIONS: [&str; 3] = ["checksum/", "sightline/issued", "sightline/authority"];
 
-/// If this environment variable is 1, the tests update the committed renderings and READMEs.
+/// If this environment variable is 1, the tests update the committed renderings, READMEs and copies.
 pub(crate) const UPDATE: &str = "UPDATE_RENDERED";
+
+/// Whether the tests update the committed files.
+pub(crate) fn updates() -> bool {
+    env::var_os(UPDATE).is_some_and(|value| value == "1")
+}
 
 pub(crate) fn rendering_is_as_committed(set: &ValueSet) -> Result<()> {
     let path = path(&set.name);
     let rendered = snapshot(&*set.rendering()?)?;
-    if env::var_os(UPDATE).is_some_and(|value| value == "1") {
+    if updates() {
         fs::create_dir_all(path.parent().unwrap_or(&path))?;
         return fs::write(&path, rendered).with_context(|| format!("{} cannot be written", path.display()));
     }
