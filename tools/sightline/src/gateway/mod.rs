@@ -14,8 +14,5 @@ mod overlay;
 pub use error::AdditionsError;
 pub use input::{Additions, Dimension, Policy, Redaction, Sampling, SpanMetrics};
 
-/// The name of the file in the state directory that contains the overlay.
-pub const OVERLAY_FILE: &str = "gateway/additions.yaml";
-
 #[cfg(test)]
 mod tests;
