@@ -61,8 +61,8 @@ certs: need-cargo ## create or renew the certificates in .sightline/certs
 ##@ Build
 
 .PHONY: build
-build: need-cargo ## build the three services and the program bin/sightline
-	cargo build --release --package user-service --package order-service --package inventory-service --package sightline
+build: need-cargo ## build the services of sightline.toml and the program bin/sightline
+	cargo build --release --package sightline $$(tools/services.sh packages | sed "s/^/--package /")
 	@mkdir -p bin && install -m 0755 $(programs)/sightline bin/sightline
 
 .PHONY: tools
@@ -78,6 +78,10 @@ bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/colle
 bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
 	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 4 \
 		"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v$$(tools/version.sh jaeger)"
+
+# The example of a service that is not written in Rust, for the tests.
+bin/go-service: $(wildcard tests/go-service/*.go) tests/go-service/go.mod tests/go-service/go.sum
+	@tools/build-go.sh go-service tests/go-service . 1
 
 bin/kind: tools/kind/go.mod tools/kind/go.sum
 	@tools/build-go.sh kind tools/kind sigs.k8s.io/kind 1
@@ -211,9 +215,10 @@ unit: need-cargo ## unit tests
 
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0
-unit-go: need-go ## unit tests of our packages in the Collector
+unit-go: need-go ## unit tests of our packages in the Collector, and checks of all our Go code
 	@cd tools/collector && test -z "$$(gofmt -l gateprocessor publiccas)" || { gofmt -d gateprocessor publiccas; exit 1; }
 	@# The flags are the same as in the build, so that Go reuses the packages that the build has compiled.
+	cd tests/go-service && test -z "$$(gofmt -l .)" && go vet -trimpath .
 	cd tools/collector && go vet -trimpath ./gateprocessor ./publiccas && go test -trimpath -timeout 3m ./gateprocessor ./publiccas
 
 .PHONY: validate
@@ -227,7 +232,7 @@ chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## 
 	cargo test --package sightline-tests --test chart -- $(ARGS)
 
 .PHONY: e2e
-e2e: build $(pipeline) ## end-to-end tests with real services, Collector and Jaeger
+e2e: build $(pipeline) bin/go-service ## end-to-end tests with real services, Collector and Jaeger
 	SIGHTLINE_SERVICES="$(abspath $(programs))" cargo test --package sightline-tests --test e2e --test volume
 
 ##@ Release

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds every image in the file `images` and gets Jaeger's image. Prints a table of sizes at the end, and exits with
+# Builds an image for each service of sightline.toml and each line of the file `images`, and gets Jaeger's image. Prints a table of sizes at the end, and exits with
 # code 1 if an image is over its size limit.
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
@@ -10,14 +10,21 @@ cd "$(dirname "$0")/../.."
 here=deploy/images
 jaeger_image=docker.io/jaegertracing/jaeger:$(tools/version.sh jaeger)
 version=$(tools/version.sh)
+# The size limit of the image of a service, in MB.
+service_limit=15
 
 stop() {
     echo "$*" >&2
     exit 1
 }
 
-# Prints the lines of the file `images` without comments.
-table() { grep -v '^#' "$here/images"; }
+# Prints a line for each image, in the form of the file `images`.
+table() {
+    tools/services.sh | while read -r name package; do
+        echo "$name $package $service_limit Service $name"
+    done
+    grep -v '^#' "$here/images"
+}
 
 if [ "${1-}" = list ]; then
     table | while read -r name _; do echo "sightline/$name:$version"; done
@@ -88,4 +95,4 @@ size=$(docker image inspect --format '{{.Size}}' "$jaeger_image")
 row "$jaeger_image" "$size" "none ($note)"
 
 cat "$work/table"
-! grep -q ' OVER$' "$work/table" || stop "an image is over its limit in $here/images"
+! grep -q ' OVER$' "$work/table" || stop "an image is over its size limit"

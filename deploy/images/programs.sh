@@ -18,13 +18,13 @@ case $target in
         ;;
 esac
 
-packages=$(awk '!/^#/ && $2 != "otelcol" { print "--package", $2 }' deploy/images/images)
+packages=$(tools/services.sh packages | sed 's/^/--package /')
 # `--target` is given even if the target is the host: without `--target`, RUSTFLAGS would also apply to procedural
 # macros, which must be shared libraries. With glibc 2.34 or later, a static program can resolve names with DNS.
 # $packages is split into words on purpose.
 # shellcheck disable=SC2086
 RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static" \
-    cargo build --profile image --target "$target" $packages >&2
+    cargo build --profile image --target "$target" --package sightline $packages >&2
 programs=${CARGO_TARGET_DIR:-target}/$target/image
 # The commands in the documents run bin/sightline, so it must be a program for the host.
 if [ "$target" = "$host" ]; then

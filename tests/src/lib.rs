@@ -17,3 +17,4 @@ pub mod store;
 pub mod suite;
 pub mod test_stack;
 pub mod traffic;
+pub mod up;

@@ -87,6 +87,6 @@ pub fn untrusted_certificate(dir: &Path) -> Result<TlsFiles> {
 /// Creates a CA in `dir`, and a certificate for this name that the CA signs.
 pub fn certificate_of_a_new_ca(dir: &Path, name: &str) -> Result<TlsFiles> {
     let identities = vec![name.to_owned()];
-    certs::ensure(&certs::Request { identities, ..certs::Request::local(dir) })?;
+    certs::ensure(&certs::Request::new(dir, identities))?;
     Ok(TlsFiles::in_dir(&dir.join(name)))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use sightline::jaeger::{Jaeger, Search, Trace, TraceId};
-use sightline::stack::{Binaries, Exit, Ports, Process, Stack, StackConfig};
+use sightline::stack::{Binaries, Exit, GATEWAY, Stack, StackConfig};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use url::Url;
@@ -17,6 +17,15 @@ use crate::log_records::{self, LogRecord};
 use crate::outline::outline;
 use crate::poll::{DEFAULT_TIMEOUT, eventually};
 use crate::prometheus::Samples;
+
+/// The examples of this repository, with which the tests work.
+pub const ORDER_SERVICE: &str = "order-service";
+/// See [`ORDER_SERVICE`].
+pub const USER_SERVICE: &str = "user-service";
+/// See [`ORDER_SERVICE`].
+pub const INVENTORY_SERVICE: &str = "inventory-service";
+/// All examples.
+pub const SERVICES: [&str; 3] = [ORDER_SERVICE, USER_SERVICE, INVENTORY_SERVICE];
 
 /// The shape of an order's trace if the caller has its own span (see [`outline`]).
 pub const ORDER: &str = "\
@@ -70,8 +79,8 @@ impl TestStack {
     pub async fn start(change: impl FnOnce(StackConfig) -> StackConfig) -> Result<Self> {
         let mut dir = TempDir::with_prefix("sightline-").context("creating a temporary directory failed")?;
         dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
-        let mut config = StackConfig::for_checkout(&root(), dir.path().join("state"), &services()?);
-        config.ports = Ports::free()?;
+        let mut config = StackConfig::for_checkout(&root(), dir.path().join("state"), &services()?)?;
+        config.ports = config.ports.free()?;
         // The services export their spans after this delay. The delay is short, because many tests wait until it has
         // passed. After the delay, these tests wait for the gateway, which waits two seconds for the rest of a trace.
         config.span_delay = Duration::from_millis(100);
@@ -88,27 +97,18 @@ impl TestStack {
     /// [`SingleService::stop`] stops the instance. If the [`SingleService`] is dropped, the instance is killed.
     pub async fn start_single_service(
         &self,
-        process: Process,
+        process: &str,
         change: impl FnOnce(StackConfig) -> StackConfig,
     ) -> Result<SingleService> {
         let dir = TempDir::with_prefix_in("single-service-", self.dir.path())?;
         let mut config = self.inner.config().clone();
         config.dir = dir.path().join("state");
-        config.processes = vec![process];
-        let stack_ports = std::mem::replace(&mut config.ports, Ports::free()?);
-        let tls = self.inner.tls_files(process);
-        for (name, value) in [
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{}", stack_ports.agent_otlp_grpc)),
-            ("OTEL_EXPORTER_OTLP_CERTIFICATE", tls.ca.display().to_string()),
-            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", tls.cert.display().to_string()),
-            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", tls.key.display().to_string()),
-            ("SIGHTLINE_USER_SERVICE_URL", self.inner.user_url()),
-            ("SIGHTLINE_INVENTORY_SERVICE_URL", self.inner.inventory_url()),
-        ] {
-            config = config.with(process, name, value);
-        }
+        config.processes = vec![process.into()];
+        // All other ports stay the same, so the instance uses this stack's agent and services.
+        config.ports = config.ports.free_for(|name| *name == process)?;
+        config.certificates = Some(self.inner.certificates_dir().to_owned());
         let stack = Stack::start(change(config)).await.context("the service did not start")?;
-        Ok(SingleService { stack, process, _dir: dir })
+        Ok(SingleService { stack, process: process.to_owned(), _dir: dir })
     }
 
     /// The underlying stack, with its processes, ports and directories.
@@ -124,14 +124,14 @@ impl TestStack {
 
     /// Stops a process with SIGTERM. Fails if the process does not exit cleanly, because this means that the process
     /// lost telemetry.
-    pub async fn stop_process(&mut self, process: Process) -> Result<()> {
+    pub async fn stop_process(&mut self, process: &str) -> Result<()> {
         let exit = self.inner.stop_process(process).await?;
         ensure!(exit.is_clean(), "{process}: {}", exit.describe());
         Ok(())
     }
 
     /// Starts these stopped processes and waits until all processes of the stack are healthy. Fails if a process exits.
-    pub async fn start_processes(&mut self, processes: &[Process]) -> Result<()> {
+    pub async fn start_processes(&mut self, processes: &[&str]) -> Result<()> {
         for &process in processes {
             self.inner.start_process(process)?;
         }
@@ -152,12 +152,12 @@ impl TestStack {
 
     /// The URL of order-service.
     pub fn orders_url(&self) -> Result<Url> {
-        Ok(self.inner.order_url().parse()?)
+        Ok(self.inner.url(ORDER_SERVICE)?.parse()?)
     }
 
     /// The URL of user-service.
     pub fn users_url(&self) -> Result<Url> {
-        Ok(self.inner.user_url().parse()?)
+        Ok(self.inner.url(USER_SERVICE)?.parse()?)
     }
 
     /// Requests an order.
@@ -225,10 +225,10 @@ impl TestStack {
 
     /// Returns the stored traces that contain spans of this service. Only the traces of the last hour are returned, and
     /// at most 1000 of them.
-    pub async fn traces_of(&self, process: Process) -> Result<Vec<Trace>> {
+    pub async fn traces_of(&self, process: &str) -> Result<Vec<Trace>> {
         let now = OffsetDateTime::now_utc();
         let search = Search {
-            service: process.name().to_owned(),
+            service: process.to_owned(),
             from: now - time::Duration::HOUR,
             to: now + time::Duration::MINUTE,
             limit: 1_000,
@@ -242,14 +242,19 @@ impl TestStack {
     }
 
     /// Returns the log records that a service has written to its console.
-    pub fn console_logs(&self, process: Process) -> Result<Vec<LogRecord>> {
-        log_records::on_console(process.name(), &self.inner.log_path(process))
+    pub fn console_logs(&self, process: &str) -> Result<Vec<LogRecord>> {
+        log_records::on_console(process, &self.inner.log_path(process))
     }
 
     /// Returns the metrics that the gateway serves to Prometheus: the metrics of the services, and the gateway's own
     /// span metrics.
     pub async fn gateway_metrics(&self) -> Result<Samples> {
-        self.metrics(self.inner.ports().gateway_span_metrics).await
+        self.metrics(self.gateway_metrics_port()?).await
+    }
+
+    /// The port on which the gateway serves the metrics of [`gateway_metrics`](Self::gateway_metrics).
+    pub fn gateway_metrics_port(&self) -> Result<u16> {
+        Ok(self.inner.ports().number(GATEWAY, "span-metrics")?)
     }
 
     /// Requests `/metrics` on this port and parses the response.
@@ -281,40 +286,29 @@ impl TestStack {
 #[derive(Debug)]
 pub struct SingleService {
     stack: Stack,
-    process: Process,
+    process: String,
     _dir: TempDir,
 }
 
 impl SingleService {
     /// The URL of the service's HTTP API.
     pub fn url(&self) -> Result<Url> {
-        let url = if self.process == Process::OrderService {
-            self.stack.order_url()
-        } else {
-            self.stack.user_url()
-        };
-        Ok(url.parse()?)
+        Ok(self.stack.url(&self.process)?.parse()?)
     }
 
     /// The service's admin port.
-    #[must_use]
-    pub fn admin_port(&self) -> u16 {
-        let ports = self.stack.ports();
-        match self.process {
-            Process::OrderService => ports.order_admin,
-            Process::InventoryService => ports.inventory_admin,
-            _ => ports.user_admin,
-        }
+    pub fn admin_port(&self) -> Result<u16> {
+        Ok(self.stack.ports().admin(&self.process)?)
     }
 
     /// The service's process ID.
     pub fn pid(&self) -> Result<u32> {
-        self.stack.pid(self.process).context("the service is not running")
+        self.stack.pid(&self.process).context("the service is not running")
     }
 
     /// Returns the service's complete log.
     pub fn log(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(self.stack.log_path(self.process))?)
+        Ok(std::fs::read_to_string(self.stack.log_path(&self.process))?)
     }
 
     /// Returns the end of the service's log, for an error message.
@@ -325,7 +319,7 @@ impl SingleService {
 
     /// Sends SIGTERM and waits up to ten seconds for the process to exit.
     pub async fn stop(&mut self) -> Result<Exit> {
-        Ok(self.stack.stop_process(self.process).await?)
+        Ok(self.stack.stop_process(&self.process).await?)
     }
 }
 

@@ -110,17 +110,19 @@ async fn request_orders(stack: &Arc<TestStack>, requests: usize) -> Result<Vec<T
 /// The measurements that are printed at the end.
 #[derive(Default)]
 struct Report {
+    processes: Vec<Process>,
     memory: Vec<(&'static str, Vec<f64>)>,
 }
 
 impl Report {
     /// Records the memory use of each process.
     fn memory(&mut self, when: &'static str, stack: &TestStack) -> Result<()> {
-        let resident = |process: Process| {
+        let resident = |process: &Process| {
             let pid = stack.inner().pid(process).with_context(|| format!("{process} is not running"))?;
             resident_mib(pid)
         };
-        self.memory.push((when, Process::ALL.into_iter().map(resident).collect::<Result<_>>()?));
+        self.processes.clone_from(&stack.inner().config().processes);
+        self.memory.push((when, self.processes.iter().map(resident).collect::<Result<_>>()?));
         Ok(())
     }
 
@@ -138,7 +140,7 @@ impl Report {
         for (when, _) in &self.memory {
             let _ = write!(table, "{when:>28}");
         }
-        for (index, process) in Process::ALL.into_iter().enumerate() {
+        for (index, process) in self.processes.iter().enumerate() {
             let _ = write!(table, "\n{process:<20}");
             for (_, resident) in &self.memory {
                 let _ = write!(table, "{:>28.1}", resident[index]);

@@ -10,7 +10,7 @@ programs=$(deploy/images/programs.sh)
 mkdir -p dist
 target=$(basename "$(dirname "$programs")")
 archive=dist/sightline-$version-$target.tar.gz
-names=$(awk '!/^#/ && $2 != "otelcol" { print $2 }' deploy/images/images)
+names="sightline $(tools/services.sh packages)"
 # The list is split into words on purpose.
 # shellcheck disable=SC2086
 tar -czf "$archive" -C "$programs" $names -C "$PWD" LICENSE README.md CHANGELOG.md

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 use sightline::certs::TlsFiles;
-use sightline::stack::Ports;
+use sightline::stack::{GATEWAY, StackSpec};
 use sightline_tests::mtls::certificate_of_a_new_ca;
 use sightline_tests::otlp::{Credentials, OtlpEndpoint, one_span, send_over_grpc};
 use sightline_tests::poll::{DEFAULT_TIMEOUT, eventually};
@@ -203,14 +203,14 @@ impl Gateway {
             };
             environment.insert(variable.name.clone(), value);
         }
-        let ports = Ports::free()?;
+        let ports = StackSpec::pipeline_only()?.ports().free()?;
         for (variable, port) in [
-            ("SIGHTLINE_OTLP_GRPC_PORT", ports.gateway_otlp),
-            ("SIGHTLINE_HEALTH_PORT", ports.gateway_health),
-            ("SIGHTLINE_METRICS_PORT", ports.gateway_metrics),
-            ("SIGHTLINE_SPAN_METRICS_PORT", ports.gateway_span_metrics),
+            ("SIGHTLINE_OTLP_GRPC_PORT", "otlp"),
+            ("SIGHTLINE_HEALTH_PORT", "health"),
+            ("SIGHTLINE_METRICS_PORT", "metrics"),
+            ("SIGHTLINE_SPAN_METRICS_PORT", "span-metrics"),
         ] {
-            environment.insert(variable.to_owned(), port.to_string());
+            environment.insert(variable.to_owned(), ports.number(GATEWAY, port)?.to_string());
         }
         let log = directory.join("gateway.log");
         let child = command

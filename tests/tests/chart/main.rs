@@ -24,6 +24,7 @@ mod rejections;
 mod rejections_gateway;
 mod rendering;
 mod server;
+mod services_file;
 mod snapshots;
 mod tls;
 mod upgrade;
@@ -122,6 +123,11 @@ fn run() -> Result<ExitCode> {
     add(&mut trials, "files::config_is_a_copy".to_owned(), files::config_is_a_copy);
     add(&mut trials, "files::schema_of_services_is_a_copy".to_owned(), files::schema_of_services_is_a_copy);
     add(&mut trials, "upgrade::keeps_names_and_selectors".to_owned(), upgrade::keeps_names_and_selectors);
+    add(
+        &mut trials,
+        "services_file::describes_the_same_services".to_owned(),
+        services_file::describes_the_same_services,
+    );
     for chart in docs::installable_charts() {
         let name = chart.file_name().unwrap_or_default().to_string_lossy().into_owned();
         add(&mut trials, format!("lint::chart::{name}"), move || helm::lint_with_defaults(&chart));

@@ -14,9 +14,10 @@ use crate::make::{CiTargets, check};
 const NOT_RUN: usize = 5;
 
 /// The pages with blocks that a test runs, and the source file of each test.
-const PAGES: [(Runner, &str, &str); 5] = [
+const PAGES: [(Runner, &str, &str); 6] = [
     (Runner::E2e, "README.md", "tests/tests/e2e/docs.rs"),
     (Runner::E2e, "docs/adopt.md", "tests/tests/e2e/docs.rs"),
+    (Runner::E2e, "docs/services-file.md", "tests/tests/e2e/docs.rs"),
     (Runner::E2e, "docs/troubleshoot.md", "tests/tests/e2e/docs.rs"),
     (Runner::KindE2e, "README.md", "tests/tests/kubernetes/docs.rs"),
     (Runner::KindE2e, "docs/troubleshoot.md", "tests/tests/kubernetes/docs.rs"),

@@ -4,43 +4,44 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::certs;
-use sightline::stack::Process;
+use sightline::stack::{AGENT, GATEWAY, JAEGER};
 use sightline_tests::caller::Caller;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack};
+use sightline_tests::test_stack::{ORDER, SERVICES, TestStack};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_standalone("certificates::services_reload_certificates_and_ca", services_reload);
 }
 
-const PIPELINE: [Process; 3] = [Process::Jaeger, Process::Gateway, Process::Agent];
+const PIPELINE: [&str; 3] = [JAEGER, GATEWAY, AGENT];
 
 async fn services_reload() -> Result<()> {
     let mut stack = TestStack::start(|config| {
         let milliseconds = "100";
-        Process::SERVICES.into_iter().fold(config, |config, service| {
+        SERVICES.into_iter().fold(config, |config, service| {
             config.with(service, "SIGHTLINE_TLS_RELOAD_INTERVAL", milliseconds)
         })
     })
     .await?;
     request_order(&stack).await?;
     let pids = pids(&stack);
+    let identities = stack.inner().config().spec.identities();
 
     // First rotation: new certificates from the same CA. The agent is restarted, so that every service connects to it
     // again with the new certificate.
     let directory = stack.inner().dir().join("certs");
     let next = tempfile::tempdir()?;
     copy_ca(&directory.join("ca"), &next.path().join("ca"))?;
-    replace(&directory, next.path())?;
+    replace(&directory, next.path(), &identities)?;
     wait_for_reloads(&stack, 1).await?;
-    stack.stop_process(Process::Agent).await?;
-    stack.start_processes(&[Process::Agent]).await?;
+    stack.stop_process(AGENT).await?;
+    stack.start_processes(&[AGENT]).await?;
     request_order(&stack).await?;
 
     // Second rotation: new certificates from a new CA. The processes of the pipeline are restarted, because a Collector
     // does not reload the CA with which it verifies clients. The services keep running.
     let next = tempfile::tempdir()?;
-    replace(&directory, next.path())?;
+    replace(&directory, next.path(), &identities)?;
     wait_for_reloads(&stack, 2).await?;
     for process in PIPELINE.into_iter().rev() {
         stack.stop_process(process).await?;
@@ -60,13 +61,13 @@ async fn request_order(stack: &TestStack) -> Result<()> {
 }
 
 fn pids(stack: &TestStack) -> Vec<Option<u32>> {
-    Process::SERVICES.map(|service| stack.inner().pid(service)).to_vec()
+    SERVICES.map(|service| stack.inner().pid(service)).to_vec()
 }
 
 /// Waits until each service has logged at least `times` certificate changes.
 async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
     let check = async || {
-        for service in Process::SERVICES {
+        for service in SERVICES {
             let records = stack.console_logs(service)?;
             let reloads = records
                 .iter()
@@ -83,9 +84,9 @@ async fn wait_for_reloads(stack: &TestStack, times: usize) -> Result<()> {
 /// Creates certificates for all identities in the directory `next`, and also a CA if `next` has none. Then copies these
 /// files over the files in `directory` one by one, as an operator would: first the CA, then the key, then the
 /// certificate.
-fn replace(directory: &Path, next: &Path) -> Result<()> {
-    certs::ensure(&certs::Request::local(next))?;
-    for identity in certs::IDENTITIES {
+fn replace(directory: &Path, next: &Path, identities: &[String]) -> Result<()> {
+    certs::ensure(&certs::Request::new(next, identities.to_vec()))?;
+    for identity in identities {
         for file in ["ca.crt", "tls.key", "tls.crt"] {
             let (from, to) = (next.join(identity).join(file), directory.join(identity).join(file));
             let temporary = to.with_extension("new");

@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack, services};
+use sightline_tests::test_stack::{ORDER, ORDER_SERVICE, TestStack, services};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("check::shows_a_complete_trace", complete);
@@ -38,7 +38,7 @@ fn ensure_output(output: &Output, code: i32, stream: &[u8], expected: &[&str]) -
 }
 
 async fn complete(stack: &TestStack) -> Result<()> {
-    let output = check(&stack.inner().order_url(), stack.jaeger().address(), "60s").await?;
+    let output = check(&stack.inner().url(ORDER_SERVICE)?, stack.jaeger().address(), "60s").await?;
     let spans = format!("{} spans", ORDER.lines().count());
     ensure_output(&output, 0, &output.stdout, &["200 OK", &spans, "reserve_stock", stack.jaeger().address()])
 }
@@ -46,7 +46,7 @@ async fn complete(stack: &TestStack) -> Result<()> {
 async fn missing(stack: &TestStack) -> Result<()> {
     // The gateway waits for two seconds before it makes a sampling decision, so Jaeger does not have the complete trace
     // after one second.
-    let output = check(&stack.inner().order_url(), stack.jaeger().address(), "1s").await?;
+    let output = check(&stack.inner().url(ORDER_SERVICE)?, stack.jaeger().address(), "1s").await?;
     let expected = ["not complete", "server span from inventory-service", stack.jaeger().address()];
     ensure_output(&output, 1, &output.stderr, &expected)
 }
@@ -56,6 +56,6 @@ async fn unreachable(stack: &TestStack) -> Result<()> {
     let unused_address = format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
     let output = check(&unused_address, stack.jaeger().address(), "60s").await?;
     ensure_output(&output, 2, &output.stderr, &[&unused_address, "--orders"])?;
-    let output = check(&stack.inner().order_url(), &unused_address, "60s").await?;
+    let output = check(&stack.inner().url(ORDER_SERVICE)?, &unused_address, "60s").await?;
     ensure_output(&output, 2, &output.stderr, &[&unused_address, "--jaeger"])
 }

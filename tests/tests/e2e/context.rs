@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::{Span, Value};
-use sightline::stack::Process;
 use sightline_tests::caller::Caller;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack, USER};
+use sightline_tests::test_stack::{ORDER, ORDER_SERVICE, TestStack, USER, USER_SERVICE};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("context::baggage_becomes_span_attributes_downstream", baggage);
@@ -74,7 +73,7 @@ async fn unsampled(stack: &TestStack) -> Result<()> {
     stack.wait_for_pipeline().await?;
     stack.ensure_not_stored(&response.trace).await?;
     // The request's log records have the trace ID even though no span is recorded.
-    let records = stack.console_logs(Process::UserService)?;
+    let records = stack.console_logs(USER_SERVICE)?;
     ensure!(
         records.iter().any(|record| record.trace_id == caller.trace_id()),
         "user-service logged nothing in the trace of {caller:?}"
@@ -121,7 +120,7 @@ async fn invalid(stack: &TestStack) -> Result<()> {
         sent.insert(agent, (description, trace_id));
     }
     let check = async || {
-        let traces = stack.traces_of(Process::OrderService).await?;
+        let traces = stack.traces_of(ORDER_SERVICE).await?;
         let spans: Vec<&Span> = traces.iter().flat_map(|trace| &trace.spans).collect();
         let mut wrong = Vec::new();
         for (agent, (description, trace_id)) in &sent {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::TraceId;
-use sightline::stack::Ports;
+use sightline::stack::free_port;
 use sightline_tests::documents::{self, Block, Content, Runner};
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{TestStack, root, services};
@@ -24,6 +24,7 @@ const FUNCTIONS: &str = "poll() { for _ in $(seq 60); do \"$@\" && return; sleep
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("docs::the_commands_in_adopt_create_a_service", adopt);
     suite.add_shared("docs::the_commands_in_readme_succeed", readme);
+    suite.add_shared("docs::the_commands_in_services_file_succeed", services_file);
     suite.add_shared("docs::the_commands_in_troubleshoot_succeed", troubleshoot);
 }
 
@@ -44,6 +45,14 @@ async fn readme(stack: &TestStack) -> Result<()> {
     let traces = trace_ids(&output)?;
     ensure!(traces.len() == 1, "{} responses have a traceresponse header:\n{output}", traces.len());
     wait_for_services(stack, &traces[0], &["inventory-service", "order-service", "user-service"]).await
+}
+
+async fn services_file(stack: &TestStack) -> Result<()> {
+    let output = run(stack, documents::of("docs/services-file.md", Runner::E2e)?, &root()).await?;
+    for service in stack.inner().config().spec.services() {
+        ensure!(output.contains(service.name.name()), "{} is missing in:\n{output}", service.name);
+    }
+    Ok(())
 }
 
 async fn troubleshoot(stack: &TestStack) -> Result<()> {
@@ -144,10 +153,12 @@ fn for_stack(stack: &TestStack, script: &str) -> Result<String> {
         replacements.push((format!("{checkout}bin/sightline traces"), format!("poll {program} traces")));
         replacements.push((format!("{checkout}bin/sightline"), program.to_owned()));
     }
-    for (standard, actual) in Ports::standard().all().iter().zip(stack.inner().ports().all()) {
+    for (standard, actual) in
+        stack.inner().config().spec.ports().all().iter().zip(stack.inner().ports().all())
+    {
         replacements.push((format!(":{}", standard.number), format!(":{}", actual.number)));
     }
-    replacements.push((":3000".to_owned(), format!(":{}", Ports::free()?.user_http)));
+    replacements.push((":3000".to_owned(), format!(":{}", free_port()?)));
     replacements.push((
         "OTEL_EXPORTER_PROMETHEUS_PORT=2115".to_owned(),
         "OTEL_EXPORTER_PROMETHEUS_PORT=0".to_owned(),

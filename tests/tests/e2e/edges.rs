@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::{Span, Trace, Value};
-use sightline::stack::Process;
 use sightline_tests::caller::Caller;
 use sightline_tests::outline::{find, outline};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack};
+use sightline_tests::test_stack::{
+    INVENTORY_SERVICE, ORDER, ORDER_SERVICE, SERVICES, TestStack, USER_SERVICE,
+};
 
 /// The `user_agent.original` of the requests that order-service sends.
 const ORDER_SERVICE_AGENT: &str = concat!("order-service/", env!("CARGO_PKG_VERSION"));
@@ -27,7 +28,7 @@ async fn starts_a_trace(stack: &TestStack) -> Result<()> {
     // line contains `^`.
     let shape = ORDER.trim_start_matches("^ ");
     let check = async || {
-        let traces = stack.traces_of(Process::OrderService).await?;
+        let traces = stack.traces_of(ORDER_SERVICE).await?;
         let is_of_request =
             |span: &Span| span.attribute("user_agent.original").and_then(Value::as_str) == Some(&agent);
         let found: Vec<_> = traces.iter().filter(|trace| trace.spans.iter().any(is_of_request)).collect();
@@ -71,10 +72,11 @@ type Attributes = Vec<(&'static str, Expected)>;
 
 /// Returns the title and the attributes that each span of order 7 must have. The test fails if a span lacks one of its
 /// attributes or has any other attribute.
-fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attributes)> {
+fn expected(stack: &TestStack, agent: &'static str) -> Result<Vec<(&'static str, Attributes)>> {
     use Expected::{Int, OwnedText, PositiveInt, Text};
     let ports = stack.inner().ports();
     let port = |port: u16| Int(port.into());
+    let inventory = ports.server(INVENTORY_SERVICE)?;
     let baggage = || [("environment", Text("development")), ("version", Text(env!("CARGO_PKG_VERSION")))];
     let with_baggage =
         |attributes: Attributes| attributes.into_iter().chain(baggage()).collect::<Attributes>();
@@ -104,7 +106,7 @@ fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attrib
             ("rpc.system.name", Text("grpc")),
             ("rpc.method", Text("sightline.inventory.v1.Inventory/Reserve")),
             ("rpc.response.status_code", Text("OK")),
-            ("server.port", port(ports.inventory_grpc)),
+            ("server.port", port(inventory)),
         ]
     };
     let sql = |database, table, summary, text| {
@@ -125,15 +127,15 @@ fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attrib
         ("http.response.status_code", Int(200)),
         ("network.protocol.version", Text("1.1")),
         ("server.address", Text("127.0.0.1")),
-        ("server.port", port(ports.user_http)),
-        ("url.full", OwnedText(format!("{}/users/7", stack.inner().user_url()))),
+        ("server.port", port(ports.server(USER_SERVICE)?)),
+        ("url.full", OwnedText(format!("{}/users/7", stack.inner().url(USER_SERVICE)?))),
         ("url.template", Text("/users/{id}")),
     ];
     let reserve = "order-service client sightline.inventory.v1.Inventory/Reserve";
-    vec![
+    Ok(vec![
         (
             "order-service server GET /orders/{id}",
-            served("/orders/{id}", "/orders/7", agent, ports.order_http),
+            served("/orders/{id}", "/orders/7", agent, ports.server(ORDER_SERVICE)?),
         ),
         ("order-service internal read_order", vec![("order.id", Int(7))]),
         ("order-service client SELECT orders", sql("order.db", "orders", "SELECT orders", read_order)),
@@ -141,7 +143,7 @@ fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attrib
         ("order-service client GET /users/{id}", with_baggage(get_user)),
         (
             "user-service server GET /users/{id}",
-            with_baggage(served("/users/{id}", "/users/7", ORDER_SERVICE_AGENT, ports.user_http)),
+            with_baggage(served("/users/{id}", "/users/7", ORDER_SERVICE_AGENT, ports.server(USER_SERVICE)?)),
         ),
         ("user-service internal read_user", with_baggage(vec![("user.id", Int(7))])),
         (
@@ -161,14 +163,14 @@ fn expected(stack: &TestStack, agent: &'static str) -> Vec<(&'static str, Attrib
             "inventory-service internal reserve_stock",
             with_baggage(vec![("order.id", Int(7)), ("order.items", Int(3))]),
         ),
-    ]
+    ])
 }
 
 async fn attributes(stack: &TestStack) -> Result<()> {
     let agent = "sightline-tests/edges";
     let response = stack.get_order(&Caller::new().with_header("user-agent", agent), "7").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
-    let expected = expected(stack, agent);
+    let expected = expected(stack, agent)?;
     ensure!(expected.len() == trace.spans.len(), "the test expects {} spans", expected.len());
     let mut wrong = Vec::new();
     for (title, attributes) in expected {
@@ -200,9 +202,8 @@ async fn resources(stack: &TestStack) -> Result<()> {
     let response = stack.get_order(&Caller::new(), "7").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
     let mut instances = Vec::new();
-    for process in Process::SERVICES {
-        let name = process.name();
-        let pid = stack.inner().pid(process).with_context(|| format!("{name} is not running"))?;
+    for name in SERVICES {
+        let pid = stack.inner().pid(name).with_context(|| format!("{name} is not running"))?;
         resource(&trace, name, pid).with_context(|| format!("the resource of {name}"))?;
         instances.push(text(&trace, name, "service.instance.id")?);
     }

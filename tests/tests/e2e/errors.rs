@@ -4,12 +4,11 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
 use sightline::jaeger::{Status, Value};
-use sightline::stack::Process;
 use sightline_tests::caller::Caller;
 use sightline_tests::log_records::LogRecord;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::TestStack;
+use sightline_tests::test_stack::{ORDER_SERVICE, TestStack, USER_SERVICE};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("errors::a_server_error_marks_the_spans_of_every_caller_as_failed", server_error);
@@ -55,7 +54,7 @@ async fn server_error(stack: &TestStack) -> Result<()> {
     ensure!(!response.body.contains("SIGHTLINE_FAULTS"), "{body}");
 
     // Each service that failed logs one error with the trace ID.
-    for process in [Process::OrderService, Process::UserService] {
+    for process in [ORDER_SERVICE, USER_SERVICE] {
         let records = stack.console_logs(process)?;
         let is_error = |record: &&LogRecord| record.trace_id == trace.id && record.severity == "ERROR";
         let errors = records.iter().filter(is_error).count();

@@ -2,10 +2,10 @@
 //! with a disabled SDK still propagates the context.
 
 use anyhow::{Result, ensure};
-use sightline::stack::Process;
+use sightline::stack::AGENT;
 use sightline_tests::caller::Caller;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack, USER};
+use sightline_tests::test_stack::{ORDER, ORDER_SERVICE, SERVICES, TestStack, USER, USER_SERVICE};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("exporters::do_not_report_on_themselves", do_not_report_on_themselves);
@@ -15,21 +15,17 @@ pub(crate) fn add(suite: &mut Suite) {
 
 async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
     let ports = stack.inner().ports();
-    let over_http = stack.start_single_service(Process::UserService, |config| {
+    let agent_http = ports.number(AGENT, "otlp-http")?;
+    let over_http = stack.start_single_service(USER_SERVICE, |config| {
         config
-            .with(Process::UserService, "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-            .with(
-                Process::UserService,
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                format!("https://localhost:{}", ports.agent_otlp_http),
-            )
+            .with(USER_SERVICE, "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+            .with(USER_SERVICE, "OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{agent_http}"))
             // At this level, libraries write logs during an export. These logs must not be exported either.
-            .with(Process::UserService, "RUST_LOG", "trace")
+            .with(USER_SERVICE, "RUST_LOG", "trace")
     });
     let mut over_http = over_http.await?;
-    let over_grpc = stack.start_single_service(Process::UserService, |config| {
-        config.with(Process::UserService, "RUST_LOG", "trace")
-    });
+    let over_grpc =
+        stack.start_single_service(USER_SERVICE, |config| config.with(USER_SERVICE, "RUST_LOG", "trace"));
     let mut over_grpc = over_grpc.await?;
     for service in [&over_http, &over_grpc] {
         let response = Caller::new().get(stack.http(), &service.url()?, "users/1").await?;
@@ -45,7 +41,7 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
     stack.wait_for_pipeline().await?;
 
     let mut spans = 0;
-    for process in Process::SERVICES {
+    for process in SERVICES {
         for span in stack.traces_of(process).await?.iter().flat_map(|trace| &trace.spans) {
             spans += 1;
             let text = format!("{} {:?}", span.name, span.attributes);
@@ -53,7 +49,7 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
                 ensure!(!text.contains(export), "{} has a span of its exporter: {text}", span.service);
             }
             let port = span.attribute("server.port").and_then(sightline::jaeger::Value::as_int);
-            let agents = [ports.agent_otlp_grpc, ports.agent_otlp_http].map(|port| Some(i64::from(port)));
+            let agents = [ports.number(AGENT, "otlp-grpc")?, agent_http].map(|port| Some(i64::from(port)));
             ensure!(!agents.contains(&port), "{} has a span of its exporter: {text}", span.service);
         }
     }
@@ -74,18 +70,18 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
 }
 
 async fn console_and_otlp(stack: &TestStack) -> Result<()> {
-    let both = stack.start_single_service(Process::UserService, |config| {
+    let both = stack.start_single_service(USER_SERVICE, |config| {
         config
-            .with(Process::UserService, "OTEL_TRACES_EXPORTER", "console,otlp")
-            .with(Process::UserService, "OTEL_METRICS_EXPORTER", "console,otlp,prometheus")
-            .with(Process::UserService, "OTEL_LOGS_EXPORTER", "console,otlp")
-            .with(Process::UserService, "SIGHTLINE_LOG_SPANS", "1")
+            .with(USER_SERVICE, "OTEL_TRACES_EXPORTER", "console,otlp")
+            .with(USER_SERVICE, "OTEL_METRICS_EXPORTER", "console,otlp,prometheus")
+            .with(USER_SERVICE, "OTEL_LOGS_EXPORTER", "console,otlp")
+            .with(USER_SERVICE, "SIGHTLINE_LOG_SPANS", "1")
     });
     let mut both = both.await?;
     let response = Caller::new().get(stack.http(), &both.url()?, "users/2").await?;
     ensure!(response.status == 200, "{response:?}");
     let trace = stack.wait_for_trace(&response.trace, USER).await?;
-    let own = stack.metrics(both.admin_port()).await?;
+    let own = stack.metrics(both.admin_port()?).await?;
     ensure!(
         own.sum("http_server_request_duration_seconds_count", &[]) == Some(1.0),
         "/metrics does not count exactly one request"
@@ -113,8 +109,8 @@ async fn console_and_otlp(stack: &TestStack) -> Result<()> {
 }
 
 async fn disabled(stack: &TestStack) -> Result<()> {
-    let disabled = stack.start_single_service(Process::OrderService, |config| {
-        config.with(Process::OrderService, "OTEL_SDK_DISABLED", "true")
+    let disabled = stack.start_single_service(ORDER_SERVICE, |config| {
+        config.with(ORDER_SERVICE, "OTEL_SDK_DISABLED", "true")
     });
     let disabled = disabled.await?;
     let caller = Caller::new().with_header("baggage", "tenant=blue");

@@ -1,23 +1,24 @@
 //! Log records have the IDs of the span in which they were written.
 
 use anyhow::{Context as _, Result, ensure};
-use sightline::stack::Process;
 use sightline_tests::caller::Caller;
 use sightline_tests::log_records::LogRecord;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack};
+use sightline_tests::test_stack::{
+    INVENTORY_SERVICE, ORDER, ORDER_SERVICE, SERVICES, TestStack, USER_SERVICE,
+};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("logs::records_have_the_ids_of_their_span", ids);
 }
 
 /// For each service: the message that it logs for an order, and the title of the span in which it logs the message.
-const RECORDS: [(Process, &str, &str); 3] = [
-    (Process::OrderService, "order read, stock reserved", "order-service server GET /orders/{id}"),
-    (Process::UserService, "user read", "user-service server GET /users/{id}"),
+const RECORDS: [(&str, &str, &str); 3] = [
+    (ORDER_SERVICE, "order read, stock reserved", "order-service server GET /orders/{id}"),
+    (USER_SERVICE, "user read", "user-service server GET /users/{id}"),
     (
-        Process::InventoryService,
+        INVENTORY_SERVICE,
         "stock reserved",
         "inventory-service server sightline.inventory.v1.Inventory/Reserve",
     ),
@@ -30,7 +31,7 @@ async fn ids(stack: &TestStack) -> Result<()> {
     for (process, message, title) in RECORDS {
         let span = find(&trace, title).with_context(|| format!("span {title} is missing"))?;
         expected.push(LogRecord {
-            service: process.name().to_owned(),
+            service: process.to_owned(),
             message: message.to_owned(),
             severity: "INFO".to_owned(),
             trace_id: trace.id.clone(),
@@ -46,10 +47,8 @@ async fn ids(stack: &TestStack) -> Result<()> {
     let check = async || {
         let stored = of_trace(stack.stored_logs()?);
         ensure!(stored == expected, "the gateway stored {stored:#?}");
-        let written = Process::SERVICES
-            .map(|process| stack.console_logs(process))
-            .into_iter()
-            .collect::<Result<Vec<_>>>()?;
+        let written =
+            SERVICES.map(|process| stack.console_logs(process)).into_iter().collect::<Result<Vec<_>>>()?;
         let written = of_trace(written.concat());
         ensure!(written == expected, "the services wrote {written:#?}");
         Ok(())
@@ -57,7 +56,7 @@ async fn ids(stack: &TestStack) -> Result<()> {
     stack.eventually(format!("the log records of trace {} are {expected:#?}", trace.id), check).await?;
 
     // The IDs of a log record are empty if it was written outside a request.
-    let records = stack.console_logs(Process::OrderService)?;
+    let records = stack.console_logs(ORDER_SERVICE)?;
     let started = records.iter().find(|record| record.message == "serving orders over HTTP");
     let started = started.context("order-service has not logged its startup message")?;
     ensure!(started.trace_id.is_empty() && started.span_id.is_empty(), "{started:?}");

@@ -1,5 +1,6 @@
 //! Tests of the complete stack through its public endpoints.
 
+mod additions;
 mod certificates;
 mod check;
 mod context;
@@ -12,6 +13,7 @@ mod matrix;
 mod outage;
 mod redaction;
 mod sampling;
+mod services_file;
 mod shutdown;
 mod tls;
 
@@ -25,6 +27,8 @@ fn main() -> anyhow::Result<ExitCode> {
     outage::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);
+    services_file::add(&mut suite);
+    additions::add(&mut suite);
     matrix::add(&mut suite);
     edges::add(&mut suite);
     context::add(&mut suite);

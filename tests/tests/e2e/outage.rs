@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::TraceId;
-use sightline::stack::Process;
+use sightline::stack::{AGENT, GATEWAY};
 use sightline_tests::caller::Caller;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{ORDER, TestStack};
@@ -30,7 +30,7 @@ async fn stopped() -> Result<()> {
     let mut stack = TestStack::start(|config| config).await?;
     let mut traffic = Traffic::start(&stack)?;
     traffic.wait_for_orders(&stack, "before").await?;
-    for process in [Process::Agent, Process::Gateway] {
+    for process in [AGENT, GATEWAY] {
         traffic.begin_phase(format!("{process} stops"));
         stack.stop_process(process).await?;
         traffic.wait_for_orders(&stack, format!("without {process}")).await?;
@@ -47,13 +47,13 @@ async fn killed() -> Result<()> {
     let mut traffic = Traffic::start(&stack)?;
     traffic.wait_for_orders(&stack, "before").await?;
     traffic.begin_phase("the gateway stops");
-    stack.stop_process(Process::Gateway).await?;
+    stack.stop_process(GATEWAY).await?;
     traffic.wait_for_orders(&stack, "without gateway").await?;
     wait_for_queued_spans(&stack).await?;
     traffic.begin_phase("the agent is killed");
-    stack.inner_mut().kill_process(Process::Agent).await?;
+    stack.inner_mut().kill_process(AGENT).await?;
     traffic.begin_phase("the agent was killed");
-    stack.start_processes(&[Process::Agent, Process::Gateway]).await?;
+    stack.start_processes(&[AGENT, GATEWAY]).await?;
     traffic.wait_for_orders(&stack, "after").await?;
     traffic.finish(stack).await
 }
@@ -62,20 +62,19 @@ async fn killed() -> Result<()> {
 /// when the pod is replaced. In this test, the queue holds the spans that the agent could not send while the gateway
 /// was stopped.
 async fn drained() -> Result<()> {
-    let mut stack =
-        TestStack::start(|config| config.with(Process::Agent, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
+    let mut stack = TestStack::start(|config| config.with(AGENT, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
     let mut traffic = Traffic::start(&stack)?;
     traffic.wait_for_orders(&stack, "before").await?;
     traffic.begin_phase("the gateway stops");
-    stack.stop_process(Process::Gateway).await?;
+    stack.stop_process(GATEWAY).await?;
     traffic.wait_for_orders(&stack, "without gateway").await?;
     wait_for_queued_spans(&stack).await?;
-    stack.start_processes(&[Process::Gateway]).await?;
+    stack.start_processes(&[GATEWAY]).await?;
     traffic.begin_phase("the agent stops");
-    stack.stop_process(Process::Agent).await?;
+    stack.stop_process(AGENT).await?;
     std::fs::remove_dir_all(stack.inner().dir().join("agent/queue"))?;
     traffic.begin_phase("the agent's queue is deleted");
-    stack.start_processes(&[Process::Agent]).await?;
+    stack.start_processes(&[AGENT]).await?;
     traffic.wait_for_orders(&stack, "after").await?;
     traffic.finish(stack).await
 }
@@ -89,7 +88,7 @@ async fn restarted() -> Result<()> {
     let mut traffic = Traffic::start(&stack)?;
     traffic.wait_for_orders(&stack, "before").await?;
     for restart in 1..=RESTARTS {
-        for process in [Process::Agent, Process::Gateway] {
+        for process in [AGENT, GATEWAY] {
             traffic.begin_phase(format!("restart {restart} of {process}"));
             stack.stop_process(process).await?;
             stack.start_processes(&[process]).await?;
@@ -104,7 +103,7 @@ async fn restarted() -> Result<()> {
 /// Waits until spans are in the agent's queue.
 async fn wait_for_queued_spans(stack: &TestStack) -> Result<()> {
     let check = async || {
-        let metrics = stack.metrics(stack.inner().ports().agent_metrics).await?;
+        let metrics = stack.metrics(stack.inner().ports().number(AGENT, "metrics")?).await?;
         let queued = metrics.sum("otelcol_exporter_queue_size", &[("data_type", "traces")]);
         ensure!(queued.is_some_and(|bytes| bytes > 0.0), "the queue size is {queued:?}");
         Ok(())

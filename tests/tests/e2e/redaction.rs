@@ -2,11 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::Value;
-use sightline::stack::Process;
 use sightline_tests::caller::Caller;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack};
+use sightline_tests::test_stack::{ORDER, SERVICES, TestStack};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("redaction::removes_the_email_and_tokens_of_a_new_user", new_user);
@@ -70,8 +69,8 @@ async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secre
     stack.wait_for_trace(&marker.trace, ORDER).await?;
     let check = async || {
         let logs = stack.stored_logs()?;
-        let services = Process::SERVICES.map(|process| {
-            logs.iter().any(|log| log.service == process.name() && log.trace_id == marker.trace.as_str())
+        let services = SERVICES.map(|process| {
+            logs.iter().any(|log| log.service == process && log.trace_id == marker.trace.as_str())
         });
         ensure!(services == [true; 3], "whether each service's log records are stored: {services:?}");
         Ok(())
@@ -85,19 +84,16 @@ async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secre
             stack.jaeger().trace_text(id).await?.context("the trace is no longer stored")?,
         ),
         ("the stored logs".to_owned(), std::fs::read_to_string(stack.inner().stored_logs())?),
-        ("the gateway's metrics".to_owned(), stack.metrics_page(ports.gateway_span_metrics).await?),
+        ("the gateway's metrics".to_owned(), stack.metrics_page(stack.gateway_metrics_port()?).await?),
     ];
-    for (process, port) in [
-        (Process::OrderService, ports.order_admin),
-        (Process::UserService, ports.user_admin),
-        (Process::InventoryService, ports.inventory_admin),
-    ] {
-        places.push((format!("the metrics of {process}"), stack.metrics_page(port).await?));
+    for process in SERVICES {
+        let page = stack.metrics_page(ports.admin(process)?).await?;
+        places.push((format!("the metrics of {process}"), page));
     }
-    for process in Process::ALL {
+    for process in stack.inner().config().processes.clone() {
         places.push((
             format!("the log of {process}"),
-            std::fs::read_to_string(stack.inner().log_path(process))?,
+            std::fs::read_to_string(stack.inner().log_path(&process))?,
         ));
     }
     for (place, text) in places {

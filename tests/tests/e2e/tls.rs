@@ -1,11 +1,11 @@
 //! The OTLP endpoints of the pipeline require mutual TLS.
 
 use anyhow::{Context as _, Result};
-use sightline::stack::Process;
+use sightline::stack::{AGENT, GATEWAY, JAEGER};
 use sightline_tests::mtls::{Transport, check_mutual_tls, untrusted_certificate};
 use sightline_tests::otlp::{CLIENT, OtlpEndpoint};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::TestStack;
+use sightline_tests::test_stack::{TestStack, USER_SERVICE};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("tls::endpoints_require_a_trusted_certificate", endpoints);
@@ -14,13 +14,13 @@ pub(crate) fn add(suite: &mut Suite) {
 async fn endpoints(stack: &TestStack) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let untrusted = untrusted_certificate(dir.path())?;
-    let trusted = stack.inner().tls_files(Process::UserService);
+    let trusted = stack.inner().tls_files(USER_SERVICE);
     let ports = stack.inner().ports();
     let endpoints = [
-        ("the agent's gRPC", ports.agent_otlp_grpc, Transport::Grpc),
-        ("the agent's HTTP", ports.agent_otlp_http, Transport::Http),
-        ("the gateway's gRPC", ports.gateway_otlp, Transport::Grpc),
-        ("Jaeger's gRPC", ports.jaeger_otlp, Transport::Grpc),
+        ("the agent's gRPC", ports.number(AGENT, "otlp-grpc")?, Transport::Grpc),
+        ("the agent's HTTP", ports.number(AGENT, "otlp-http")?, Transport::Http),
+        ("the gateway's gRPC", ports.number(GATEWAY, "otlp")?, Transport::Grpc),
+        ("Jaeger's gRPC", ports.number(JAEGER, "otlp")?, Transport::Grpc),
     ];
     let mut rejected = Vec::new();
     for (name, port, transport) in endpoints {

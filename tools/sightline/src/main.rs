@@ -18,6 +18,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(commands::up::Args),
+    Services(commands::services::Args),
     Certs(commands::certs::Args),
     Check(commands::check::Args),
     Trace(commands::trace::Args),
@@ -29,6 +30,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Up(args) => commands::up::run(args),
+        Command::Services(args) => commands::services::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Certs(args) => commands::certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => commands::check::run(args),
         Command::Trace(args) => commands::trace::run(args),

@@ -37,10 +37,6 @@ use time::{Duration, OffsetDateTime};
 
 use self::ca::Ca;
 
-/// The identities of the local stack: one certificate for each process.
-pub const IDENTITIES: [&str; 6] =
-    ["agent", "gateway", "jaeger", "user-service", "order-service", "inventory-service"];
-
 /// The default lifetime of an identity's certificate.
 pub const LEAF_LIFETIME: Duration = Duration::days(90);
 
@@ -64,10 +60,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// Returns a request for the identities of the local stack, with the default lifetime.
+    /// Returns a request for these identities, with the default lifetime.
     #[must_use]
-    pub fn local(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), identities: IDENTITIES.map(str::to_owned).to_vec(), lifetime: LEAF_LIFETIME }
+    pub fn new(dir: impl Into<PathBuf>, identities: Vec<String>) -> Self {
+        Self { dir: dir.into(), identities, lifetime: LEAF_LIFETIME }
     }
 }
 

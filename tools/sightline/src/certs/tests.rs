@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use super::*;
 
 fn request(dir: &Path) -> Request {
-    Request { identities: vec!["agent".to_owned(), "order-service".to_owned()], ..Request::local(dir) }
+    Request::new(dir, vec!["agent".to_owned(), "order-service".to_owned()])
 }
 
 fn outcomes(report: &Report) -> Vec<&Outcome> {
@@ -214,8 +214,7 @@ fn a_ca_key_without_a_certificate_gets_a_new_certificate() {
 fn rejects_names_that_are_not_dns_names() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["", "ca", "..", "../x", "a/b", ".hidden", "UPPER", "a..b", "-a", "a-", "ä", "a b", "*.x"] {
-        let request =
-            Request { identities: vec![name.to_owned()], ..Request::local(dir.path().join("certs")) };
+        let request = Request::new(dir.path().join("certs"), vec![name.to_owned()]);
         assert!(matches!(ensure(&request), Err(CertsError::Name(_))), "{name:?}");
     }
     assert!(!dir.path().join("certs").exists());
@@ -228,7 +227,7 @@ fn rejects_names_that_are_not_dns_names() {
 fn rejects_an_impossible_lifetime() {
     let dir = tempfile::tempdir().unwrap();
     for days in [-1, 0, 3651] {
-        let request = Request { lifetime: Duration::days(days), ..Request::local(dir.path()) };
+        let request = Request { lifetime: Duration::days(days), ..Request::new(dir.path(), Vec::new()) };
         assert!(matches!(ensure(&request), Err(CertsError::Lifetime(_))));
     }
 }

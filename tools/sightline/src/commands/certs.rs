@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use sightline::certs::{self, Entry, Outcome};
 use sightline::output;
+use sightline::stack::StackSpec;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
+use super::services_file;
+
 /// Create the certificates for mutual TLS, or renew them if necessary
 ///
-/// Creates a CA, and one certificate for each process of the local stack and for each --name. Renews a certificate if
+/// Creates a CA, and one certificate for each process of the pipeline, for each service of sightline.toml and for each
+/// --name. Renews a certificate if
 /// less than a third of its lifetime is left, if its CA or its names have changed, or if its files are damaged. Keeps
 /// all other certificates.
 ///
@@ -23,6 +27,9 @@ pub(crate) struct Args {
     /// Additional identity. NAME is the name of its directory and a DNS name in its certificate. Can be repeated
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
+    /// Services file to read instead of sightline.toml in the checkout. Outside a checkout, no file is read by default
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Lifetime of new certificates in days
     #[arg(
         long,
@@ -33,8 +40,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let mut request =
-        certs::Request { lifetime: Duration::days(args.days), ..certs::Request::local(args.dir) };
+    let spec = if args.file.is_some() || services_file::checkout().is_some() {
+        services_file::load(args.file.as_deref())?
+    } else {
+        StackSpec::pipeline_only()?
+    };
+    let mut request = certs::Request {
+        lifetime: Duration::days(args.days),
+        ..certs::Request::new(args.dir, spec.identities())
+    };
     for name in args.names {
         if !request.identities.contains(&name) {
             request.identities.push(name);

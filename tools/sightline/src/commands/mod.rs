@@ -3,6 +3,8 @@
 pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod die_with_parent;
+pub(crate) mod services;
+mod services_file;
 pub(crate) mod trace;
 pub(crate) mod traces;
 pub(crate) mod up;

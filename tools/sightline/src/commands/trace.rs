@@ -76,7 +76,7 @@ fn not_found(id: &TraceId, address: &str) -> String {
            decides which traces to keep. Try again.\n\
          - Was it sampled? The traceparent of a sampled trace ends with 01. Of the sampled traces, the gateway\n  \
            keeps all failed and slow ones, and SIGHTLINE_SAMPLING_PERCENTAGE percent of the others.\n\
-         - Does Jaeger receive any traces? Run `sightline traces --service order-service`.\n\
+         - Does Jaeger receive any traces? Run `sightline traces --service NAME` with the name of a service.\n\
          - docs/troubleshoot.md describes how to check each hop."
     )
 }

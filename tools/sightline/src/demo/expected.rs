@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::{INVENTORY_SERVICE, ORDER_SERVICE, USER_SERVICE};
 use crate::jaeger::{Kind, Span, Trace};
 
 /// A span that a complete trace contains.
@@ -25,24 +26,24 @@ const fn expect(service: &'static str, role: Role) -> Expected {
 }
 
 pub(super) const ORDER: &[Expected] = &[
-    expect("order-service", Role::Server),
-    expect("order-service", Role::Sql),
-    expect("order-service", Role::HttpClient),
-    expect("user-service", Role::Server),
-    expect("user-service", Role::Sql),
-    expect("order-service", Role::GrpcClient),
-    expect("inventory-service", Role::Server),
+    expect(ORDER_SERVICE, Role::Server),
+    expect(ORDER_SERVICE, Role::Sql),
+    expect(ORDER_SERVICE, Role::HttpClient),
+    expect(USER_SERVICE, Role::Server),
+    expect(USER_SERVICE, Role::Sql),
+    expect(ORDER_SERVICE, Role::GrpcClient),
+    expect(INVENTORY_SERVICE, Role::Server),
 ];
 
 pub(super) const FAILING_ORDER: &[Expected] = &[
-    expect("order-service", Role::FailedServer),
-    expect("order-service", Role::Sql),
-    expect("order-service", Role::HttpClient),
-    expect("user-service", Role::FailedServer),
+    expect(ORDER_SERVICE, Role::FailedServer),
+    expect(ORDER_SERVICE, Role::Sql),
+    expect(ORDER_SERVICE, Role::HttpClient),
+    expect(USER_SERVICE, Role::FailedServer),
 ];
 
 pub(super) const NEW_USER: &[Expected] =
-    &[expect("user-service", Role::Server), expect("user-service", Role::Sql)];
+    &[expect(USER_SERVICE, Role::Server), expect(USER_SERVICE, Role::Sql)];
 
 impl Expected {
     fn matches(self, span: &Span) -> bool {

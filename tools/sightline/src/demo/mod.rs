@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::http;
 use crate::jaeger::{Jaeger, JaegerError, Trace, TraceId};
-use crate::stack::Stack;
+use crate::stack::{PortError, Stack, StackConfig};
 
 pub use self::expected::{Expected, missing};
 
@@ -24,6 +24,19 @@ pub use self::expected::{Expected, missing};
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The time between two reports that the trace is not complete yet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The services to which the requests are sent, or which take part in them: the examples of this repository.
+const ORDER_SERVICE: &str = "order-service";
+const USER_SERVICE: &str = "user-service";
+const INVENTORY_SERVICE: &str = "inventory-service";
+
+/// Returns the example services that this configuration does not run. The requests can be sent only if there are none.
+#[must_use]
+pub fn missing_services(config: &StackConfig) -> Vec<&'static str> {
+    let mut missing = vec![ORDER_SERVICE, USER_SERVICE, INVENTORY_SERVICE];
+    missing.retain(|name| !config.processes.iter().any(|process| process == name));
+    missing
+}
 
 /// A request to the services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +137,9 @@ pub enum DemoError {
         /// The first 300 characters of the response body.
         body: String,
     },
+    /// The stack has no such service: see [`missing_services`].
+    #[error(transparent)]
+    Service(#[from] PortError),
     /// Jaeger could not be queried.
     #[error(transparent)]
     Jaeger(#[from] JaegerError),
@@ -150,7 +166,7 @@ pub enum DemoError {
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
     let caller = Caller::new()?;
-    let request = demo.request(&stack.order_url(), &stack.user_url(), &caller.span_id);
+    let request = demo.request(&stack.url(ORDER_SERVICE)?, &stack.url(USER_SERVICE)?, &caller.span_id);
     send_request(&client, demo, request, caller).await
 }
 

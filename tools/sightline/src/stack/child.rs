@@ -9,6 +9,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::sync::watch;
 
+use super::error::LogEnd;
 use super::parent_death;
 use super::process::Process;
 use crate::waterfall::text::escape;
@@ -78,9 +79,9 @@ impl Child {
     }
 
     /// Returns the last lines of the log.
-    pub(super) fn tail(&self) -> Vec<String> {
+    pub(super) fn log_end(&self) -> LogEnd {
         // The lines only add detail to another error, so a failure to read them is ignored.
-        tail(&self.log).unwrap_or_default()
+        LogEnd { path: self.log.clone(), lines: tail(&self.log).unwrap_or_default() }
     }
 }
 
@@ -131,12 +132,12 @@ mod tests {
         let log = dir.path().join("agent.log");
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "seq 1 20; printf 'last \\033[1mline' >&2; exit 7"]);
-        let child = Child::spawn(Process::Agent, command, log.clone()).unwrap();
+        let child = Child::spawn("agent".into(), command, log.clone()).unwrap();
         assert_eq!(child.wait().await.unwrap().code(), Some(7));
-        let tail = child.tail();
+        let tail = child.log_end().lines;
         assert_eq!((tail.len(), tail[0].as_str(), tail[7].as_str()), (8, "14", "last \\u{1b}[1mline"));
 
-        Child::spawn(Process::Agent, Command::new("/bin/true"), log).unwrap().wait().await.unwrap();
+        Child::spawn("agent".into(), Command::new("/bin/true"), log).unwrap().wait().await.unwrap();
         assert!(fs::read_to_string(dir.path().join("agent.previous.log")).unwrap().starts_with("1\n2\n"));
     }
 
@@ -146,8 +147,8 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         // The shell ignores SIGTERM and has a child process.
         command.args(["-c", "trap '' TERM; echo up; sleep 600 & wait; wait"]);
-        let child = Child::spawn(Process::Agent, command, dir.path().join("agent.log")).unwrap();
-        while child.tail().is_empty() {
+        let child = Child::spawn("agent".into(), command, dir.path().join("agent.log")).unwrap();
+        while child.log_end().lines.is_empty() {
             tokio::task::yield_now().await;
         }
         child.terminate();

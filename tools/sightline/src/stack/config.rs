@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::binaries::Binaries;
+use super::error::StackError;
 use super::ports::Ports;
 use super::process::Process;
+use super::spec::{FILE_NAME, ProcessSpec, SpecError, StackSpec};
 use crate::certs;
 
 /// Where Jaeger stores traces.
@@ -33,6 +35,8 @@ impl Storage {
 /// its fields as needed.
 #[derive(Debug, Clone)]
 pub struct StackConfig {
+    /// The description of the processes.
+    pub spec: StackSpec,
     /// The state directory, for certificates, the agent's queue, traces, logs and databases. Created if it is missing.
     pub dir: PathBuf,
     /// The directory of the pipeline's configuration files, `collector-config`.
@@ -41,8 +45,10 @@ pub struct StackConfig {
     pub binaries: Binaries,
     /// The ports. The ports of processes that are not in [`processes`](Self::processes) are ignored.
     pub ports: Ports,
-    /// The processes to run.
+    /// The processes to run. [`StackConfig::new`] selects all that have a program.
     pub processes: Vec<Process>,
+    /// The directory of the certificates. `None` is `certs` in the state directory.
+    pub certificates: Option<PathBuf>,
     /// Where Jaeger stores traces.
     pub storage: Storage,
     /// The percentage of ordinary traces that the gateway keeps. The gateway always keeps slow and failed traces.
@@ -65,17 +71,26 @@ pub struct StackConfig {
 }
 
 impl StackConfig {
-    /// Returns the configuration of the whole stack for the checkout at `root`, with its state in `dir` and the service
-    /// programs in `services`. The gateway keeps all traces, and the built-in faults of the services are on. Delays are
+    /// Returns the configuration of the whole stack for the checkout at `root`, whose services are in `sightline.toml`,
+    /// with its state in `dir` and the programs of the services in `services`. Fails if `sightline.toml` has mistakes.
+    pub fn for_checkout(root: &Path, dir: impl Into<PathBuf>, services: &Path) -> Result<Self, SpecError> {
+        Ok(Self::new(StackSpec::load(&root.join(FILE_NAME))?, root, dir, services))
+    }
+
+    /// Returns the configuration of the stack that `spec` describes, with the pipeline of the checkout at `root`, the
+    /// state in `dir` and the programs of the services' packages in `services`. The gateway keeps all traces. Delays are
     /// short, so traces arrive in Jaeger quickly.
     #[must_use]
-    pub fn for_checkout(root: &Path, dir: impl Into<PathBuf>, services: &Path) -> Self {
+    pub fn new(spec: StackSpec, root: &Path, dir: impl Into<PathBuf>, services: &Path) -> Self {
+        let with_program = spec.processes().iter().filter(|process| process.program.is_some());
         Self {
             dir: dir.into(),
             pipeline: root.join("collector-config"),
-            binaries: Binaries::for_checkout(root, services).with_environment(),
-            ports: Ports::standard(),
-            processes: Process::ALL.to_vec(),
+            binaries: Binaries::for_checkout(root, services).with_environment(&spec),
+            ports: spec.ports(),
+            processes: with_program.map(|process| process.name.clone()).collect(),
+            certificates: None,
+            spec,
             storage: Storage::Badger,
             sampling_percentage: 100,
             slow: Duration::from_millis(500),
@@ -88,10 +103,19 @@ impl StackConfig {
         }
     }
 
-    /// Adds an environment variable for one process.
+    /// Adds an environment variable for one process. [`Stack::spawn`](super::Stack::spawn) fails if no process has this
+    /// name.
     #[must_use]
-    pub fn with(mut self, process: Process, name: &str, value: impl Into<String>) -> Self {
-        self.environment.entry(process).or_default().insert(name.to_owned(), value.into());
+    pub fn with(mut self, process: &str, name: &str, value: impl Into<String>) -> Self {
+        self.environment.entry(process.into()).or_default().insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Returns the description of a process. Fails if no process has this name.
+    pub(super) fn process(&self, name: &str) -> Result<&ProcessSpec, StackError> {
+        self.spec.get(name).ok_or_else(|| {
+            let known = self.spec.processes().iter().map(|process| process.name.name());
+            StackError::UnknownProcess { name: name.to_owned(), known: known.collect::<Vec<_>>().join(", ") }
+        })
     }
 }

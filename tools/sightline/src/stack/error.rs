@@ -1,6 +1,6 @@
 //! The errors of the stack. A message says how to solve the problem if a solution is known.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::ports::{PortError, UnusablePort};
 use super::process::Process;
 use crate::certs::CertsError;
+use crate::gateway::AdditionsError;
 
 /// An error of a [`Stack`](super::Stack).
 #[derive(Debug, Error)]
@@ -29,7 +30,18 @@ pub enum StackError {
         /// The path where the program was expected.
         path: PathBuf,
         /// What to do.
-        remedy: &'static str,
+        remedy: String,
+    },
+    /// The process has no program, because it is started by hand.
+    #[error("{0} has no program that the stack could start: it is started by hand")]
+    NoProgram(Process),
+    /// No process has this name.
+    #[error("there is no process {name:?} in this stack; there are: {known}")]
+    UnknownProcess {
+        /// The name.
+        name: String,
+        /// The names of all processes.
+        known: String,
     },
     /// The pipeline's configuration files are missing.
     #[error(
@@ -57,6 +69,14 @@ pub enum StackError {
         /// The process id of the other stack, if known.
         pid: Option<String>,
     },
+    /// The additions to the gateway's configuration cannot be used.
+    #[error("{}: {source}", file.display())]
+    Additions {
+        /// The services file.
+        file: PathBuf,
+        /// The cause.
+        source: AdditionsError,
+    },
     /// The certificates could not be created.
     #[error("cannot create or renew the certificates for mutual TLS")]
     Certs(#[from] CertsError),
@@ -74,37 +94,33 @@ pub enum StackError {
     #[error("cannot set up the HTTP client for health checks")]
     Client(#[source] reqwest::Error),
     /// A process exited although the stack did not stop it.
-    #[error("{}", exited(*process, *status, log, tail))]
+    #[error("{}", exited(process, *is_service, *status, log))]
     Exited {
         /// The process.
         process: Process,
+        /// Whether the process is a service, and not a process of the pipeline.
+        is_service: bool,
         /// Its exit status.
         status: ExitStatus,
-        /// Its log file.
-        log: PathBuf,
-        /// The last lines of the log.
-        tail: Vec<String>,
+        /// The end of its log.
+        log: Box<LogEnd>,
     },
     /// A process did not become healthy in time.
     #[error(
-        "{process} is not healthy after {} s ({url}: {last}). The end of its log {}:{}",
-        waited.as_secs(),
-        log.display(),
-        quote(tail)
+        "{process} is not healthy after {} s ({check}: {last}). {log}",
+        waited.as_secs()
     )]
     NotReady {
         /// The process.
         process: Process,
         /// How long the stack waited for the process to become healthy.
         waited: Duration,
-        /// The URL of its health check.
-        url: String,
+        /// The URL or the address of its health check.
+        check: String,
         /// The result of the last health check.
         last: String,
-        /// Its log file.
-        log: PathBuf,
-        /// The last lines of the log.
-        tail: Vec<String>,
+        /// The end of its log.
+        log: Box<LogEnd>,
     },
     /// The process is not running.
     #[error("{0} is not running in this stack")]
@@ -127,34 +143,36 @@ fn list(ports: &[UnusablePort]) -> String {
     text
 }
 
-fn exited(process: Process, status: ExitStatus, log: &std::path::Path, tail: &[String]) -> String {
+fn exited(process: &Process, is_service: bool, status: ExitStatus, log: &LogEnd) -> String {
     let remedy = if status.code() == Some(64) {
         "A setting has an invalid value: the log names the setting"
     } else if status.code().is_none() {
         "The stack did not send this signal. `dmesg` shows whether the kernel killed the process for lack of memory"
-    } else if process.is_service() {
+    } else if is_service {
         "Run it again with RUST_LOG=debug for a more detailed log"
     } else {
         "`make validate` checks the configuration of the pipeline"
     };
-    let log = log.display();
-    format!(
-        "{process} ended unexpectedly: {}. The end of its log {log}:{}\n{remedy}.",
-        describe(status),
-        quote(tail)
-    )
+    format!("{process} ended unexpectedly: {}. {log}\n{remedy}.", describe(status))
 }
 
-fn quote(tail: &[String]) -> String {
-    if tail.is_empty() {
-        return " (it is empty)".to_owned();
+/// The last lines of a process's log.
+#[derive(Debug)]
+pub struct LogEnd {
+    /// The log file.
+    pub path: PathBuf,
+    /// The lines.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for LogEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The end of its log {}:", self.path.display())?;
+        if self.lines.is_empty() {
+            f.write_str(" (it is empty)")?;
+        }
+        self.lines.iter().try_for_each(|line| write!(f, "\n  | {line}"))
     }
-    let mut text = String::new();
-    for line in tail {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n  | {line}");
-    }
-    text
 }
 
 /// Describes how a process ended, such as "exit code 1".

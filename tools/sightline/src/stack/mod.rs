@@ -1,15 +1,15 @@
 //! Runs the whole stack on this machine: Jaeger, gateway, agent and services. `make up` and the end-to-end tests use
-//! this module.
+//! this module. [`StackSpec`] describes the processes.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::path::Path;
-//! use sightline::stack::{Ports, Stack, StackConfig};
+//! use sightline::stack::{Stack, StackConfig};
 //!
-//! let mut config = StackConfig::for_checkout(Path::new("."), "state", Path::new("target/release"));
-//! config.ports = Ports::free()?;
+//! let mut config = StackConfig::for_checkout(Path::new("."), "state", Path::new("target/release"))?;
+//! config.ports = config.ports.free()?;
 //! let mut stack = Stack::start(config).await?;
-//! // … requests to stack.order_url(), traces from stack.jaeger() …
+//! // … requests to stack.url("order-service")?, traces from stack.jaeger()? …
 //! let exits = stack.stop().await;
 //! # Ok(()) }
 //! ```
@@ -27,26 +27,32 @@ mod ports;
 mod prepare;
 mod process;
 mod procfs;
+pub mod spec;
 mod stop;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::child::Child;
+use self::plan::{Check, Directories};
+use self::spec::Form;
 use crate::certs::{Report, TlsFiles};
 use crate::http;
 use crate::jaeger::{Jaeger, JaegerError};
 
 pub use self::binaries::Binaries;
 pub use self::config::{StackConfig, Storage};
-pub use self::error::{StackError, describe};
-pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, UnusablePort};
+pub use self::error::{LogEnd, StackError, describe};
+pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, UnusablePort, free_port};
 pub use self::process::Process;
+pub use self::spec::{AGENT, GATEWAY, JAEGER, SpecError, StackSpec};
 pub use self::stop::Exit;
 
 /// The maximum time for all processes together to stop. After this time, the remaining processes are killed.
@@ -70,10 +76,11 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Stack {
     config: StackConfig,
-    dir: PathBuf,
-    pipeline: PathBuf,
+    directories: Directories,
     certificates: Report,
-    children: BTreeMap<Process, Child>,
+    /// The children in the order of the description, in which they are started.
+    children: Vec<Child>,
+    jaeger_ui: u16,
     http: reqwest::Client,
     started: Instant,
     lock: File,
@@ -97,35 +104,55 @@ impl Stack {
     /// If a program, a port or the state directory cannot be used, fails before it starts any process.
     pub fn spawn(config: StackConfig) -> Result<Self, StackError> {
         let started = Instant::now();
-        let dir = prepare::create_directories(&config.dir)?;
-        let lock = prepare::lock(&dir)?;
+        let state = prepare::create_directories(&config.dir, &config.spec)?;
+        let lock = prepare::lock(&state)?;
+        let certs = match &config.certificates {
+            Some(dir) => prepare::absolute(dir)?,
+            None => state.join("certs"),
+        };
         let pipeline = prepare::check(&config)?;
-        let certificates = prepare::ensure_certificates(&config, &dir)?;
+        let root = prepare::absolute(config.spec.root().unwrap_or(Path::new(".")))?;
+        let certificates = prepare::ensure_certificates(&config, &certs)?;
         let http = http::local_client().map_err(StackError::Client)?;
-        let mut processes = config.processes.clone();
-        processes.sort_unstable();
-        let mut stack =
-            Self { config, dir, pipeline, certificates, children: BTreeMap::new(), http, started, lock };
-        for process in processes {
-            stack.start_process(process)?;
+        let jaeger_ui = config.ports.number(JAEGER, "ui")?;
+        let directories = Directories { state, certs, pipeline, root };
+        prepare::write_additions(&config, &directories)?;
+        let children = Vec::new();
+        let mut stack = Self { config, directories, certificates, children, jaeger_ui, http, started, lock };
+        let is_selected = |process: &Process| stack.config.processes.contains(process);
+        let names = stack.config.spec.processes().iter().map(|process| process.name.clone());
+        for process in names.filter(is_selected).collect::<Vec<_>>() {
+            stack.start_process(&process)?;
         }
         Ok(stack)
     }
 
     /// Starts one process that is not running, without waiting until it is healthy.
-    pub fn start_process(&mut self, process: Process) -> Result<(), StackError> {
-        let program = self.config.binaries.check(process)?;
-        let plan = plan::plan(&self.config, process, &self.dir, &self.pipeline);
+    pub fn start_process(&mut self, process: &str) -> Result<(), StackError> {
+        let process = self.config.process(process)?;
+        let program = self.config.binaries.check(process, self.config.spec.file())?;
+        let plan = plan::plan(&self.config, process, &self.directories)?;
         let mut command =
             parent_death::command(self.config.binaries.sightline.as_deref(), &program, &plan.arguments);
         for (name, _) in std::env::vars_os().filter(|(name, _)| plan::is_not_inherited(name)) {
             command.env_remove(name);
         }
-        command.envs(&plan.environment).current_dir(&self.dir);
-        let child = Child::spawn(process, command, self.log_path(process))
-            .map_err(|source| StackError::Spawn { process, program, source })?;
-        self.children.insert(process, child);
+        command.envs(&plan.environment).current_dir(&self.directories.state);
+        let name = process.name.clone();
+        let child = Child::spawn(name.clone(), command, self.log_path(&name))
+            .map_err(|source| StackError::Spawn { process: name, program, source })?;
+        self.children.push(child);
+        let spec = &self.config.spec;
+        self.children
+            .sort_by_key(|child| spec.processes().iter().position(|process| process.name == child.process));
         Ok(())
+    }
+
+    /// Returns the environment variables with which this stack starts a process. A service that is started by hand
+    /// needs the same variables. Fails if no process has this name.
+    pub fn environment(&self, process: &str) -> Result<BTreeMap<String, OsString>, StackError> {
+        let process = self.config.process(process)?;
+        Ok(plan::plan(&self.config, process, &self.directories)?.environment)
     }
 
     /// Waits until every process is healthy, and reports the progress to `progress`.
@@ -134,7 +161,7 @@ impl Stack {
     /// that are running.
     pub async fn wait_until_ready(&self, mut progress: impl FnMut(Progress)) -> Result<(), StackError> {
         let began = Instant::now();
-        let mut waiting: Vec<&Child> = self.children.values().collect();
+        let mut waiting: Vec<&Child> = self.children.iter().collect();
         let mut tick = interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_report = began;
@@ -146,8 +173,8 @@ impl Stack {
             let mut still_waiting = Vec::new();
             let mut last = String::new();
             for child in waiting {
-                match self.health(child.process).await {
-                    Ok(()) => progress(Progress::Healthy(child.process, self.started.elapsed())),
+                match self.health(&child.process).await? {
+                    Ok(()) => progress(Progress::Healthy(child.process.clone(), self.started.elapsed())),
                     Err(result) => {
                         if still_waiting.is_empty() {
                             last = result;
@@ -159,42 +186,53 @@ impl Stack {
             let Some(&first) = still_waiting.first() else { return Ok(()) };
             if began.elapsed() > self.config.ready_timeout {
                 return Err(StackError::NotReady {
-                    process: first.process,
+                    process: first.process.clone(),
                     waited: self.config.ready_timeout,
-                    url: plan::health_url(&self.config, first.process),
+                    check: match plan::check(&self.config, self.config.process(&first.process)?)? {
+                        Check::Get(text) | Check::Connect(text) => text,
+                        Check::Running => "no health check".to_owned(),
+                    },
                     last,
-                    log: first.log.clone(),
-                    tail: first.tail(),
+                    log: Box::new(first.log_end()),
                 });
             }
             if last_report.elapsed() >= REPORT_INTERVAL {
                 last_report = Instant::now();
-                let processes = still_waiting.iter().map(|child| child.process).collect();
+                let processes = still_waiting.iter().map(|child| child.process.clone()).collect();
                 progress(Progress::Waiting(processes, self.started.elapsed()));
             }
             waiting = still_waiting;
         }
     }
 
-    /// Checks the health of a process. The error describes the response, or says why there was no response.
-    async fn health(&self, process: Process) -> Result<(), String> {
-        let url = plan::health_url(&self.config, process);
-        match self.http.get(url).timeout(Duration::from_secs(1)).send().await {
-            Ok(response) if response.status().is_success() => Ok(()),
-            Ok(response) => Err(response.status().to_string()),
-            Err(error) if error.is_connect() => Err("nothing listens on this port yet".to_owned()),
-            Err(error) => Err(error.without_url().to_string()),
-        }
+    /// Checks the health of a process. The inner error describes the response, or says why there was no response.
+    async fn health(&self, process: &str) -> Result<Result<(), String>, StackError> {
+        const TIMEOUT: Duration = Duration::from_secs(1);
+        const NOT_LISTENING: &str = "nothing listens on this port yet";
+        Ok(match plan::check(&self.config, self.config.process(process)?)? {
+            Check::Get(url) => match self.http.get(url).timeout(TIMEOUT).send().await {
+                Ok(response) if response.status().is_success() => Ok(()),
+                Ok(response) => Err(response.status().to_string()),
+                Err(error) if error.is_connect() => Err(NOT_LISTENING.to_owned()),
+                Err(error) => Err(error.without_url().to_string()),
+            },
+            Check::Connect(address) => match timeout(TIMEOUT, TcpStream::connect(address)).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(NOT_LISTENING.to_owned()),
+            },
+            // `wait_until_ready` notices the exit of a process before it checks the health.
+            Check::Running => Ok(()),
+        })
     }
 
     /// Returns an error for the first process that has exited, if there is one.
     fn first_exit(&self) -> Option<StackError> {
-        self.children.values().find_map(|child| {
+        self.children.iter().find_map(|child| {
             child.exited().map(|status| StackError::Exited {
-                process: child.process,
+                process: child.process.clone(),
+                is_service: self.config.spec.services().any(|service| service.name == child.process),
                 status,
-                log: child.log.clone(),
-                tail: child.tail(),
+                log: Box::new(child.log_end()),
             })
         })
     }
@@ -210,32 +248,39 @@ impl Stack {
         }
     }
 
-    /// Stops all processes within ten seconds: the services, then the agent, the gateway and Jaeger. A process is
-    /// stopped only after all processes that send data to it have exited. Processes that do not exit in time are
+    /// Stops all processes within ten seconds: the services in the order of [`StackSpec::stages`], then the agent, the
+    /// gateway and Jaeger. A process is stopped only after all processes that send data to it have exited. Processes that do not exit in time are
     /// killed, and their [`Exit`] says so.
     pub async fn stop(&mut self) -> Vec<Exit> {
-        let children = std::mem::take(&mut self.children).into_values().collect();
-        stop::stop(children, STOP_TIMEOUT).await
+        let children = std::mem::take(&mut self.children);
+        stop::stop(children, &self.config.spec.stages(), STOP_TIMEOUT).await
     }
 
     /// Stops one process: sends SIGTERM, and SIGKILL if the process does not exit within ten seconds. Fails if the
     /// process is not running.
-    pub async fn stop_process(&mut self, process: Process) -> Result<Exit, StackError> {
-        let child = self.children.remove(&process).ok_or(StackError::NotRunning(process))?;
-        let mut exits = stop::stop(vec![child], STOP_TIMEOUT).await;
-        exits.pop().ok_or(StackError::NotRunning(process))
+    pub async fn stop_process(&mut self, process: &str) -> Result<Exit, StackError> {
+        let child = self.take(process)?;
+        let mut exits = stop::stop(vec![child], &self.config.spec.stages(), STOP_TIMEOUT).await;
+        exits.pop().ok_or_else(|| StackError::NotRunning(process.into()))
     }
 
     /// Kills one process with SIGKILL, as if its node had failed. Fails if the process is not running.
-    pub async fn kill_process(&mut self, process: Process) -> Result<Option<ExitStatus>, StackError> {
-        let child = self.children.remove(&process).ok_or(StackError::NotRunning(process))?;
+    pub async fn kill_process(&mut self, process: &str) -> Result<Option<ExitStatus>, StackError> {
+        let child = self.take(process)?;
         child.kill();
         Ok(child.wait().await)
     }
 
+    /// Removes a running process from the children.
+    fn take(&mut self, process: &str) -> Result<Child, StackError> {
+        let index = self.children.iter().position(|child| child.process == process);
+        let index = index.ok_or_else(|| StackError::NotRunning(process.into()))?;
+        Ok(self.children.remove(index))
+    }
+
     /// Renews the certificates that need renewal. Running processes reload their certificates.
     pub fn renew_certificates(&mut self) -> Result<&Report, StackError> {
-        self.certificates = prepare::ensure_certificates(&self.config, &self.dir)?;
+        self.certificates = prepare::ensure_certificates(&self.config, &self.directories.certs)?;
         Ok(&self.certificates)
     }
 
@@ -260,65 +305,59 @@ impl Stack {
     /// Returns the absolute path of the state directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.directories.state
     }
 
     /// Returns the process id of a process, or `None` if it is not running.
     #[must_use]
-    pub fn pid(&self, process: Process) -> Option<u32> {
-        self.children.get(&process).map(Child::pid)
+    pub fn pid(&self, process: &str) -> Option<u32> {
+        self.children.iter().find(|child| child.process == process).map(Child::pid)
     }
 
     /// Returns the log file of a process. The log of its previous run is `<name>.previous.log`.
     #[must_use]
-    pub fn log_path(&self, process: Process) -> PathBuf {
-        self.dir.join("logs").join(format!("{process}.log"))
+    pub fn log_path(&self, process: &str) -> PathBuf {
+        self.directories.state.join("logs").join(format!("{process}.log"))
     }
 
     /// Returns the file to which the gateway writes log records. Each line is one export request in OTLP JSON.
     #[must_use]
     pub fn stored_logs(&self) -> PathBuf {
-        self.dir.join("gateway/logs.json")
+        self.directories.state.join(GATEWAY).join("logs.json")
+    }
+
+    /// Returns the directory of the certificates, which contains one directory for each process.
+    #[must_use]
+    pub fn certificates_dir(&self) -> &Path {
+        &self.directories.certs
     }
 
     /// Returns the certificate files of a process.
     #[must_use]
-    pub fn tls_files(&self, process: Process) -> TlsFiles {
-        TlsFiles::in_dir(&plan::tls_dir(&self.dir, process))
+    pub fn tls_files(&self, process: &str) -> TlsFiles {
+        TlsFiles::in_dir(&self.directories.certs.join(process))
     }
 
-    /// Returns the URL of order-service, `http://127.0.0.1:PORT`.
-    #[must_use]
-    pub fn order_url(&self) -> String {
-        loopback_url(self.config.ports.order_http)
-    }
-
-    /// Returns the URL of user-service, `http://127.0.0.1:PORT`.
-    #[must_use]
-    pub fn user_url(&self) -> String {
-        loopback_url(self.config.ports.user_http)
-    }
-
-    /// Returns the URL of inventory-service's gRPC API, `http://127.0.0.1:PORT`.
-    #[must_use]
-    pub fn inventory_url(&self) -> String {
-        loopback_url(self.config.ports.inventory_grpc)
+    /// Returns the URL of a service's server, `http://127.0.0.1:PORT`. Fails if there is no such service, or if it is a
+    /// worker.
+    pub fn url(&self, service: &str) -> Result<String, PortError> {
+        Ok(loopback_url(self.config.ports.server(service)?))
     }
 
     /// Returns the URL of Jaeger's UI and API, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn jaeger_url(&self) -> String {
-        loopback_url(self.config.ports.jaeger_ui)
+        loopback_url(self.jaeger_ui)
     }
 
     /// Returns a client for the Jaeger of this stack. Fails if the HTTP client cannot be set up.
     pub fn jaeger(&self) -> Result<Jaeger, JaegerError> {
-        Jaeger::local(self.config.ports.jaeger_ui)
+        Jaeger::local(self.jaeger_ui)
     }
 }
 
 fn loopback_url(port: u16) -> String {
-    format!("http://{}:{port}", plan::HOST)
+    Form::Url.of(plan::HOST, port)
 }
 
 impl Drop for Stack {

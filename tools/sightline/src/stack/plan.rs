@@ -1,25 +1,32 @@
-//! The arguments and environment variables with which each process is started.
+//! The arguments and environment variables with which each process is started, and its health check.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::config::{StackConfig, Storage};
-use super::process::Process;
-use crate::certs::TlsFiles;
+use super::config::StackConfig;
+use super::error::StackError;
+use super::spec::{
+    ADMIN, ADMIN_PORT, Form, GATEWAY, GRPC_ADDRESS, HTTP_ADDRESS, Health, Placeholder, ProcessSpec, Protocol,
+    SERVICE_NAME, Setting, Template,
+};
 
 /// All processes listen on the loopback address, because the services and Jaeger's API do not authenticate their
 /// clients.
 pub(super) const HOST: &str = "127.0.0.1";
 
-/// `GOMEMLIMIT` of Jaeger. Above this soft limit, Go collects garbage more often, which leaves memory for other
-/// programs. After a thousand requests, Jaeger with Badger uses 310 MiB without this limit and 250 MiB with it. The
-/// limit does not change the speed of Jaeger.
-const JAEGER_MEMORY: &str = "200MiB";
-
-/// `GOMEMLIMIT` of the agent and the gateway: about four fifths of the limit that their local overlays set for
-/// `memory_limiter`.
-const COLLECTOR_MEMORY: &str = "400MiB";
+/// The directories of a stack. All paths are absolute, because the processes run in the state directory.
+#[derive(Debug, Clone)]
+pub(super) struct Directories {
+    /// The state directory.
+    pub(super) state: PathBuf,
+    /// The directory of the certificates.
+    pub(super) certs: PathBuf,
+    /// The directory of the pipeline's configuration files.
+    pub(super) pipeline: PathBuf,
+    /// The directory of the services file.
+    pub(super) root: PathBuf,
+}
 
 /// The arguments and environment variables of one process.
 #[derive(Debug)]
@@ -28,36 +35,117 @@ pub(super) struct Plan {
     pub(super) environment: BTreeMap<String, OsString>,
 }
 
-/// Returns the plan of a process. `dir` and `pipeline` must be absolute, because the process runs in `dir`.
-pub(super) fn plan(config: &StackConfig, process: Process, dir: &Path, pipeline: &Path) -> Plan {
-    let mut plan = Plan { arguments: Vec::new(), environment: BTreeMap::new() };
-    plan.set("NO_PROXY", no_proxy());
-    match process {
-        Process::Jaeger => plan.jaeger(config, dir, pipeline),
-        Process::Gateway => plan.gateway(config, dir, pipeline),
-        Process::Agent => plan.agent(config, dir, pipeline),
-        Process::InventoryService | Process::UserService | Process::OrderService => {
-            plan.service(config, process, dir);
+/// Returns the plan of a process. A later variable overrides an earlier one with the same name: first the variables of
+/// every service, then the process's own, then the variables in the configuration.
+pub(super) fn plan(
+    config: &StackConfig,
+    process: &ProcessSpec,
+    directories: &Directories,
+) -> Result<Plan, StackError> {
+    let expand =
+        |template: &Template| template.expand(|placeholder| value(config, process, directories, placeholder));
+    let mut environment = BTreeMap::from([("NO_PROXY".to_owned(), no_proxy())]);
+    if process.is_service() {
+        for (name, template) in config.spec.service_env() {
+            environment.insert(name.clone(), expand(template)?);
         }
+        environment.extend(derived(config, process)?);
     }
-    for (name, value) in config.environment.get(&process).into_iter().flatten() {
-        plan.set(name, value);
+    for (name, template) in &process.env {
+        environment.insert(name.clone(), expand(template)?);
     }
-    plan
+    for (name, value) in config.environment.get(&process.name).into_iter().flatten() {
+        environment.insert(name.clone(), value.into());
+    }
+    let mut arguments = process.arguments.iter().map(expand).collect::<Result<Vec<_>, _>>()?;
+    if process.name == GATEWAY && !config.spec.gateway().is_empty() {
+        arguments.extend(["--config".into(), additions_file(&directories.state).into()]);
+    }
+    Ok(Plan { arguments, environment })
 }
 
-/// Returns the URL of the health check of a process.
-pub(super) fn health_url(config: &StackConfig, process: Process) -> String {
-    let ports = &config.ports;
-    let (port, path) = match process {
-        Process::Jaeger => (ports.jaeger_health, ""),
-        Process::Gateway => (ports.gateway_health, ""),
-        Process::Agent => (ports.agent_health, ""),
-        Process::InventoryService => (ports.inventory_admin, "readyz"),
-        Process::UserService => (ports.user_admin, "readyz"),
-        Process::OrderService => (ports.order_admin, "readyz"),
+/// The gateway's last configuration file, which contains the additions of the services file.
+pub(super) fn additions_file(state: &Path) -> PathBuf {
+    state.join(GATEWAY).join("additions.yaml")
+}
+
+/// Returns the variables of a service that follow from other keys of its table.
+fn derived(config: &StackConfig, service: &ProcessSpec) -> Result<Vec<(String, OsString)>, StackError> {
+    let mut variables = vec![(SERVICE_NAME.to_owned(), service.name.name().into())];
+    let address = match service.protocol {
+        Some(Protocol::Http) => Some(HTTP_ADDRESS),
+        Some(Protocol::Grpc) => Some(GRPC_ADDRESS),
+        Some(Protocol::Worker) | None => None,
     };
-    format!("http://{HOST}:{port}/{path}")
+    if let Some(name) = address {
+        let port = config.ports.server(&service.name)?;
+        variables.push((name.to_owned(), Form::Address.of(HOST, port).into()));
+    }
+    // Without an admin port in the file, a service that uses the telemetry library chooses a free port. Its default
+    // port could be in use by another service.
+    let admin = if service.has_admin_port() { config.ports.number(&service.name, ADMIN)? } else { 0 };
+    variables.push((ADMIN_PORT.to_owned(), admin.to_string().into()));
+    Ok(variables)
+}
+
+fn value(
+    config: &StackConfig,
+    process: &ProcessSpec,
+    directories: &Directories,
+    placeholder: &Placeholder,
+) -> Result<OsString, StackError> {
+    Ok(match placeholder {
+        Placeholder::State => directories.state.clone().into(),
+        Placeholder::Root => directories.root.clone().into(),
+        Placeholder::Certs => directories.certs.join(process.name.name()).into(),
+        Placeholder::Config => directories.pipeline.clone().into(),
+        Placeholder::Host => HOST.into(),
+        Placeholder::Setting(setting) => self::setting(config, *setting).into(),
+        Placeholder::Own(form) => form.of(HOST, config.ports.server(&process.name)?).into(),
+        Placeholder::Other { process, port: None, form } => {
+            form.of(HOST, config.ports.server(process)?).into()
+        }
+        Placeholder::Other { process, port: Some(port), form } => {
+            form.of(HOST, config.ports.number(process, port)?).into()
+        }
+    })
+}
+
+/// Returns a setting in the form in which the configuration files of the pipeline use it.
+fn setting(config: &StackConfig, setting: Setting) -> String {
+    match setting {
+        Setting::Storage => config.storage.name().to_owned(),
+        Setting::SamplingPercentage => config.sampling_percentage.to_string(),
+        Setting::Slow => config.slow.as_millis().to_string(),
+        Setting::DecisionWait => format!("{}s", config.decision_wait.as_secs()),
+        Setting::SpanDelay => config.span_delay.as_millis().to_string(),
+        Setting::MetricInterval => config.metric_interval.as_millis().to_string(),
+    }
+}
+
+/// How to check the health of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Check {
+    /// A GET request to this URL succeeds.
+    Get(String),
+    /// This address accepts connections.
+    Connect(String),
+    /// The process is running.
+    Running,
+}
+
+/// Returns the health check of a process.
+pub(super) fn check(config: &StackConfig, process: &ProcessSpec) -> Result<Check, StackError> {
+    Ok(match &process.health {
+        Health::Get { port, path } => {
+            let url = Form::Url.of(HOST, config.ports.number(&process.name, port)?);
+            Check::Get(format!("{url}{path}"))
+        }
+        Health::Connect { port } => {
+            Check::Connect(Form::Address.of(HOST, config.ports.number(&process.name, port)?))
+        }
+        Health::Running => Check::Running,
+    })
 }
 
 /// Whether to remove this environment variable from the environment that the children inherit.
@@ -81,178 +169,109 @@ fn no_proxy() -> OsString {
     hosts
 }
 
-impl Plan {
-    fn set(&mut self, name: &str, value: impl Into<OsString>) {
-        self.environment.insert(name.to_owned(), value.into());
-    }
-
-    fn port(&mut self, name: &str, port: u16) {
-        self.set(name, port.to_string());
-    }
-
-    fn config_files(&mut self, pipeline: &Path, base_and_overlay: [String; 2]) {
-        for file in base_and_overlay {
-            self.arguments.push("--config".into());
-            self.arguments.push(pipeline.join(file).into());
-        }
-    }
-
-    fn collector(&mut self, process: Process, dir: &Path, otlp: u16, health: u16, metrics: u16) {
-        self.set("SIGHTLINE_BIND", HOST);
-        self.set("SIGHTLINE_TLS_DIR", tls_dir(dir, process));
-        self.port("SIGHTLINE_OTLP_GRPC_PORT", otlp);
-        self.port("SIGHTLINE_HEALTH_PORT", health);
-        self.port("SIGHTLINE_METRICS_PORT", metrics);
-        self.set("GOMEMLIMIT", COLLECTOR_MEMORY);
-    }
-
-    fn jaeger(&mut self, config: &StackConfig, dir: &Path, pipeline: &Path) {
-        let ports = &config.ports;
-        let storage = config.storage.name();
-        self.config_files(pipeline, ["jaeger.yaml".to_owned(), format!("jaeger-{storage}.yaml")]);
-        self.collector(Process::Jaeger, dir, ports.jaeger_otlp, ports.jaeger_health, ports.jaeger_metrics);
-        self.port("SIGHTLINE_UI_PORT", ports.jaeger_ui);
-        self.set("GOMEMLIMIT", JAEGER_MEMORY);
-        if config.storage == Storage::Badger {
-            self.set("SIGHTLINE_BADGER_DIR", dir.join("jaeger"));
-        }
-    }
-
-    fn gateway(&mut self, config: &StackConfig, dir: &Path, pipeline: &Path) {
-        let ports = &config.ports;
-        self.config_files(pipeline, ["gateway.yaml".to_owned(), "gateway-local.yaml".to_owned()]);
-        self.collector(
-            Process::Gateway,
-            dir,
-            ports.gateway_otlp,
-            ports.gateway_health,
-            ports.gateway_metrics,
-        );
-        self.port("SIGHTLINE_SPAN_METRICS_PORT", ports.gateway_span_metrics);
-        self.set("SIGHTLINE_TRACES_ENDPOINT", format!("{HOST}:{}", ports.jaeger_otlp));
-        self.set("SIGHTLINE_SAMPLING_PERCENTAGE", config.sampling_percentage.to_string());
-        self.set("SIGHTLINE_SAMPLING_SLOW", config.slow.as_millis().to_string());
-        self.set("SIGHTLINE_DECISION_WAIT", format!("{}s", config.decision_wait.as_secs()));
-        self.set("SIGHTLINE_LOGS_FILE", dir.join("gateway/logs.json"));
-    }
-
-    fn agent(&mut self, config: &StackConfig, dir: &Path, pipeline: &Path) {
-        let ports = &config.ports;
-        self.config_files(pipeline, ["agent.yaml".to_owned(), "agent-local.yaml".to_owned()]);
-        self.collector(Process::Agent, dir, ports.agent_otlp_grpc, ports.agent_health, ports.agent_metrics);
-        self.port("SIGHTLINE_OTLP_HTTP_PORT", ports.agent_otlp_http);
-        self.set("SIGHTLINE_QUEUE_DIR", dir.join("agent/queue"));
-        self.set("SIGHTLINE_GATEWAYS", format!("[\"{HOST}:{}\"]", ports.gateway_otlp));
-        self.set("SIGHTLINE_GATEWAY_ENDPOINT", format!("{HOST}:{}", ports.gateway_otlp));
-    }
-
-    fn service(&mut self, config: &StackConfig, process: Process, dir: &Path) {
-        let ports = &config.ports;
-        let tls = TlsFiles::in_dir(&tls_dir(dir, process));
-        self.set("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-        self.set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{}", ports.agent_otlp_grpc));
-        self.set("OTEL_EXPORTER_OTLP_CERTIFICATE", tls.ca);
-        self.set("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", tls.cert);
-        self.set("OTEL_EXPORTER_OTLP_CLIENT_KEY", tls.key);
-        // Record every trace, because the gateway decides which traces to keep.
-        self.set("OTEL_TRACES_SAMPLER", "parentbased_always_on");
-        self.set("OTEL_BSP_SCHEDULE_DELAY", config.span_delay.as_millis().to_string());
-        self.set("OTEL_METRIC_EXPORT_INTERVAL", config.metric_interval.as_millis().to_string());
-        self.set("OTEL_EXPORTER_PROMETHEUS_HOST", HOST);
-        self.set("SIGHTLINE_BAGGAGE_ATTRIBUTES", "environment,version");
-        self.set("SIGHTLINE_FAULTS", "1");
-        match process {
-            Process::UserService => {
-                self.set("SIGHTLINE_HTTP_ADDRESS", format!("{HOST}:{}", ports.user_http));
-                self.port("OTEL_EXPORTER_PROMETHEUS_PORT", ports.user_admin);
-                self.set("DATABASE_URL", database(dir, "user.db"));
-            }
-            Process::OrderService => {
-                self.set("SIGHTLINE_HTTP_ADDRESS", format!("{HOST}:{}", ports.order_http));
-                self.port("OTEL_EXPORTER_PROMETHEUS_PORT", ports.order_admin);
-                self.set("DATABASE_URL", database(dir, "order.db"));
-                self.set("SIGHTLINE_USER_SERVICE_URL", format!("http://{HOST}:{}", ports.user_http));
-                self.set(
-                    "SIGHTLINE_INVENTORY_SERVICE_URL",
-                    format!("http://{HOST}:{}", ports.inventory_grpc),
-                );
-            }
-            _ => {
-                self.set("SIGHTLINE_GRPC_ADDRESS", format!("{HOST}:{}", ports.inventory_grpc));
-                self.port("OTEL_EXPORTER_PROMETHEUS_PORT", ports.inventory_admin);
-            }
-        }
-    }
-}
-
-/// Returns the directory that contains the certificate of a process.
-pub(super) fn tls_dir(dir: &Path, process: Process) -> PathBuf {
-    dir.join("certs").join(process.name())
-}
-
-fn database(dir: &Path, file: &str) -> OsString {
-    let mut url = OsString::from("sqlite://");
-    url.push(dir.join(file));
-    url.push("?mode=rwc");
-    url
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::ports::Ports;
+    use super::super::Storage;
+    use super::super::tests::{example, larger_example};
     use super::*;
 
     fn config() -> StackConfig {
-        StackConfig::for_checkout(Path::new("/checkout"), "/state", Path::new("/bin"))
+        StackConfig::new(example(), Path::new("/checkout"), "/state", Path::new("/bin"))
     }
 
-    fn plan_of(config: &StackConfig, process: Process) -> Plan {
-        plan(config, process, Path::new("/state"), Path::new("/pipeline"))
+    fn plan_of(config: &StackConfig, process: &str) -> Plan {
+        let directories = Directories {
+            state: "/state".into(),
+            certs: "/state/certs".into(),
+            pipeline: "/pipeline".into(),
+            root: "/other".into(),
+        };
+        plan(config, config.spec.get(process).unwrap(), &directories).unwrap()
+    }
+
+    fn value(config: &StackConfig, process: &str, name: &str) -> Option<String> {
+        plan_of(config, process).environment.get(name).map(|value| value.to_str().unwrap().to_owned())
     }
 
     #[test]
     fn passes_the_base_file_and_then_the_overlay() {
         let config = StackConfig { storage: Storage::Memory, ..config() };
-        let plan = plan_of(&config, Process::Jaeger);
+        let plan = plan_of(&config, "jaeger");
         assert_eq!(
             plan.arguments,
             ["--config", "/pipeline/jaeger.yaml", "--config", "/pipeline/jaeger-memory.yaml"]
         );
         assert_eq!(plan.environment["SIGHTLINE_TLS_DIR"], "/state/certs/jaeger");
-        assert!(!plan.environment.contains_key("SIGHTLINE_BADGER_DIR"));
+        assert_eq!(plan.environment["GOMEMLIMIT"], "200MiB");
+    }
+
+    #[test]
+    fn the_settings_of_the_configuration_reach_the_pipeline_and_the_services() {
+        let config = config();
+        let of = |process, name| value(&config, process, name).unwrap();
+        assert_eq!(of("gateway", "SIGHTLINE_SAMPLING_PERCENTAGE"), "100");
+        assert_eq!(of("gateway", "SIGHTLINE_SAMPLING_SLOW"), "500");
+        assert_eq!(of("gateway", "SIGHTLINE_DECISION_WAIT"), "2s");
+        assert_eq!(of("job", "OTEL_BSP_SCHEDULE_DELAY"), "500");
+        assert_eq!(of("job", "OTEL_METRIC_EXPORT_INTERVAL"), "5000");
     }
 
     #[test]
     fn each_process_gets_the_ports_of_the_next_hop() {
-        let config = StackConfig { ports: Ports::free().unwrap(), ..config() };
-        let value =
-            |process, name: &str| plan_of(&config, process).environment[name].to_str().unwrap().to_owned();
-        let ports = &config.ports;
-        assert!(
-            value(Process::OrderService, "SIGHTLINE_USER_SERVICE_URL")
-                .ends_with(&ports.user_http.to_string())
-        );
-        assert!(
-            value(Process::UserService, "OTEL_EXPORTER_OTLP_ENDPOINT")
-                .ends_with(&ports.agent_otlp_grpc.to_string())
-        );
-        assert_eq!(
-            value(Process::Agent, "SIGHTLINE_GATEWAYS"),
-            format!("[\"127.0.0.1:{}\"]", ports.gateway_otlp)
-        );
-        assert_eq!(
-            value(Process::Gateway, "SIGHTLINE_TRACES_ENDPOINT"),
-            value(Process::Jaeger, "SIGHTLINE_BIND")
-                + ":"
-                + &value(Process::Jaeger, "SIGHTLINE_OTLP_GRPC_PORT")
-        );
+        let mut config = config();
+        config.ports = config.ports.free().unwrap();
+        let ports = config.ports.clone();
+        let of = |process, name| value(&config, process, name).unwrap();
+        let back_end = ports.server("back-end").unwrap();
+        assert_eq!(of("front-service", "BACK_END"), format!("http://127.0.0.1:{back_end}"));
+        let agent = ports.number("agent", "otlp-grpc").unwrap();
+        assert_eq!(of("back-end", "OTEL_EXPORTER_OTLP_ENDPOINT"), format!("https://localhost:{agent}"));
+        let gateway = ports.number("gateway", "otlp").unwrap();
+        assert_eq!(of("agent", "SIGHTLINE_GATEWAYS"), format!("[\"127.0.0.1:{gateway}\"]"));
+        let jaeger = ports.number("jaeger", "otlp").unwrap();
+        assert_eq!(of("gateway", "SIGHTLINE_TRACES_ENDPOINT"), format!("127.0.0.1:{jaeger}"));
+        assert_eq!(of("jaeger", "SIGHTLINE_OTLP_GRPC_PORT"), jaeger.to_string());
+    }
+
+    #[test]
+    fn a_service_gets_its_addresses_name_and_certificate() {
+        let config = config();
+        let of = |process, name| value(&config, process, name);
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(of("front-service", "SIGHTLINE_HTTP_ADDRESS"), text("127.0.0.1:9080"));
+        assert_eq!(of("front-service", "SIGHTLINE_GRPC_ADDRESS"), None);
+        assert_eq!(of("front-service", "OTEL_EXPORTER_PROMETHEUS_PORT"), text("0"));
+        assert_eq!(of("front-service", "PORT"), text("9080"));
+        assert_eq!(of("front-service", "DATA"), text("/state/front?price=5$&root=/other"));
+        assert_eq!(of("back-end", "SIGHTLINE_GRPC_ADDRESS"), text("127.0.0.1:9081"));
+        assert_eq!(of("back-end", "OTEL_EXPORTER_PROMETHEUS_PORT"), text("9082"));
+        assert_eq!(of("job", "OTEL_SERVICE_NAME"), text("job"));
+        assert_eq!(of("job", "OTEL_EXPORTER_OTLP_CLIENT_KEY"), text("/state/certs/job/tls.key"));
+        assert_eq!(of("job", "OTEL_TRACES_SAMPLER"), text("parentbased_always_on"));
+        assert_eq!(plan_of(&config, "front-service").arguments, ["--listen", "127.0.0.1:9080"]);
+    }
+
+    #[test]
+    fn a_service_can_override_what_every_service_gets() {
+        assert_eq!(value(&config(), "back-end", "OTEL_TRACES_SAMPLER").unwrap(), "always_off");
     }
 
     #[test]
     fn configured_variables_override_the_plan() {
-        let config = config().with(Process::UserService, "OTEL_BSP_SCHEDULE_DELAY", "1");
-        assert_eq!(plan_of(&config, Process::UserService).environment["OTEL_BSP_SCHEDULE_DELAY"], "1");
-        assert_eq!(plan_of(&config, Process::OrderService).environment["OTEL_BSP_SCHEDULE_DELAY"], "500");
+        let config = config().with("job", "OTEL_BSP_SCHEDULE_DELAY", "1");
+        assert_eq!(plan_of(&config, "job").environment["OTEL_BSP_SCHEDULE_DELAY"], "1");
+        assert_eq!(plan_of(&config, "back-end").environment["OTEL_BSP_SCHEDULE_DELAY"], "500");
+    }
+
+    #[test]
+    fn health_checks_follow_from_the_description() {
+        let config = StackConfig::new(larger_example(), Path::new("/checkout"), "/state", Path::new("/bin"));
+        let of = |process| check(&config, config.spec.get(process).unwrap()).unwrap();
+        assert_eq!(of("agent"), Check::Get("http://127.0.0.1:13133/".to_owned()));
+        assert_eq!(of("front-service"), Check::Get("http://127.0.0.1:9080/healthz".to_owned()));
+        assert_eq!(of("back-end"), Check::Get("http://127.0.0.1:9082/readyz".to_owned()));
+        assert_eq!(of("plain"), Check::Connect("127.0.0.1:9084".to_owned()));
+        assert_eq!(of("idle"), Check::Running);
     }
 
     #[test]

@@ -11,90 +11,57 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 use super::process::Process;
+use super::spec::{ADMIN, Protocol};
 
-/// Declares [`Ports`] from one table: field, default, environment variable, process and description of each port.
-macro_rules! ports {
-    ($($field:ident $default:literal $variable:literal $process:ident $description:literal)+) => {
-        /// The ports of the stack. The processes listen on loopback only.
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct Ports {
-            $(#[doc = concat!("Port of ", $description, ": ", $default, " by default, changed by `", $variable, "`.")]
-            pub $field: u16,)+
-        }
-
-        impl Ports {
-            /// Returns the default ports.
-            #[must_use]
-            pub const fn standard() -> Self {
-                Self { $($field: $default),+ }
-            }
-
-            fn fill(mut next: impl FnMut(&'static str, u16) -> Result<u16, PortError>) -> Result<Self, PortError> {
-                Ok(Self { $($field: next($variable, $default)?),+ })
-            }
-
-            /// Returns all ports with their descriptions.
-            #[must_use]
-            pub fn all(&self) -> Vec<Port> {
-                vec![$(Port {
-                    number: self.$field,
-                    process: Process::$process,
-                    description: $description,
-                    variable: $variable,
-                }),+]
-            }
-        }
-    };
-}
-
-ports! {
-    jaeger_ui            16686 "SIGHTLINE_JAEGER_UI_PORT"            Jaeger           "Jaeger's UI and API"
-    jaeger_otlp          24317 "SIGHTLINE_JAEGER_OTLP_PORT"          Jaeger           "Jaeger's OTLP receiver"
-    jaeger_health        24133 "SIGHTLINE_JAEGER_HEALTH_PORT"        Jaeger           "Jaeger's health check"
-    jaeger_metrics       28888 "SIGHTLINE_JAEGER_METRICS_PORT"       Jaeger           "Jaeger's own metrics"
-    gateway_otlp         14317 "SIGHTLINE_GATEWAY_OTLP_PORT"         Gateway          "the gateway's OTLP receiver"
-    gateway_health       14133 "SIGHTLINE_GATEWAY_HEALTH_PORT"       Gateway          "the gateway's health check"
-    gateway_metrics      18888 "SIGHTLINE_GATEWAY_METRICS_PORT"      Gateway          "the gateway's own metrics"
-    gateway_span_metrics  8889 "SIGHTLINE_GATEWAY_SPAN_METRICS_PORT" Gateway          "the gateway's span metrics"
-    agent_otlp_grpc       4317 "SIGHTLINE_AGENT_OTLP_GRPC_PORT"      Agent            "the agent's OTLP/gRPC receiver"
-    agent_otlp_http       4318 "SIGHTLINE_AGENT_OTLP_HTTP_PORT"      Agent            "the agent's OTLP/HTTP receiver"
-    agent_health         13133 "SIGHTLINE_AGENT_HEALTH_PORT"         Agent            "the agent's health check"
-    agent_metrics         8888 "SIGHTLINE_AGENT_METRICS_PORT"        Agent            "the agent's own metrics"
-    user_http             8080 "SIGHTLINE_USER_HTTP_PORT"            UserService      "user-service's HTTP API"
-    user_admin            2112 "SIGHTLINE_USER_ADMIN_PORT"           UserService      "user-service's admin port"
-    order_http            8081 "SIGHTLINE_ORDER_HTTP_PORT"           OrderService     "order-service's HTTP API"
-    order_admin           2113 "SIGHTLINE_ORDER_ADMIN_PORT"          OrderService     "order-service's admin port"
-    inventory_grpc        8082 "SIGHTLINE_INVENTORY_GRPC_PORT"       InventoryService "inventory-service's gRPC API"
-    inventory_admin       2114 "SIGHTLINE_INVENTORY_ADMIN_PORT"      InventoryService "inventory-service's admin port"
-}
+/// The ports of the stack. The processes listen on loopback only.
+///
+/// [`StackSpec::ports`](super::StackSpec::ports) returns the ports with their default numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ports(Vec<Port>);
 
 /// One port of the stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
     /// The port number.
     pub number: u16,
     /// The process that listens on the port.
     pub process: Process,
+    /// The name of the port: `http`, `grpc` or `admin` for a port of a service, and the name in `pipeline.toml` for a
+    /// port of the pipeline.
+    pub name: String,
     /// What the port is for, such as "the agent's health check".
-    pub description: &'static str,
+    pub description: String,
     /// The environment variable that changes the number.
-    pub variable: &'static str,
+    pub variable: String,
 }
 
-/// The error of [`Ports::from_env`] and [`Ports::free`].
+/// An error of [`Ports`].
 #[derive(Debug, Error)]
 pub enum PortError {
     /// The value of an environment variable is not a valid port.
     #[error("{variable}={value:?} is not a port: use a number from 1 to 65535")]
     Invalid {
         /// The name of the variable.
-        variable: &'static str,
+        variable: String,
         /// The value of the variable.
         value: String,
     },
     /// There is no free port.
     #[error("there is no free port from {} to {}", CANDIDATES.start, CANDIDATES.end - 1)]
     NoneFree(#[source] io::Error),
+    /// No process has a port of this name.
+    #[error("there is no port {name:?} of {process:?} in this stack; there are: {known}")]
+    Unknown {
+        /// The name of the process.
+        process: String,
+        /// The name of the port.
+        name: String,
+        /// The ports of the process, or all processes if the process does not exist.
+        known: String,
+    },
+    /// The stack has no service of this name with a server.
+    #[error("{0} is not a service with a server in this stack, so it has no address")]
+    NoServer(String),
 }
 
 /// The range from which [`Ports::free`] chooses: above most well-known ports, and below the ports that Linux uses for
@@ -127,32 +94,96 @@ fn listen_on_next_port() -> io::Result<TcpListener> {
 }
 
 impl Ports {
-    /// Returns the default ports, changed by the environment variables in [`Port::variable`]. An empty variable
-    /// counts as unset. Fails on a value that is not a port.
-    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Result<Self, PortError> {
-        Self::fill(|variable, default| match get(variable).filter(|value| !value.is_empty()) {
-            None => Ok(default),
-            Some(value) => match value.trim().parse() {
-                Ok(port) if port > 0 => Ok(port),
-                _ => Err(PortError::Invalid { variable, value }),
-            },
+    pub(super) fn new(ports: Vec<Port>) -> Self {
+        Self(ports)
+    }
+
+    /// Returns all ports with their descriptions.
+    #[must_use]
+    pub fn all(&self) -> &[Port] {
+        &self.0
+    }
+
+    /// Returns the number of a port, such as the port `http` of `order-service`. Fails if there is no such port.
+    pub fn number(&self, process: &str, name: &str) -> Result<u16, PortError> {
+        let found = self.0.iter().find(|port| port.process == process && port.name == name);
+        found.map(|port| port.number).ok_or_else(|| {
+            let (process, name) = (process.to_owned(), name.to_owned());
+            let mut known: Vec<&str> = self
+                .0
+                .iter()
+                .filter(|port| port.process == *process)
+                .map(|port| port.name.as_str())
+                .collect();
+            if known.is_empty() {
+                known = self.0.iter().map(|port| port.process.name()).collect();
+                known.dedup();
+            }
+            let known = known.join(", ");
+            PortError::Unknown { process, name, known }
         })
     }
 
-    /// Returns ports that are all different and free at the moment. Fails if there are not enough free ports.
+    /// Returns the port of a service's server. Fails if there is no such service, or if it is a worker.
+    pub fn server(&self, service: &str) -> Result<u16, PortError> {
+        let names = [Protocol::Http, Protocol::Grpc].map(Protocol::name);
+        let found = self.0.iter().find(|port| port.process == service && names.contains(&port.name.as_str()));
+        found.map(|port| port.number).ok_or_else(|| PortError::NoServer(service.to_owned()))
+    }
+
+    /// Returns the admin port of a service. Fails if there is no such service, or if it has no admin port.
+    pub fn admin(&self, service: &str) -> Result<u16, PortError> {
+        self.number(service, ADMIN)
+    }
+
+    /// Sets the number of a port. Fails if there is no such port.
+    pub fn set(&mut self, process: &str, name: &str, number: u16) -> Result<(), PortError> {
+        self.number(process, name)?;
+        for port in self.0.iter_mut().filter(|port| port.process == process && port.name == name) {
+            port.number = number;
+        }
+        Ok(())
+    }
+
+    /// Changes the ports as the environment variables in [`Port::variable`] say. An empty variable counts as unset.
+    /// Fails on a value that is not a port.
+    pub fn with_env(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self, PortError> {
+        for port in &mut self.0 {
+            let Some(value) = get(&port.variable).filter(|value| !value.is_empty()) else { continue };
+            port.number = match value.trim().parse() {
+                Ok(number) if number > 0 => number,
+                _ => return Err(PortError::Invalid { variable: port.variable.clone(), value }),
+            };
+        }
+        Ok(self)
+    }
+
+    /// Changes all ports to numbers that are different and free at the moment. Fails if there are not enough free
+    /// ports.
+    pub fn free(self) -> Result<Self, PortError> {
+        self.free_for(|_| true)
+    }
+
+    /// Like [`free`](Self::free), but changes only the ports of the processes for which `change` returns true.
     ///
     /// Each port stays open until the last port is found, so no port is returned twice. This function does not use port
     /// 0, with which the system chooses a free port. The system would choose from the range that it also uses for
     /// outgoing connections. An outgoing connection could then take a port before the process listens on it.
-    pub fn free() -> Result<Self, PortError> {
+    pub fn free_for(mut self, change: impl Fn(&Process) -> bool) -> Result<Self, PortError> {
         let mut listeners = Vec::new();
-        Self::fill(|_, _| {
+        for port in self.0.iter_mut().filter(|port| change(&port.process)) {
             let listener = listen_on_next_port().map_err(PortError::NoneFree)?;
-            let port = listener.local_addr().map_err(PortError::NoneFree)?.port();
+            port.number = listener.local_addr().map_err(PortError::NoneFree)?.port();
             listeners.push(listener);
-            Ok(port)
-        })
+        }
+        Ok(self)
     }
+}
+
+/// Returns one port that is free at the moment, for a program outside the stack. Fails if there is no free port.
+pub fn free_port() -> Result<u16, PortError> {
+    let listener = listen_on_next_port().map_err(PortError::NoneFree)?;
+    Ok(listener.local_addr().map_err(PortError::NoneFree)?.port())
 }
 
 /// A port on which a process cannot listen.
@@ -187,7 +218,7 @@ pub struct ListeningProcess {
 
 impl fmt::Display for UnusablePort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Port { number, description, variable, .. } = self.port;
+        let Port { number, description, variable, .. } = &self.port;
         match &self.problem {
             PortProblem::InUse(Some(ListeningProcess { pid, name })) => {
                 write!(
@@ -217,11 +248,12 @@ impl fmt::Display for UnusablePort {
 
 /// Returns the ports on which a process cannot listen now.
 pub(super) fn find_unusable(ports: &[Port]) -> Vec<UnusablePort> {
-    let mut seen: HashMap<u16, Port> = HashMap::new();
+    let mut seen: HashMap<u16, &Port> = HashMap::new();
     let mut unusable = Vec::new();
-    for &port in ports {
+    for port in ports {
         if let Some(&other) = seen.get(&port.number) {
-            unusable.push(UnusablePort { port, problem: PortProblem::Duplicate(other) });
+            unusable
+                .push(UnusablePort { port: port.clone(), problem: PortProblem::Duplicate(other.clone()) });
             continue;
         }
         seen.insert(port.number, port);
@@ -232,62 +264,92 @@ pub(super) fn find_unusable(ports: &[Port]) -> Vec<UnusablePort> {
             }
             Err(error) => PortProblem::NotAllowed(error.to_string()),
         };
-        unusable.push(UnusablePort { port, problem });
+        unusable.push(UnusablePort { port: port.clone(), problem });
     }
     unusable
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
 
+    use super::super::tests::example;
+    use super::*;
+
     #[test]
-    fn standard_ports_are_different_and_include_the_well_known_ones() {
-        let ports = Ports::standard();
-        assert_eq!((ports.user_http, ports.order_http, ports.inventory_grpc), (8080, 8081, 8082));
-        assert_eq!((ports.agent_otlp_grpc, ports.agent_otlp_http, ports.agent_health), (4317, 4318, 13133));
-        assert_eq!((ports.gateway_otlp, ports.jaeger_otlp, ports.jaeger_ui), (14317, 24317, 16686));
+    fn the_pipeline_has_its_well_known_ports() {
+        let ports = example().ports();
+        let number = |process, name| ports.number(process, name).unwrap();
+        assert_eq!((number("agent", "otlp-grpc"), number("agent", "otlp-http")), (4317, 4318));
+        assert_eq!((number("agent", "health"), number("gateway", "otlp")), (13133, 14317));
+        assert_eq!((number("jaeger", "otlp"), number("jaeger", "ui")), (24317, 16686));
         let numbers: HashSet<_> = ports.all().iter().map(|port| port.number).collect();
         assert_eq!(numbers.len(), ports.all().len());
+        let variable = |process: &str, name: &str| {
+            let port = ports.all().iter().find(|port| port.process == process && port.name == name);
+            port.unwrap().variable.clone()
+        };
+        assert_eq!(variable("jaeger", "ui"), "SIGHTLINE_JAEGER_UI_PORT");
+        assert_eq!(variable("gateway", "span-metrics"), "SIGHTLINE_GATEWAY_SPAN_METRICS_PORT");
+        assert_eq!(variable("agent", "otlp-grpc"), "SIGHTLINE_AGENT_OTLP_GRPC_PORT");
+        assert_eq!(variable("front-service", "http"), "SIGHTLINE_FRONT_HTTP_PORT");
+        assert_eq!(variable("back-end", "grpc"), "SIGHTLINE_BACK_END_GRPC_PORT");
+        assert_eq!(variable("back-end", "admin"), "SIGHTLINE_BACK_END_ADMIN_PORT");
+    }
+
+    #[test]
+    fn an_unknown_port_is_an_error() {
+        let ports = example().ports();
+        let error = ports.number("agent", "otlp").unwrap_err().to_string();
+        assert!(error.contains("otlp-grpc, otlp-http, health, metrics"), "{error}");
+        let error = ports.number("order-service", "http").unwrap_err().to_string();
+        assert!(error.contains("jaeger, gateway, agent, front-service, back-end, job"), "{error}");
     }
 
     #[test]
     fn an_environment_variable_changes_one_port() {
-        let get = |name: &str| (name == "SIGHTLINE_USER_HTTP_PORT").then(|| "9000".to_owned());
-        let ports = Ports::from_env(get).unwrap();
-        assert_eq!(ports, Ports { user_http: 9000, ..Ports::standard() });
+        let get = |name: &str| (name == "SIGHTLINE_FRONT_HTTP_PORT").then(|| "9000".to_owned());
+        let standard = example().ports();
+        let ports = standard.clone().with_env(get).unwrap();
+        let mut expected = standard.clone();
+        expected.set("front-service", "http", 9000).unwrap();
+        assert_eq!(ports, expected);
         for bad in ["0", "65536", "http", "-1"] {
-            let error = Ports::from_env(|_| Some(bad.to_owned())).unwrap_err();
+            let error = standard.clone().with_env(|_| Some(bad.to_owned())).unwrap_err();
             assert!(error.to_string().contains("SIGHTLINE_JAEGER_UI_PORT"), "{error}");
         }
     }
 
     #[test]
     fn free_ports_are_free_and_different() {
-        let ports = Ports::free().unwrap();
-        assert_eq!(find_unusable(&ports.all()), []);
+        let ports = example().ports().free().unwrap();
+        assert_eq!(find_unusable(ports.all()), []);
+        let standard = example().ports();
+        let changed = standard.clone().free_for(|process| process == "job").unwrap();
+        let differ = standard.all().iter().zip(changed.all()).filter(|(before, after)| before != after);
+        assert_eq!(differ.map(|(port, _)| port.process.name()).collect::<Vec<_>>(), ["job"]);
     }
 
     #[test]
     fn reports_a_port_in_use_with_its_process_and_variable() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let number = listener.local_addr().unwrap().port();
-        let ports = Ports { order_http: number, ..Ports::free().unwrap() };
-        let found = find_unusable(&ports.all());
+        let mut ports = example().ports().free().unwrap();
+        ports.set("front-service", "http", number).unwrap();
+        let found = find_unusable(ports.all());
         assert_eq!(found.len(), 1);
         let text = found[0].to_string();
-        assert!(text.starts_with(&format!("port {number} (order-service's HTTP API) is in use")), "{text}");
-        assert!(text.ends_with("or set SIGHTLINE_ORDER_HTTP_PORT"), "{text}");
+        assert!(text.starts_with(&format!("port {number} (front-service's HTTP API) is in use")), "{text}");
+        assert!(text.ends_with("or set SIGHTLINE_FRONT_HTTP_PORT"), "{text}");
         #[cfg(target_os = "linux")]
         assert!(text.contains(&format!("(pid {})", std::process::id())), "{text}");
     }
 
     #[test]
     fn reports_a_duplicate_port() {
-        let free = Ports::free().unwrap();
-        let ports = Ports { user_http: free.order_http, ..free };
-        let found = find_unusable(&ports.all());
+        let mut ports = example().ports().free().unwrap();
+        ports.set("front-service", "http", ports.number("back-end", "grpc").unwrap()).unwrap();
+        let found = find_unusable(ports.all());
         assert!(
             matches!(found.as_slice(), [UnusablePort { problem: PortProblem::Duplicate(_), .. }]),
             "{found:?}"

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::config::StackConfig;
 use super::error::StackError;
+use super::plan::{Directories, additions_file};
 use super::ports::find_unusable;
+use super::spec::{FILE_NAME, StackSpec};
 use crate::certs;
 
-/// Creates the state directory and its subdirectories with mode 0700. Returns the absolute path of the state directory.
-pub(super) fn create_directories(dir: &Path) -> Result<PathBuf, StackError> {
-    for name in ["", "logs", "agent", "gateway"] {
+/// Creates the state directory and its subdirectories with mode 0700: one for the logs, and one for the data of each
+/// process of the pipeline. Returns the absolute path of the state directory.
+pub(super) fn create_directories(dir: &Path, spec: &StackSpec) -> Result<PathBuf, StackError> {
+    for name in ["", "logs"].into_iter().chain(spec.pipeline().map(|process| process.name.name())) {
         let path = dir.join(name);
         let created = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         created.map_err(|source| StackError::Directory { path, source })?;
@@ -55,23 +58,48 @@ pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
 /// Checks that the programs, the configuration and the ports can be used. Returns the absolute path of the pipeline
 /// configuration.
 pub(super) fn check(config: &StackConfig) -> Result<PathBuf, StackError> {
-    for &process in &config.processes {
-        config.binaries.check(process)?;
+    for process in config.processes.iter().chain(config.environment.keys()) {
+        config.process(process)?;
+    }
+    for process in &config.processes {
+        config.binaries.check(config.process(process)?, config.spec.file())?;
     }
     let pipeline = fs::canonicalize(&config.pipeline)
         .ok()
         .filter(|path| path.join("agent.yaml").is_file())
         .ok_or_else(|| StackError::MissingConfig(config.pipeline.clone()))?;
-    let ports: Vec<_> =
-        config.ports.all().into_iter().filter(|port| config.processes.contains(&port.process)).collect();
-    let unusable = find_unusable(&ports);
+    let used = config.ports.all().iter().filter(|port| config.processes.contains(&port.process));
+    let unusable = find_unusable(&used.cloned().collect::<Vec<_>>());
     if unusable.is_empty() { Ok(pipeline) } else { Err(StackError::UnusablePorts(unusable)) }
+}
+
+/// Writes the gateway's last configuration file if the services file has additions to the gateway's configuration.
+pub(super) fn write_additions(config: &StackConfig, directories: &Directories) -> Result<(), StackError> {
+    let additions = config.spec.gateway();
+    if additions.is_empty() {
+        return Ok(());
+    }
+    let base = directories.pipeline.join("gateway.yaml");
+    let text = fs::read_to_string(&base).map_err(|source| StackError::Directory { path: base, source })?;
+    let overlay = additions.overlay(&text).map_err(|source| StackError::Additions {
+        file: config.spec.file().unwrap_or(Path::new(FILE_NAME)).to_owned(),
+        source,
+    })?;
+    let path = additions_file(&directories.state);
+    fs::write(&path, overlay).map_err(|source| StackError::Directory { path, source })
+}
+
+/// Returns the absolute path of a directory that may not exist yet.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, StackError> {
+    std::path::absolute(path).map_err(|source| StackError::Directory { path: path.to_owned(), source })
 }
 
 /// Creates or renews the certificates of all processes. This includes processes that the stack does not run, because a
 /// user may start them separately.
 pub(super) fn ensure_certificates(config: &StackConfig, dir: &Path) -> Result<certs::Report, StackError> {
-    let request =
-        certs::Request { lifetime: config.certificate_lifetime, ..certs::Request::local(dir.join("certs")) };
+    let request = certs::Request {
+        lifetime: config.certificate_lifetime,
+        ..certs::Request::new(dir, config.spec.identities())
+    };
     Ok(certs::ensure(&request)?)
 }

@@ -1,75 +1,58 @@
-//! The processes of the stack.
+//! The name of a process of the stack.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// A process of the stack. The variants are in the order in which the processes start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Process {
-    /// Stores traces and serves queries.
-    Jaeger,
-    /// The Collector that redacts and samples traces.
-    Gateway,
-    /// The Collector that receives the telemetry of the services.
-    Agent,
-    /// Reserves stock for order-service over gRPC.
-    InventoryService,
-    /// Provides users to order-service over HTTP.
-    UserService,
-    /// Serves orders, and calls the other two services.
-    OrderService,
-}
+/// The name of a process of the stack: a part of the pipeline or a service. It is also the name of its certificate, its
+/// log file and its `service.name`. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Process(Arc<str>);
 
 impl Process {
-    /// All processes, in the order in which they start.
-    pub const ALL: [Self; 6] = [
-        Self::Jaeger,
-        Self::Gateway,
-        Self::Agent,
-        Self::InventoryService,
-        Self::UserService,
-        Self::OrderService,
-    ];
-
-    /// The three services.
-    pub const SERVICES: [Self; 3] = [Self::InventoryService, Self::UserService, Self::OrderService];
-
-    /// Returns the name of the process in messages, in the name of its log file and in its certificate.
+    /// Returns the name as text.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Jaeger => "jaeger",
-            Self::Gateway => "gateway",
-            Self::Agent => "agent",
-            Self::InventoryService => "inventory-service",
-            Self::UserService => "user-service",
-            Self::OrderService => "order-service",
-        }
+    pub fn name(&self) -> &str {
+        &self.0
     }
+}
 
-    /// Whether this is one of the three services, and not the agent, the gateway or Jaeger.
-    #[must_use]
-    pub fn is_service(self) -> bool {
-        Self::SERVICES.contains(&self)
+impl From<&str> for Process {
+    fn from(name: &str) -> Self {
+        Self(name.into())
     }
+}
 
-    /// Returns the stage of the shutdown in which the process is stopped. The first stage is 0. Senders stop before
-    /// receivers, so that no telemetry is lost.
-    pub(super) fn stage(self) -> u32 {
-        match self {
-            Self::OrderService => 0,
-            Self::UserService | Self::InventoryService => 1,
-            Self::Agent => 2,
-            Self::Gateway => 3,
-            Self::Jaeger => 4,
-        }
+/// Functions that take a name as `&str` also accept a `&Process`.
+impl Deref for Process {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
     }
+}
 
-    /// The number of stages.
-    pub(super) const STAGES: u32 = 5;
+impl Borrow<str> for Process {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for Process {
+    fn eq(&self, name: &str) -> bool {
+        self.name() == name
+    }
+}
+
+impl PartialEq<&str> for Process {
+    fn eq(&self, name: &&str) -> bool {
+        self.name() == *name
+    }
 }
 
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad(&self.0)
     }
 }

@@ -47,19 +47,21 @@ impl Exit {
     }
 }
 
-/// Stops the children stage by stage, all of them within `timeout`.
-pub(super) async fn stop(mut children: Vec<Child>, timeout: Duration) -> Vec<Exit> {
+/// Stops the children stage by stage, all of them within `timeout`. Each process is in one of the stages.
+pub(super) async fn stop(mut children: Vec<Child>, stages: &[Vec<Process>], timeout: Duration) -> Vec<Exit> {
     let end = Instant::now() + timeout;
+    // If the timeout is short, reserve an equal share of it for each stage.
+    let share = u32::try_from(stages.len() + 1).map_or(Duration::ZERO, |shares| timeout / shares);
     let mut exits = Vec::new();
-    for stage in 0..Process::STAGES {
-        let (now, later) = children.into_iter().partition(|child| child.process.stage() == stage);
+    for (index, stage) in stages.iter().enumerate() {
+        let (now, later) = children.into_iter().partition(|child| stage.contains(&child.process));
         children = later;
         // Reserve time only for stages that have processes. A process that is stopped alone can then use the whole
-        // timeout. If the timeout is short, reserve an equal share of it for each stage.
-        let stages = (stage + 1..Process::STAGES)
-            .filter(|&stage| children.iter().any(|child| child.process.stage() == stage));
-        let later = u32::try_from(stages.count()).unwrap_or(Process::STAGES);
-        let reserve = RESERVE.min(timeout / (Process::STAGES + 1)) * later;
+        // timeout.
+        let has_children =
+            |stage: &&Vec<Process>| children.iter().any(|child| stage.contains(&child.process));
+        let reserve: Duration =
+            stages[index + 1..].iter().filter(has_children).map(|_| RESERVE.min(share)).sum();
         exits.extend(stop_together(now, end - reserve).await);
     }
     exits
@@ -79,23 +81,26 @@ async fn stop_together(children: Vec<Child>, deadline: Instant) -> Vec<Exit> {
             child.kill();
             child.wait().await
         };
-        exits.push(Exit { process: child.process, status, killed: in_time.is_err(), took: began.elapsed() });
+        let process = child.process.clone();
+        exits.push(Exit { process, status, killed: in_time.is_err(), took: began.elapsed() });
     }
     exits
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::path::Path;
     use std::process::Command;
 
+    use super::super::tests::example;
+    use super::*;
+
     /// Starts a shell that runs the script and prints "up". The shell then waits for a signal.
-    async fn child(dir: &Path, process: Process, script: &str) -> Child {
+    async fn child(dir: &Path, process: &str, script: &str) -> Child {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &format!("{script}; echo up; while :; do sleep 0.01; done")]);
-        let child = Child::spawn(process, command, dir.join(format!("{process}.log"))).unwrap();
-        while child.tail().is_empty() {
+        let child = Child::spawn(process.into(), command, dir.join(format!("{process}.log"))).unwrap();
+        while child.log_end().lines.is_empty() {
             tokio::task::yield_now().await;
         }
         child
@@ -106,15 +111,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let order_file = dir.path().join("order");
         let mut children = Vec::new();
-        for process in Process::ALL {
-            let script = format!("trap 'echo {process} >> {}; exit 0' TERM", order_file.display());
-            children.push(child(dir.path(), process, &script).await);
+        for process in example().processes() {
+            let name = &process.name;
+            let script = format!("trap 'echo {name} >> {}; exit 0' TERM", order_file.display());
+            children.push(child(dir.path(), name, &script).await);
         }
-        let exits = stop(children, Duration::from_secs(10)).await;
+        let exits = stop(children, &example().stages(), Duration::from_secs(10)).await;
         assert!(exits.iter().all(Exit::is_clean), "{exits:?}");
         let order = std::fs::read_to_string(order_file).unwrap();
         let order: Vec<_> = order.lines().collect();
-        assert_eq!((order[0], &order[3..]), ("order-service", &["agent", "gateway", "jaeger"][..]));
+        assert_eq!(order, ["job", "front-service", "back-end", "agent", "gateway", "jaeger"]);
     }
 
     #[tokio::test]
@@ -122,8 +128,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // The process needs two thirds of the timeout. If time were reserved for other stages, the process
         // would be killed.
-        let slow = child(dir.path(), Process::UserService, "trap 'sleep 2; exit 0' TERM").await;
-        let exits = stop(vec![slow], Duration::from_secs(3)).await;
+        let slow = child(dir.path(), "back-end", "trap 'sleep 2; exit 0' TERM").await;
+        let exits = stop(vec![slow], &example().stages(), Duration::from_secs(3)).await;
         assert!(exits[0].is_clean(), "{}", exits[0].describe());
     }
 
@@ -131,12 +137,12 @@ mod tests {
     async fn a_process_that_hangs_is_killed_and_does_not_affect_the_others() {
         let dir = tempfile::tempdir().unwrap();
         let children = vec![
-            child(dir.path(), Process::OrderService, "trap '' TERM").await,
-            child(dir.path(), Process::Gateway, "trap 'exit 3' TERM").await,
-            child(dir.path(), Process::Jaeger, "trap 'exit 0' TERM").await,
+            child(dir.path(), "front-service", "trap '' TERM").await,
+            child(dir.path(), "gateway", "trap 'exit 3' TERM").await,
+            child(dir.path(), "jaeger", "trap 'exit 0' TERM").await,
         ];
         let began = Instant::now();
-        let exits = stop(children, Duration::from_secs(2)).await;
+        let exits = stop(children, &example().stages(), Duration::from_secs(2)).await;
         assert!(began.elapsed() < Duration::from_secs(4));
         let descriptions: Vec<_> = exits.iter().map(Exit::describe).collect();
         assert!(exits[0].killed && descriptions[0].starts_with("killed, because"), "{descriptions:?}");

@@ -2,62 +2,87 @@
 
 use std::fmt::Write as _;
 
-use sightline::stack::Stack;
+use sightline::stack::spec::{ProcessSpec, Protocol};
+use sightline::stack::{AGENT, GATEWAY, JAEGER, PortError, Stack};
 
 /// Returns the addresses of the stack, and commands to try next.
-pub(super) async fn describe(stack: &Stack) -> String {
+pub(super) async fn describe(stack: &Stack) -> Result<String, PortError> {
     let ports = stack.ports();
     let dir = stack.dir().display();
     let has_ui = match stack.jaeger() {
         Ok(jaeger) => jaeger.has_ui().await,
         Err(_) => false,
     };
-    let jaeger = if has_ui {
+    let running: Vec<&ProcessSpec> =
+        stack.config().spec.services().filter(|service| stack.pid(&service.name).is_some()).collect();
+
+    let mut rows = Vec::new();
+    for service in &running {
+        rows.push((service.name.name(), address(stack, service)?));
+    }
+    let mut admin = Vec::new();
+    for service in running.iter().filter(|service| service.has_admin_port()) {
+        admin.push(format!("{} ({})", ports.admin(&service.name)?, service.name));
+    }
+    if !admin.is_empty() {
+        rows.push(("admin ports", format!("http://127.0.0.1:{}: /metrics /livez /readyz", admin.join(", "))));
+    }
+    rows.push(if has_ui {
         ("Jaeger", stack.jaeger_url())
     } else {
         (
             "Jaeger API",
             format!("{}/api/v3 (this build has no UI: see tools/jaeger/README.md)", stack.jaeger_url()),
         )
-    };
-    let rows = [
-        ("order-service", format!("{}/orders/7", stack.order_url())),
-        ("user-service", format!("{}/users/7", stack.user_url())),
-        ("inventory-service", format!("{} (gRPC, with reflection)", stack.inventory_url())),
-        ("admin ports", admin(ports.user_admin, ports.order_admin, ports.inventory_admin)),
-        jaeger,
-        (
-            "agent",
-            format!(
-                "https://localhost:{} OTLP/gRPC, {} OTLP/HTTP",
-                ports.agent_otlp_grpc, ports.agent_otlp_http
-            ),
-        ),
-        ("", format!("mutual TLS: certificates in {dir}/certs")),
-        ("span metrics", format!("http://127.0.0.1:{}/metrics", ports.gateway_span_metrics)),
+    });
+    let (grpc, http) = (ports.number(AGENT, "otlp-grpc")?, ports.number(AGENT, "otlp-http")?);
+    rows.extend([
+        (AGENT, format!("https://localhost:{grpc} OTLP/gRPC, {http} OTLP/HTTP")),
+        ("", format!("mutual TLS: certificates in {}", stack.certificates_dir().display())),
+        ("span metrics", format!("http://127.0.0.1:{}/metrics", ports.number(GATEWAY, "span-metrics")?)),
         ("log records", stack.stored_logs().display().to_string()),
         ("process logs", format!("{dir}/logs/*.log")),
-    ];
+    ]);
+
     let mut text = String::from("Addresses and files\n");
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(18);
     for (name, address) in rows {
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n  {name:<18} {address}");
+        let _ = write!(text, "\n  {name:<width$} {address}");
     }
-    let (sightline, jaeger_option) = (program(), jaeger_option(stack));
-    let _ = write!(
-        text,
-        "\n\nTry in another terminal\n\n  curl -i {}/orders/8\n  \
-         {sightline} traces --service order-service{jaeger_option}\n  \
-         {sightline} trace -v TRACE_ID{jaeger_option}",
-        stack.order_url(),
-    );
-    text
+    text.push_str(&commands(stack, &running)?);
+    Ok(text)
 }
 
-fn admin(user: u16, order: u16, inventory: u16) -> String {
-    format!(
-        "http://127.0.0.1:{user} (user), {order} (order), {inventory} (inventory): /metrics /livez /readyz"
-    )
+/// Returns the address of a service, with its protocol if it is not HTTP.
+fn address(stack: &Stack, service: &ProcessSpec) -> Result<String, PortError> {
+    Ok(match service.protocol {
+        Some(Protocol::Http) => {
+            format!("{}{}", stack.url(&service.name)?, service.try_path.as_deref().unwrap_or_default())
+        }
+        Some(Protocol::Grpc) => format!("{} (gRPC)", stack.url(&service.name)?),
+        Some(Protocol::Worker) | None => "(worker, without a server)".to_owned(),
+    })
+}
+
+/// Returns commands to try. The request goes to a service that no other service calls, because its trace shows the most
+/// services.
+fn commands(stack: &Stack, running: &[&ProcessSpec]) -> Result<String, PortError> {
+    let (sightline, jaeger) = (program(), jaeger_option(stack)?);
+    let mut text = String::from("\n\nTry in another terminal\n");
+    let stages = stack.config().spec.stages();
+    let in_order =
+        stages.iter().flatten().filter_map(|name| running.iter().find(|service| service.name == *name));
+    let entry = in_order.clone().find(|service| service.try_path.is_some());
+    if let Some(service) = entry {
+        let _ = write!(text, "\n  curl -i {}", address(stack, service)?);
+    }
+    let name = entry.or(in_order.clone().next()).map_or("NAME", |service| service.name.name());
+    let _ = write!(
+        text,
+        "\n  {sightline} traces --service {name}{jaeger}\n  {sightline} trace -v TRACE_ID{jaeger}"
+    );
+    Ok(text)
 }
 
 /// Returns the path of this program, relative to the working directory if possible.
@@ -68,6 +93,8 @@ fn program() -> String {
 }
 
 /// Returns the option with which other commands find this Jaeger, or an empty text if Jaeger uses the default port.
-fn jaeger_option(stack: &Stack) -> String {
-    if stack.ports().jaeger_ui == 16686 { String::new() } else { format!(" --jaeger {}", stack.jaeger_url()) }
+fn jaeger_option(stack: &Stack) -> Result<String, PortError> {
+    let default = stack.config().spec.ports().number(JAEGER, "ui")?;
+    let actual = stack.ports().number(JAEGER, "ui")?;
+    Ok(if actual == default { String::new() } else { format!(" --jaeger {}", stack.jaeger_url()) })
 }

@@ -1,14 +1,17 @@
 //! The arguments of `sightline up`, and the stack configuration that they select.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use sightline::stack::{Binaries, Ports, Process, StackConfig, Storage};
+use sightline::stack::{Binaries, StackConfig, StackSpec, Storage};
 
-/// Run Jaeger, the gateway, the agent and the three services on this machine
+use crate::commands::services_file;
+
+/// Run Jaeger, the gateway, the agent and the services of sightline.toml on this machine
 ///
-/// Sends three requests, shows their traces and prints the addresses of the stack. Ctrl-C stops everything.
+/// Sends three requests to the example services, shows their traces and prints the addresses of the stack. Ctrl-C
+/// stops everything.
 ///
 /// Each port can be changed with an environment variable: see below. If a port is in use, nothing is started, and the
 /// error names the port and its variable.
@@ -21,6 +24,16 @@ pub(crate) struct Args {
     /// Stop after the traces are shown. Exit with 0 only if all traces are complete and no telemetry was lost
     #[arg(long)]
     pub(super) demo: bool,
+    /// Services file to read instead of sightline.toml in the checkout. Its Cargo packages are programs of the workspace
+    /// that contains the file, built with `cargo build --release`
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Run only the pipeline, and print the environment variables for a service that is started by hand
+    #[arg(long, value_enum, conflicts_with = "demo")]
+    only: Option<Only>,
+    /// Name of the service that is started by hand. If the services file describes it, its variables are printed too
+    #[arg(long, value_name = "NAME", default_value = "local", requires = "only")]
+    service: String,
     /// State directory for certificates, the agent's queue, traces, databases and logs
     #[arg(long, default_value = ".sightline")]
     dir: PathBuf,
@@ -33,8 +46,8 @@ pub(crate) struct Args {
     /// Use free ports instead of the standard ones
     #[arg(long)]
     free_ports: bool,
-    /// Environment variable for the three services, such as `RUST_LOG=debug`. Overrides the value that `up` sets. Can
-    /// be repeated
+    /// Environment variable for all services, such as `RUST_LOG=debug`. Overrides the value that `up` sets. Can be
+    /// repeated
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
     /// Collector program to run instead of bin/otelcol
@@ -43,40 +56,68 @@ pub(crate) struct Args {
     /// Jaeger program to run instead of bin/jaeger
     #[arg(long, env = "JAEGER", value_name = "FILE")]
     jaeger: Option<PathBuf>,
-    /// Directory of the service programs [default: the directory of sightline]
+    /// Directory of the programs of the services' Cargo packages [default: the directory of sightline, or with --file
+    /// the directory in which Cargo builds them]
     #[arg(long, value_name = "DIR")]
     services: Option<PathBuf>,
 }
 
+/// The part of the stack to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Only {
+    /// Jaeger, the gateway and the agent
+    Pipeline,
+}
+
 impl Args {
+    /// Returns the service that is started by hand, or `None` without `--only`.
+    pub(super) fn manual_service(&self) -> Option<String> {
+        self.only.map(|Only::Pipeline| self.service.clone())
+    }
+
     pub(super) fn stack_config(self) -> anyhow::Result<StackConfig> {
         let sightline = std::env::current_exe().context("cannot find the path of this program")?;
+        let root = services_file::checkout().context(
+            "neither the working directory nor this program is in a checkout of Sightline, which contains the \
+             configuration of the pipeline: run this command in a checkout",
+        )?;
+        let mut spec = services_file::load(self.file.as_deref())?;
+        let manual = self.manual_service();
+        // The programs of packages are not needed if no service is started.
+        if self.file.is_some() && self.services.is_none() && manual.is_none() {
+            spec.resolve_packages()?;
+        }
+        if let Some(name) = &manual {
+            spec.add_manual(name)?;
+        }
         let services = match self.services {
             Some(services) => services,
             None => Binaries::directory().context("cannot find the path of this program")?,
         };
-        let working_directory = std::env::current_dir().context("cannot find the working directory")?;
-        let root = find_checkout(&working_directory).context(
-            "the working directory is not in a checkout of Sightline: run this command in a checkout",
-        )?;
 
-        let mut config = StackConfig::for_checkout(root, self.dir, &services);
+        let mut config = StackConfig::new(spec, &root, self.dir, &services);
+        if manual.is_some() {
+            config.processes = config.spec.pipeline().map(|process| process.name.clone()).collect();
+        }
         config.binaries.sightline = Some(sightline);
         // An empty environment variable counts as unset.
-        let non_empty = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
-        if let Some(otelcol) = non_empty(self.otelcol) {
-            config.binaries.otelcol = otelcol;
+        let non_empty = |path: &PathBuf| !path.as_os_str().is_empty();
+        for (name, path) in [("otelcol", self.otelcol), ("jaeger", self.jaeger)] {
+            if let Some(path) = path.filter(non_empty) {
+                config.binaries.tools.insert(name.to_owned(), path);
+            }
         }
-        if let Some(jaeger) = non_empty(self.jaeger) {
-            config.binaries.jaeger = jaeger;
-        }
-        config.ports =
-            if self.free_ports { Ports::free() } else { Ports::from_env(|name| std::env::var(name).ok()) }?;
+        config.ports = if self.free_ports {
+            config.ports.free()
+        } else {
+            config.ports.with_env(|name| std::env::var(name).ok())
+        }?;
         config.storage = self.storage;
         config.sampling_percentage = self.sampling;
-        for process in Process::SERVICES {
+        let services: Vec<_> = config.spec.services().map(|service| service.name.clone()).collect();
+        for service in services {
             for (name, value) in &self.environment {
-                config = config.with(process, name, value);
+                config = config.with(&service, name, value);
             }
         }
         Ok(config)
@@ -85,18 +126,18 @@ impl Args {
 
 /// Returns the last section of the help, which lists the environment variables of the ports.
 fn ports_help() -> String {
-    let mut text = String::from("Environment variables of the ports, with their defaults:");
-    for port in Ports::standard().all() {
+    let mut text = String::from("Environment variables of the pipeline's ports, with their defaults:");
+    // The description of the pipeline is part of this program, and a test parses it.
+    let ports = StackSpec::pipeline_only().map(|spec| spec.ports());
+    for port in ports.iter().flat_map(sightline::stack::Ports::all) {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {:<35} {:>5}  {}", port.variable, port.number, port.description);
     }
+    text.push_str(
+        "\n\nThe ports of the services have variables such as SIGHTLINE_ORDER_HTTP_PORT and \
+         SIGHTLINE_ORDER_ADMIN_PORT for order-service. `sightline services --format ports` lists them.",
+    );
     text
-}
-
-/// Finds the root of the checkout that contains this directory. The root is the directory in which
-/// `collector-config/agent.yaml` exists.
-fn find_checkout(dir: &Path) -> Option<&Path> {
-    dir.ancestors().find(|root| root.join("collector-config/agent.yaml").is_file())
 }
 
 fn parse_variable(text: &str) -> Result<(String, String), String> {
@@ -108,17 +149,53 @@ fn parse_variable(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn config(arguments: &[&str]) -> anyhow::Result<StackConfig> {
+        let arguments = ["up"].iter().chain(arguments);
+        Command::try_parse_from(arguments)?.args.stack_config()
+    }
+
+    fn names(config: &StackConfig) -> Vec<&str> {
+        config.processes.iter().map(sightline::stack::Process::name).collect()
+    }
+
     #[test]
-    fn finds_the_checkout_from_a_subdirectory() {
+    fn runs_the_pipeline_and_the_services_of_the_checkout() {
+        let config = config(&[]).unwrap();
+        assert_eq!(names(&config)[..3], ["jaeger", "gateway", "agent"]);
+        assert_eq!(config.processes.len(), config.spec.processes().len());
+        assert!(config.spec.services().count() > 0);
+    }
+
+    #[test]
+    fn only_the_pipeline_runs_for_a_service_that_is_started_by_hand() {
+        let pipeline_only = config(&["--only", "pipeline"]).unwrap();
+        assert_eq!(names(&pipeline_only), ["jaeger", "gateway", "agent"]);
+        assert!(pipeline_only.spec.get("local").is_some());
+        let error = config(&["--only", "pipeline", "--service", "agent"]).unwrap_err().to_string();
+        assert!(error.contains("a process of the pipeline has this name"), "{error}");
+        config(&["--service", "shop"]).unwrap_err();
+    }
+
+    #[test]
+    fn another_file_replaces_the_services() {
         let dir = tempfile::tempdir().unwrap();
-        let subdirectory = dir.path().join("tools/sightline");
-        std::fs::create_dir_all(&subdirectory).unwrap();
-        assert_eq!(find_checkout(&subdirectory), None);
-        std::fs::create_dir(dir.path().join("collector-config")).unwrap();
-        std::fs::write(dir.path().join("collector-config/agent.yaml"), "").unwrap();
-        assert_eq!(find_checkout(&subdirectory), Some(dir.path()));
+        let file = dir.path().join("other.toml");
+        std::fs::write(&file, "[services.shop]\nprogram = \"bin/shop\"\nprotocol = \"worker\"\n").unwrap();
+        let config = config(&["--file", file.to_str().unwrap(), "--env", "A=b"]).unwrap();
+        assert_eq!(names(&config), ["jaeger", "gateway", "agent", "shop"]);
+        assert_eq!(config.environment["shop"]["A"], "b");
+        let shop = config.binaries.path(config.spec.get("shop").unwrap());
+        assert_eq!(shop, Some(dir.path().join("bin/shop")));
     }
 
     #[test]

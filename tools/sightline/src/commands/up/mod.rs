@@ -2,6 +2,7 @@
 
 mod addresses;
 mod config;
+mod exports;
 mod signals;
 
 use std::process::ExitCode;
@@ -35,12 +36,26 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn up(args: Args, started: Instant) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let is_demo = args.demo;
-    let mut stack = Stack::spawn(args.stack_config()?)?;
+    let (is_demo, manual) = (args.demo, args.manual_service());
+    let config = args.stack_config()?;
+    let purpose = match manual {
+        Some(service) => Purpose::Service(service),
+        None if is_demo => Purpose::Demo,
+        None => Purpose::Run,
+    };
+    if is_demo {
+        let missing = demo::missing_services(&config);
+        anyhow::ensure!(
+            missing.is_empty(),
+            "--demo sends requests to the example services, and there is no {} here: run this command without --demo",
+            missing.join(", ")
+        );
+    }
+    let mut stack = Stack::spawn(config)?;
     announce(&stack);
 
     let outcome = tokio::select! {
-        outcome = run_stack(&mut stack, is_demo, started) => outcome,
+        outcome = run_stack(&mut stack, &purpose, started) => outcome,
         signal = signals.next() => {
             output::println(format_args!("\n{signal}: stopping all processes. Repeat it to kill them immediately."));
             Ok(())
@@ -64,28 +79,58 @@ async fn up(args: Args, started: Instant) -> anyhow::Result<ExitCode> {
     Ok(if outcome.is_ok() && clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Waits until the stack is healthy, then shows the traces. Without `--demo`, then keeps the stack running until a
+/// Why the stack runs.
+#[derive(Debug)]
+enum Purpose {
+    /// To show the traces of the demo.
+    Demo,
+    /// To show the traces of the demo, and to run until a signal arrives.
+    Run,
+    /// To receive the telemetry of this service, which is started by hand.
+    Service(String),
+}
+
+/// Waits until the stack is healthy, then does what it runs for. Except for a demo, then keeps the stack running until a
 /// process exits.
-async fn run_stack(stack: &mut Stack, is_demo: bool, started: Instant) -> anyhow::Result<()> {
+async fn run_stack(stack: &mut Stack, purpose: &Purpose, started: Instant) -> anyhow::Result<()> {
     stack.wait_until_ready(print_progress).await?;
-    let shown = tokio::select! {
-        shown = show_traces(stack, started) => shown,
-        error = stack.wait_for_exit() => return Err(error.into()),
-    };
-    if is_demo {
-        return shown.map_err(Into::into);
-    }
-    if let Err(error) = shown {
-        // Keep the stack running, because its metrics and logs help to find the cause of the error.
-        output::eprintln(format_args!(
-            "\nsightline: {:#}\nThe stack keeps running. docs/troubleshoot.md describes how to check each hop.",
-            anyhow::Error::new(error)
-        ));
+    match purpose {
+        Purpose::Demo => return run_demo(stack, started).await?.map_err(Into::into),
+        Purpose::Run => {
+            let missing = demo::missing_services(stack.config());
+            if missing.is_empty() {
+                if let Err(error) = run_demo(stack, started).await? {
+                    // Keep the stack running, because its metrics and logs help to find the cause of the error.
+                    output::eprintln(format_args!(
+                        "\nsightline: {:#}\nThe stack keeps running. docs/troubleshoot.md describes how to check each \
+                         hop.",
+                        anyhow::Error::new(error)
+                    ));
+                }
+            } else {
+                output::println(format_args!(
+                    "\nNo requests were sent: they are for the example services, and there is no {} here.",
+                    missing.join(", ")
+                ));
+            }
+        }
+        Purpose::Service(service) => {
+            output::println("");
+            output::println(exports::describe(stack, service)?);
+        }
     }
     output::println("");
-    output::println(addresses::describe(stack).await);
+    output::println(addresses::describe(stack).await?);
     output::println("\nPress Ctrl-C to stop everything.");
     keep_running(stack).await
+}
+
+/// Shows the traces of the demo. The outer error is that a process has exited.
+async fn run_demo(stack: &Stack, started: Instant) -> anyhow::Result<Result<(), DemoError>> {
+    tokio::select! {
+        shown = show_traces(stack, started) => Ok(shown),
+        error = stack.wait_for_exit() => Err(error.into()),
+    }
 }
 
 fn announce(stack: &Stack) {
@@ -110,7 +155,7 @@ fn print_progress(progress: Progress) {
             output::println(format_args!("  {process:<19} healthy {:>5.1} s", after.as_secs_f64()));
         }
         Progress::Waiting(processes, after) => {
-            let names: Vec<_> = processes.into_iter().map(Process::name).collect();
+            let names: Vec<_> = processes.iter().map(Process::name).collect();
             output::eprintln(format_args!(
                 "  … {:.0} s, waiting for {}",
                 after.as_secs_f64(),
