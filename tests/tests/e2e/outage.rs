@@ -62,7 +62,11 @@ async fn killed() -> Result<()> {
 /// when the pod is replaced. In this test, the queue holds the spans that the agent could not send while the gateway
 /// was stopped.
 async fn drained() -> Result<()> {
-    let mut stack = TestStack::start(|config| config.with(AGENT, "SIGHTLINE_DRAIN_TIMEOUT", "8s")).await?;
+    let stack = TestStack::start(|mut config| {
+        config.stop_timeout = Duration::from_mins(1);
+        config.with(AGENT, "SIGHTLINE_DRAIN_TIMEOUT", IN_A_CLUSTER)
+    });
+    let mut stack = stack.await?;
     let mut traffic = Traffic::start(&stack)?;
     traffic.wait_for_orders(&stack, "before").await?;
     traffic.begin_phase("the gateway stops");
@@ -78,6 +82,11 @@ async fn drained() -> Result<()> {
     traffic.wait_for_orders(&stack, "after").await?;
     traffic.finish(stack).await
 }
+
+/// The drain timeout of an agent in a cluster. After an outage, the agent waits before it tries a gateway again: the
+/// retries and the reconnection each wait longer after each failure. On a slow machine, this took more than eight
+/// seconds.
+const IN_A_CLUSTER: &str = "40s";
 
 /// The number of restarts of each Collector. The test finds Collectors that crash because they accept data before they
 /// are ready. One restart is not enough, because such a Collector does not crash at every start.

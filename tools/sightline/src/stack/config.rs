@@ -66,6 +66,8 @@ pub struct StackConfig {
     pub environment: BTreeMap<Process, BTreeMap<String, String>>,
     /// The maximum time for the processes to become healthy.
     pub ready_timeout: Duration,
+    /// The maximum time for all processes together to stop. After this time, the remaining processes are killed.
+    pub stop_timeout: Duration,
     /// The lifetime of new certificates.
     pub certificate_lifetime: time::Duration,
 }
@@ -99,6 +101,7 @@ impl StackConfig {
             metric_interval: Duration::from_secs(5),
             environment: BTreeMap::new(),
             ready_timeout: Duration::from_mins(1),
+            stop_timeout: Duration::from_secs(10),
             certificate_lifetime: certs::LEAF_LIFETIME,
         }
     }

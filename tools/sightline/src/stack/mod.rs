@@ -55,9 +55,6 @@ pub use self::process::Process;
 pub use self::spec::{AGENT, GATEWAY, JAEGER, SpecError, StackSpec};
 pub use self::stop::Exit;
 
-/// The maximum time for all processes together to stop. After this time, the remaining processes are killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The time between two health checks of a process that is starting.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The time between two reports of the processes that are not healthy yet.
@@ -249,18 +246,18 @@ impl Stack {
     }
 
     /// Stops all processes within ten seconds: the services in the order of [`StackSpec::stages`], then the agent, the
-    /// gateway and Jaeger. A process is stopped only after all processes that send data to it have exited. Processes that do not exit in time are
-    /// killed, and their [`Exit`] says so.
+    /// gateway and Jaeger. A process is stopped only after all processes that send data to it have exited. Processes that
+    /// are still running after [`StackConfig::stop_timeout`] are killed, and their [`Exit`] says so.
     pub async fn stop(&mut self) -> Vec<Exit> {
         let children = std::mem::take(&mut self.children);
-        stop::stop(children, &self.config.spec.stages(), STOP_TIMEOUT).await
+        stop::stop(children, &self.config.spec.stages(), self.config.stop_timeout).await
     }
 
-    /// Stops one process: sends SIGTERM, and SIGKILL if the process does not exit within ten seconds. Fails if the
-    /// process is not running.
+    /// Stops one process: sends SIGTERM, and SIGKILL if the process is still running after
+    /// [`StackConfig::stop_timeout`]. Fails if the process is not running.
     pub async fn stop_process(&mut self, process: &str) -> Result<Exit, StackError> {
         let child = self.take(process)?;
-        let mut exits = stop::stop(vec![child], &self.config.spec.stages(), STOP_TIMEOUT).await;
+        let mut exits = stop::stop(vec![child], &self.config.spec.stages(), self.config.stop_timeout).await;
         exits.pop().ok_or_else(|| StackError::NotRunning(process.into()))
     }
 
