@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use telemetry::settings::names::Variable;
 use telemetry::settings::{Env, SettingsError, flag, parse};
+use url::Url;
 
 /// The IP address and port of the HTTP server of user-service and order-service.
 pub const HTTP_ADDRESS: &str = "SIGHTLINE_HTTP_ADDRESS";
@@ -107,6 +108,20 @@ pub fn variables() -> Vec<Variable> {
 /// The value must be an IP address and a port. A host name is rejected, because it can stand for several addresses.
 pub fn address(env: &dyn Env, name: &'static str, default: SocketAddr) -> Result<SocketAddr, SettingsError> {
     parse(env, name, default, "use an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+/// Reads the URL of a service, whose scheme must be one of `schemes`. Rejects a URL with a user or a password, because the clients would not send these
+/// credentials. The error does not show such a URL.
+pub fn url(env: &dyn Env, name: &'static str, default: &str, schemes: &[&str]) -> Result<Url, SettingsError> {
+    let value = env.get(name).unwrap_or_else(|| default.to_owned());
+    let remedy = format!("use {}://HOST:PORT", schemes.join(":// or "));
+    if value.contains('@') {
+        return Err(SettingsError::secret(name, format!("{remedy}, without a user or a password")));
+    }
+    let is_valid = |url: &Url| {
+        schemes.contains(&url.scheme()) && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    };
+    Url::parse(&value).ok().filter(is_valid).ok_or_else(|| SettingsError::new(name, value, remedy))
 }
 
 /// Reads [`FAULTS`].

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use service_common::settings::{
     HTTP_ADDRESS, INVENTORY_SERVICE_ADDRESS, INVENTORY_SERVICE_URL, ORDER_DATABASE_FILE,
-    ORDER_SERVICE_ADDRESS, USER_SERVICE_ADDRESS, USER_SERVICE_URL, address, faults, service_url,
+    ORDER_SERVICE_ADDRESS, USER_SERVICE_ADDRESS, USER_SERVICE_URL, address, faults, service_url, url,
 };
 use service_common::store::DatabaseUrl;
 use telemetry::settings::{Env, Settings as TelemetrySettings, SettingsError};
@@ -65,20 +65,6 @@ impl Settings {
             environment: environment.map_or_else(|| "development".to_owned(), |(_, value)| value),
         })
     }
-}
-
-/// Reads the URL of a service. Rejects a URL with a user or a password, because the clients would not send these
-/// credentials. The error does not show such a URL.
-fn url(env: &dyn Env, name: &'static str, default: &str, schemes: &[&str]) -> Result<Url, SettingsError> {
-    let value = env.get(name).unwrap_or_else(|| default.to_owned());
-    let remedy = format!("use {}://HOST:PORT", schemes.join(":// or "));
-    if value.contains('@') {
-        return Err(SettingsError::secret(name, format!("{remedy}, without a user or a password")));
-    }
-    let is_valid = |url: &Url| {
-        schemes.contains(&url.scheme()) && url.has_host() && url.query().is_none() && url.fragment().is_none()
-    };
-    Url::parse(&value).ok().filter(is_valid).ok_or_else(|| SettingsError::new(name, value, remedy))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 )]
 
 mod postgres;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +28,7 @@ use crate::settings::DATABASE_URL;
 use crate::store::{DatabaseUrl, Kind, Migrations};
 
 pub use postgres::Postgres;
+pub use spans::{Spans, Trace};
 
 /// Starts telemetry without exporters, once per process, so that spans are recorded and context is propagated.
 pub fn start_telemetry() {
