@@ -5,7 +5,7 @@
 #                     programs to use instead of building them
 #   KUBECTL           the kubectl to use
 #   SIGHTLINE_CACHE   the directory with the built Go programs, which all checkouts share
-#   ARGS              additional arguments for `sightline up`, `sightline certs`, helm or a test
+#   ARGS              additional arguments for `sightline up`, `certs` and `new-service`, helm or a test
 #   CARGO_TARGET_DIR  Cargo's own variable
 # The section Cluster below describes the variables for the cluster.
 
@@ -57,6 +57,11 @@ demo: build $(pipeline) ## like up, but exit after the traces; exit code 0 if al
 certs: need-cargo ## create or renew the certificates in .sightline/certs
 	@cargo build --release --package sightline
 	@exec $(programs)/sightline certs $(ARGS)
+
+.PHONY: new-service
+new-service: need-cargo ## create the service NAME from a template; ARGS=--grpc or ARGS=--worker selects the template
+	@cargo build --release --package sightline
+	@exec $(programs)/sightline new-service $(ARGS) -- "$(NAME)"
 
 ##@ Build
 

@@ -9,8 +9,7 @@ use tonic::{Code, Request, Status};
 use tower::ServiceBuilder;
 use url::Url;
 
-use crate::proto::ReadDetailsRequest;
-use crate::proto::template_grpc_client::TemplateGrpcClient;
+use crate::proto::{ReadDetailsRequest, template_grpc_client};
 
 /// The timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// It calls this service itself, so that the first trace has two calls. Replace it with a client for a service in the
 /// list `calls` of sightline.toml.
 #[derive(Clone, Debug)]
-pub struct DetailsClient(TemplateGrpcClient<ClientService<Channel>>);
+pub struct DetailsClient(template_grpc_client::TemplateGrpcClient<ClientService<Channel>>);
 
 impl DetailsClient {
     /// Creates a client that connects on its first call, and reconnects when the connection is lost. Fails if `url` is
@@ -30,7 +29,7 @@ impl DetailsClient {
         let endpoint = endpoint.connect_timeout(TIMEOUT);
         let layer = telemetry::grpc::client_layer().target(endpoint.uri());
         let channel = ServiceBuilder::new().layer(layer).service(endpoint.connect_lazy());
-        Ok(Self(TemplateGrpcClient::new(channel)))
+        Ok(Self(template_grpc_client::TemplateGrpcClient::new(channel)))
     }
 
     /// Reads the details of an item.

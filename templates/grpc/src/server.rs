@@ -11,8 +11,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use crate::details::DetailsClient;
-use crate::proto::DESCRIPTORS;
-use crate::proto::template_grpc_server::TemplateGrpcServer;
+use crate::proto::{DESCRIPTORS, template_grpc_server::TemplateGrpcServer};
+
 use crate::service::Service;
 
 /// The maximum size of a request message, in bytes.

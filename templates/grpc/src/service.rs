@@ -3,8 +3,9 @@
 use tonic::{Code, Request, Response, Status};
 
 use crate::details::DetailsClient;
-use crate::proto::template_grpc_server::TemplateGrpc;
-use crate::proto::{ReadDetailsRequest, ReadDetailsResponse, ReadRequest, ReadResponse};
+use crate::proto::{
+    ReadDetailsRequest, ReadDetailsResponse, ReadRequest, ReadResponse, template_grpc_server,
+};
 
 /// There are items 1 to this number.
 const LAST_ITEM: i64 = 100;
@@ -22,7 +23,7 @@ impl Service {
 }
 
 #[tonic::async_trait]
-impl TemplateGrpc for Service {
+impl template_grpc_server::TemplateGrpc for Service {
     async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadResponse>, Status> {
         let id = request.into_inner().id;
         let details = self.details.read(id).await.map_err(|status| match status.code() {

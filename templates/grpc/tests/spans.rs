@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 use opentelemetry::trace::SpanKind;
 use service_common::settings::service_url;
 use service_common::testing::{Spans, Trace, unused_address};
-use template_grpc::proto::ReadRequest;
-use template_grpc::proto::template_grpc_client::TemplateGrpcClient;
+use template_grpc::proto::{ReadRequest, template_grpc_client};
 use template_grpc::{DetailsClient, serve_on};
 use tokio::net::TcpListener;
 use tonic::{Code, Request, Status};
@@ -25,7 +24,7 @@ async fn start(details: Option<SocketAddr>) -> (Spans, SocketAddr) {
 
 /// Calls the service in the trace with this ID.
 async fn read(address: SocketAddr, id: i64, trace_id: &str) -> Result<String, Status> {
-    let mut client = TemplateGrpcClient::connect(service_url(address)).await.unwrap();
+    let mut client = template_grpc_client::TemplateGrpcClient::connect(service_url(address)).await.unwrap();
     let mut request = Request::new(ReadRequest { id });
     let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
     request.metadata_mut().insert("traceparent", traceparent.parse().unwrap());

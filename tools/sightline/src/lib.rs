@@ -1,5 +1,5 @@
 //! The library behind the `sightline` program: certificates, the local stack, additions to the gateway's configuration,
-//! and traces from Jaeger.
+//! new services from templates, and traces from Jaeger.
 //!
 //! The program only adds the command line. The end-to-end tests use the same modules, so they run exactly the stack
 //! that `make up` runs.
@@ -10,5 +10,6 @@ pub mod gateway;
 mod http;
 pub mod jaeger;
 pub mod output;
+pub mod scaffold;
 pub mod stack;
 pub mod waterfall;

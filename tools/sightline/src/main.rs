@@ -19,6 +19,7 @@ struct Arguments {
 enum Command {
     Up(commands::up::Args),
     Services(commands::services::Args),
+    NewService(commands::new_service::Args),
     Certs(commands::certs::Args),
     Check(commands::check::Args),
     Trace(commands::trace::Args),
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Up(args) => commands::up::run(args),
         Command::Services(args) => commands::services::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::NewService(args) => commands::new_service::run(args).map(|()| ExitCode::SUCCESS),
         Command::Certs(args) => commands::certs::run(args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => commands::check::run(args),
         Command::Trace(args) => commands::trace::run(args),

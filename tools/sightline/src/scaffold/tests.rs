@@ -1,0 +1,236 @@
+//! Tests with a copy of this checkout. The tests in `tests/new_service.rs` also compile the services.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use super::*;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The files and directories that a checkout needs for a new service.
+const NEEDED: [&str; 11] = [
+    MANIFEST,
+    LOCK,
+    FILE_NAME,
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    IMAGES,
+    VALUES,
+    "services",
+    "templates",
+    "tests",
+    "tools/sightline",
+];
+
+struct Checkout(tempfile::TempDir);
+
+impl Checkout {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for path in NEEDED {
+            copy(&Path::new(ROOT).join(path), &dir.path().join(path));
+        }
+        Self(dir)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path().join(file)).unwrap()
+    }
+
+    fn replace(&self, file: &str, old: &str, new: &str) {
+        let text = self.read(file);
+        assert!(text.contains(old), "{file}: {old}");
+        fs::write(self.path().join(file), text.replace(old, new)).unwrap();
+    }
+
+    fn create(&self, name: &str, protocol: Protocol) -> Result<Created, ScaffoldError> {
+        create(self.path(), &NewService::new(name, protocol))
+    }
+
+    fn rejected(&self, name: &str) -> String {
+        self.create(name, Protocol::Http).unwrap_err().to_string()
+    }
+
+    /// The content of all files.
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        collect(self.path(), &mut files);
+        files
+    }
+
+    /// Runs cargo, and returns its output. Panics if cargo fails.
+    fn cargo(&self, arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO")).args(arguments).current_dir(self.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    if from.is_dir() {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let name = entry.unwrap().file_name();
+            copy(&from.join(&name), &to.join(&name));
+        }
+    } else {
+        fs::copy(from, to).unwrap();
+    }
+}
+
+fn collect(directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Returns the lines that `after` adds. Panics if `after` is not `before` with added lines.
+fn added<'a>(before: &str, after: &'a str) -> Vec<&'a str> {
+    let mut before = before.split_inclusive('\n').peekable();
+    let mut added = Vec::new();
+    for line in after.split_inclusive('\n') {
+        if before.next_if_eq(&line).is_none() {
+            added.push(line.trim_end());
+        }
+    }
+    assert_eq!(before.next(), None, "a line was changed or removed");
+    added
+}
+
+#[test]
+fn creates_several_services_one_after_the_other() {
+    let checkout = Checkout::new();
+    let before: BTreeMap<_, _> =
+        [MANIFEST, FILE_NAME, VALUES, IMAGES].map(|file| (file, checkout.read(file))).into();
+
+    let created = checkout.create("payments", Protocol::Http).unwrap();
+    assert_eq!((created.port, created.admin_port), (Some(8083), 2115));
+    assert_eq!(created.directory, Path::new("services/payments"));
+    assert_eq!(created.changed, [MANIFEST, FILE_NAME, VALUES, IMAGES, LOCK]);
+    let texts = |file: &str| (before[file].clone(), checkout.read(file));
+    let lines = |file: &str| {
+        let (before, after) = texts(file);
+        added(&before, &after).join("\n")
+    };
+    assert_eq!(lines(MANIFEST), "    \"services/payments\",");
+    assert_eq!(
+        lines(FILE_NAME),
+        "\n[services.payments]\npackage = \"payments\"\nprotocol = \"http\"\nport = 8083\nadmin-port = 2115\n\
+         calls = []\ntry = \"/payments/7\"\n\n[services.payments.env]\n\
+         # The service calls itself. To call another service, add it to `calls`, and use ${NAME.url}.\n\
+         PAYMENTS_DETAILS_URL = \"${url}\""
+    );
+    assert_eq!(
+        lines(VALUES),
+        "  payments:\n    image:\n      repository: sightline/payments\n    service:\n      port: 8083\n    env:\n      \
+         # The service calls itself. To call another service, add it to `calls`, and use service.url.\n      \
+         PAYMENTS_DETAILS_URL: 'http://localhost:{{ .Values.service.port }}'"
+    );
+    assert_eq!(lines(IMAGES), "payments           payments           15  Items over HTTP");
+
+    // Names of other lengths than the template's change where rustfmt breaks lines.
+    let stock = checkout.create("a-stock-with-the-longest-name-in-the-chart", Protocol::Grpc).unwrap();
+    assert_eq!((stock.port, stock.admin_port), (Some(8084), 2116));
+    let worker = checkout.create("mail", Protocol::Worker).unwrap();
+    assert_eq!((worker.port, worker.admin_port), (None, 2117));
+    for file in [MANIFEST, FILE_NAME, VALUES, IMAGES] {
+        let (before, after) = texts(file);
+        added(&before, &after);
+    }
+
+    let spec = StackSpec::load(&checkout.path().join(FILE_NAME)).unwrap();
+    let names: Vec<_> = spec.services().map(|service| service.name.name()).collect();
+    assert_eq!(names[3..], ["payments", "a-stock-with-the-longest-name-in-the-chart", "mail"]);
+    // `--locked` fails if Cargo.lock is not complete.
+    let metadata = checkout.cargo(&["metadata", "--no-deps", "--format-version=1", "--offline", "--locked"]);
+    assert!(metadata.contains("\"a_stock_with_the_longest_name_in_the_chart\""), "{metadata}");
+    checkout.cargo(&["tree", "--offline", "--locked", "--depth=0", "--package=mail"]);
+    for name in &names[3..] {
+        checkout.cargo(&["fmt", "--check", "--package", name]);
+    }
+}
+
+#[test]
+fn rejects_a_name_that_is_taken_and_writes_nothing() {
+    let checkout = Checkout::new();
+    checkout.replace(
+        VALUES,
+        "\n# -- Values for all services",
+        "  only-in-chart: {}\n\n# -- Values for all services",
+    );
+    fs::create_dir(checkout.path().join("services/leftover")).unwrap();
+    let before = checkout.files();
+    for (name, reason) in [
+        ("user-service", "sightline.toml has a service"),
+        ("jaeger", "the pipeline"),
+        ("leftover", "services/leftover exists"),
+        ("telemetry", "services/telemetry exists"),
+        ("only-in-chart", "values.yaml has a service"),
+        ("sightline", "a package of the workspace"),
+        ("template-grpc", "a package of the workspace"),
+        ("service-common", "a package of the workspace"),
+        ("serde", "a dependency, serde,"),
+        ("tokio-macros", "a dependency, tokio-macros,"),
+        ("proc-macro2", "a dependency, proc-macro2,"),
+        ("serde-yaml", "[workspace.dependencies]"),
+        ("cli", "deploy/images/images has an image"),
+    ] {
+        let error = checkout.rejected(name);
+        assert!(error.contains(reason) && error.contains("use another name"), "{name}: {error}");
+    }
+    // The variables for the ports would be the same.
+    let error = checkout.rejected("user");
+    assert!(error.contains("SIGHTLINE_USER_HTTP_PORT would change both"), "{error}");
+    assert_eq!(checkout.files(), before);
+}
+
+#[test]
+fn rejects_files_that_it_cannot_change_and_writes_nothing() {
+    let checkout = Checkout::new();
+    checkout.replace(VALUES, "\nservices:\n", "\nservices: # the services\n");
+    checkout.replace(MANIFEST, "members = [", "default-members = [");
+    let before = checkout.files();
+    assert!(checkout.rejected("payments").contains("Cargo.toml: it has no list `workspace.members`"));
+    assert_eq!(checkout.files(), before);
+    checkout.replace(MANIFEST, "default-members = [", "members = [");
+    checkout.replace(FILE_NAME, "protocol = \"grpc\"", "protocol = \"grcp\"");
+    assert!(checkout.rejected("payments").contains("did you mean \"grpc\"?"));
+    checkout.replace(FILE_NAME, "protocol = \"grcp\"", "protocol = \"grpc\"");
+    let (template, moved) = (checkout.path().join("templates/http"), checkout.path().join("moved"));
+    fs::rename(&template, &moved).unwrap();
+    assert!(checkout.rejected("payments").contains("is this directory a whole checkout"));
+    fs::rename(&moved, &template).unwrap();
+    // A checkout without images is complete.
+    fs::remove_file(checkout.path().join(IMAGES)).unwrap();
+    let created = checkout.create("payments", Protocol::Worker).unwrap();
+    assert!(!created.changed.contains(&IMAGES));
+}
+
+#[test]
+fn undoes_everything_if_cargo_fails() {
+    let checkout = Checkout::new();
+    // Cargo rejects the workspace only after the files are written.
+    checkout.replace(
+        "templates/worker/Cargo.toml",
+        "anyhow.workspace = true",
+        "missing-crate.workspace = true",
+    );
+    let before = checkout.files();
+    let error = checkout.create("payments", Protocol::Worker).unwrap_err().to_string();
+    assert!(
+        error.contains("`cargo update --workspace --quiet` failed, and all changes were undone"),
+        "{error}"
+    );
+    assert!(error.contains("missing-crate"), "{error}");
+    assert_eq!(checkout.files(), before);
+}
