@@ -160,7 +160,7 @@ need-docker need-kubectl need-kind need-helm need-cluster:
 
 .PHONY: test
 test: ## run the checks and tests below except actionlint, with the time of each
-	@MAKE="$(MAKE)" tools/test.sh fmt-check lint doc unit unit-go validate chart e2e
+	@MAKE="$(MAKE)" tools/test.sh fmt-check lint doc unit scaffold unit-go validate chart e2e
 
 .PHONY: fmt
 fmt: need-cargo ## format the code
@@ -217,6 +217,10 @@ unit: need-cargo ## unit tests
 	cargo test --workspace --exclude sightline-tests
 	@# These tests in tests/ need no stack. Their output lists the documents' commands that no test runs.
 	cargo test --package sightline-tests --lib --test docs --test ports -- --show-output
+
+.PHONY: scaffold
+scaffold: need-cargo ## create a service from each template in a copy of this checkout, and run clippy and its tests
+	cargo test --package sightline --lib -- --ignored scaffold
 
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0

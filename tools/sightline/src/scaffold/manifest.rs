@@ -28,7 +28,7 @@ pub(super) fn add_member(text: &str, member: &str) -> Result<String, String> {
 fn insert(array: &mut Array, index: usize, text: &str) {
     let previous = index.checked_sub(1).and_then(|index| array.get(index));
     let spacing = match previous.map(|value| spacing(prefix(value))) {
-        Some(spacing) if spacing.is_empty() => " ",
+        Some("") => " ",
         Some(spacing) => spacing,
         None => "",
     }

@@ -115,6 +115,9 @@ struct Plan {
 /// Creates a service in the checkout at `root`. If this fails, the checkout is as it was before.
 pub fn create(root: &Path, service: &NewService) -> Result<Created, ScaffoldError> {
     let name = Name::parse(&service.name)?;
+    if service.protocol == Protocol::Grpc {
+        name.check_grpc()?;
+    }
     let sources = Sources::read(root)?;
     let spec = StackSpec::parse(&sources.services, &root.join(FILE_NAME))?;
     let form = |(file, problem): (&str, String)| ScaffoldError::Form { path: root.join(file), problem };

@@ -34,6 +34,48 @@ const KEYWORDS: [&str; 51] = [
     "where", "while", "yield",
 ];
 
+/// Types that the code of the gRPC template uses without a path: those of `tonic::codegen` in the generated code, those of
+/// Rust's prelude, and the template's messages. A gRPC service with the same name would hide them.
+const GRPC_TYPES: [&str; 37] = [
+    "Arc",
+    "AsRef",
+    "Body",
+    "Box",
+    "BoxFuture",
+    "BoxStream",
+    "Bytes",
+    "Clone",
+    "CompressionEncoding",
+    "Context",
+    "Copy",
+    "Debug",
+    "Default",
+    "Drop",
+    "EnabledCompressionEncodings",
+    "Err",
+    "Fn",
+    "From",
+    "Future",
+    "GrpcMethod",
+    "InterceptedService",
+    "Into",
+    "Iterator",
+    "None",
+    "Ok",
+    "Option",
+    "Pin",
+    "Poll",
+    "ReadDetailsRequest",
+    "ReadDetailsResponse",
+    "ReadRequest",
+    "ReadResponse",
+    "Result",
+    "Send",
+    "Some",
+    "StdError",
+    "Sync",
+];
+
 /// A name that a service can have: a DNS label that is also the name of a crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
@@ -45,6 +87,19 @@ impl Name {
             None => Ok(Self(name.to_owned())),
             Some(problem) => Err(ScaffoldError::Name { name: name.to_owned(), problem }),
         }
+    }
+
+    /// Checks that the name can also be the name of a gRPC service. The error says what to change.
+    pub(super) fn check_grpc(&self) -> Result<(), ScaffoldError> {
+        let type_name = self.type_name();
+        if !GRPC_TYPES.contains(&type_name.as_str()) {
+            return Ok(());
+        }
+        let problem = format!(
+            "the code of a gRPC service already uses the type {type_name}: use another name, such as {}-service",
+            self.0
+        );
+        Err(ScaffoldError::Name { name: self.0.clone(), problem })
     }
 
     /// The name of the service and of its package, such as `shop-2`.
@@ -164,5 +219,8 @@ mod tests {
             assert!(error.contains(reason), "{name:?}: {error}");
         }
         Name::parse(&long[..MAX_LENGTH]).unwrap();
+        let error = Name::parse("read-request").unwrap().check_grpc().unwrap_err().to_string();
+        assert!(error.contains("the type ReadRequest"), "{error}");
+        Name::parse("read-requests").unwrap().check_grpc().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Tests with a copy of this checkout. The tests in `tests/new_service.rs` also compile the services.
+//! Tests with a copy of this checkout.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -8,33 +8,48 @@ use super::*;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// The files and directories that a checkout needs for a new service.
-const NEEDED: [&str; 11] = [
+const NEEDED: [&str; 13] = [
     MANIFEST,
     LOCK,
     FILE_NAME,
     "rust-toolchain.toml",
     "rustfmt.toml",
+    "clippy.toml",
     IMAGES,
-    VALUES,
+    "helm/sightline",
+    "docs",
     "services",
     "templates",
     "tests",
     "tools/sightline",
 ];
 
-struct Checkout(tempfile::TempDir);
+struct Checkout {
+    path: PathBuf,
+    /// Removes the copy at the end of the test. `None` for a copy that stays.
+    _directory: Option<tempfile::TempDir>,
+}
 
 impl Checkout {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        for path in NEEDED {
-            copy(&Path::new(ROOT).join(path), &dir.path().join(path));
+        let directory = tempfile::tempdir().unwrap();
+        let checkout = Self::at(directory.path().to_owned());
+        Self { _directory: Some(directory), ..checkout }
+    }
+
+    /// Replaces the copy in a directory that always has the same path.
+    fn at(path: PathBuf) -> Self {
+        if path.exists() {
+            fs::remove_dir_all(&path).unwrap();
         }
-        Self(dir)
+        for each in NEEDED {
+            copy(&Path::new(ROOT).join(each), &path.join(each));
+        }
+        Self { path, _directory: None }
     }
 
     fn path(&self) -> &Path {
-        self.0.path()
+        &self.path
     }
 
     fn read(&self, file: &str) -> String {
@@ -233,4 +248,28 @@ fn undoes_everything_if_cargo_fails() {
     );
     assert!(error.contains("missing-crate"), "{error}");
     assert_eq!(checkout.files(), before);
+}
+
+#[test]
+#[ignore = "compiles the services, which takes two minutes: make scaffold runs it"]
+fn created_services_pass_clippy_and_their_tests() {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(ROOT).canonicalize().unwrap().join("target"), PathBuf::from);
+    // The path is always the same, so Cargo uses the result of the previous run.
+    let checkout = Checkout::at(target.join("new-service"));
+    let target = target.to_str().unwrap();
+    let services = [
+        ("payments", Protocol::Http),
+        ("stock-2-of-the-northern-shop", Protocol::Grpc),
+        ("mail", Protocol::Worker),
+    ];
+    let packages: Vec<String> = services.iter().map(|(name, _)| format!("--package={name}")).collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    for (name, protocol) in services {
+        checkout.create(name, protocol).unwrap();
+    }
+    let common = ["--offline", "--locked", "--target-dir", target];
+    let lints = ["--all-targets", "--", "--deny=warnings"];
+    checkout.cargo(&[&["clippy"][..], &common, &packages, &lints].concat());
+    checkout.cargo(&[&["test"][..], &common, &packages].concat());
 }
