@@ -10,8 +10,8 @@ use super::services_file;
 /// Create a service from a template, in services/NAME
 ///
 /// Copies the template crate templates/http, templates/grpc or templates/worker, replaces its name, and formats the
-/// copy. Adds the crate to the workspace in Cargo.toml and Cargo.lock, and the service to sightline.toml, to the chart's
-/// values.yaml and to the table of images. `make up` and the chart then run the service.
+/// copy. Adds the crate to the workspace in Cargo.toml and Cargo.lock, and the service to sightline.toml and to the
+/// chart's values.yaml. `make up` and the chart then run the service.
 ///
 /// Exits with 0 if the service was created. Otherwise, exits with 2 and leaves all files as they were.
 #[derive(Debug, clap::Args)]

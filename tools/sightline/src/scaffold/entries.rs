@@ -69,21 +69,10 @@ impl Entry<'_> {
         }
         lines.join("\n") + "\n"
     }
-
-    /// Returns the line for `deploy/images/images`, in the columns of the other lines.
-    pub(super) fn image(&self) -> String {
-        let name = self.name.label();
-        let description = match self.protocol {
-            Protocol::Http => "Items over HTTP",
-            Protocol::Grpc => "Items over gRPC",
-            Protocol::Worker => "Worker for the messages of a queue",
-        };
-        format!("{name:<17}  {name:<17}  15  {description}\n")
-    }
 }
 
 /// Appends a paragraph to a text file. The rest of the text stays as it is.
-pub(super) fn append(text: &str, separator: &str, paragraph: &str) -> String {
+pub(super) fn append(text: &str, paragraph: &str) -> String {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    format!("{text}{end}{separator}{paragraph}")
+    format!("{text}{end}\n{paragraph}")
 }

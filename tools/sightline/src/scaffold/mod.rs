@@ -149,15 +149,12 @@ fn plan(root: &Path, sources: &Sources, entry: &Entry<'_>) -> Result<Plan, Scaff
     let member = format!("services/{label}");
     let manifest =
         manifest::add_member(&sources.manifest, &member).map_err(|problem| form(MANIFEST, problem))?;
-    let services = entries::append(&sources.services, "\n", &entry.table());
+    let services = entries::append(&sources.services, &entry.table());
     // The new table can conflict with the others, for example through the names of the variables for its ports.
     StackSpec::parse(&services, &root.join(FILE_NAME))?;
     let values = values::add_service(&sources.values, label, &entry.values())
         .map_err(|problem| form(VALUES, problem))?;
-    let mut changed = vec![(MANIFEST, manifest), (FILE_NAME, services), (VALUES, values)];
-    if let Some(images) = &sources.images {
-        changed.push((IMAGES, entries::append(images, "", &entry.image())));
-    }
+    let changed = vec![(MANIFEST, manifest), (FILE_NAME, services), (VALUES, values)];
     Ok(Plan { directory, files, changed })
 }
 

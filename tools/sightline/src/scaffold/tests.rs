@@ -7,22 +7,56 @@ use super::*;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The files and directories that a checkout needs for a new service.
-const NEEDED: [&str; 13] = [
+/// The files and directories of this checkout that a new service needs.
+const NEEDED: [&str; 9] = [
     MANIFEST,
     LOCK,
-    FILE_NAME,
     "rust-toolchain.toml",
     "rustfmt.toml",
     "clippy.toml",
     IMAGES,
-    "helm/sightline",
-    "docs",
-    "services",
+    "services/telemetry",
+    "services/common",
     "templates",
-    "tests",
-    "tools/sightline",
 ];
+
+/// The members of the copy's workspace.
+const MEMBERS: &str = r#"members = [
+    "services/telemetry",
+    "services/common",
+    "templates/http",
+    "templates/grpc",
+    "templates/worker",
+]
+"#;
+
+/// The services of the copy. They are not those of this checkout, because a user changes these.
+const SERVICES: &str = r#"# Comment
+[services.first-service]
+program = "first"
+protocol = "http"
+port = 8081
+admin-port = 2114
+
+[services.second-service]
+program = "second"
+protocol = "grpc"
+port = 8082
+"#;
+
+/// The chart's values of the copy.
+const CHART: &str = "\
+# -- The services.
+services:
+  first-service:
+    service:
+      port: 8081
+  second-service:
+    protocol: grpc
+
+# -- Values for all services.
+service: {}
+";
 
 struct Checkout {
     path: PathBuf,
@@ -45,7 +79,18 @@ impl Checkout {
         for each in NEEDED {
             copy(&Path::new(ROOT).join(each), &path.join(each));
         }
-        Self { path, _directory: None }
+        let checkout = Self { path, _directory: None };
+        let manifest = checkout.read(MANIFEST);
+        let (before, rest) = manifest.split_once("members = [\n").unwrap();
+        let (_, after) = rest.split_once("]\n").unwrap();
+        for (file, text) in
+            [(FILE_NAME, SERVICES), (VALUES, CHART), (MANIFEST, &format!("{before}{MEMBERS}{after}"))]
+        {
+            let path = checkout.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        checkout
     }
 
     fn path(&self) -> &Path {
@@ -125,13 +170,12 @@ fn added<'a>(before: &str, after: &'a str) -> Vec<&'a str> {
 #[test]
 fn creates_several_services_one_after_the_other() {
     let checkout = Checkout::new();
-    let before: BTreeMap<_, _> =
-        [MANIFEST, FILE_NAME, VALUES, IMAGES].map(|file| (file, checkout.read(file))).into();
+    let before: BTreeMap<_, _> = [MANIFEST, FILE_NAME, VALUES].map(|file| (file, checkout.read(file))).into();
 
     let created = checkout.create("payments", Protocol::Http).unwrap();
     assert_eq!((created.port, created.admin_port), (Some(8083), 2115));
     assert_eq!(created.directory, Path::new("services/payments"));
-    assert_eq!(created.changed, [MANIFEST, FILE_NAME, VALUES, IMAGES, LOCK]);
+    assert_eq!(created.changed, [MANIFEST, FILE_NAME, VALUES, LOCK]);
     let texts = |file: &str| (before[file].clone(), checkout.read(file));
     let lines = |file: &str| {
         let (before, after) = texts(file);
@@ -151,26 +195,25 @@ fn creates_several_services_one_after_the_other() {
          # The service calls itself. To call another service, add it to `calls`, and use service.url.\n      \
          PAYMENTS_DETAILS_URL: 'http://localhost:{{ .Values.service.port }}'"
     );
-    assert_eq!(lines(IMAGES), "payments           payments           15  Items over HTTP");
 
     // Names of other lengths than the template's change where rustfmt breaks lines.
     let stock = checkout.create("a-stock-with-the-longest-name-in-the-chart", Protocol::Grpc).unwrap();
     assert_eq!((stock.port, stock.admin_port), (Some(8084), 2116));
     let worker = checkout.create("mail", Protocol::Worker).unwrap();
     assert_eq!((worker.port, worker.admin_port), (None, 2117));
-    for file in [MANIFEST, FILE_NAME, VALUES, IMAGES] {
+    for file in [MANIFEST, FILE_NAME, VALUES] {
         let (before, after) = texts(file);
         added(&before, &after);
     }
 
     let spec = StackSpec::load(&checkout.path().join(FILE_NAME)).unwrap();
     let names: Vec<_> = spec.services().map(|service| service.name.name()).collect();
-    assert_eq!(names[3..], ["payments", "a-stock-with-the-longest-name-in-the-chart", "mail"]);
+    assert_eq!(names[2..], ["payments", "a-stock-with-the-longest-name-in-the-chart", "mail"]);
     // `--locked` fails if Cargo.lock is not complete.
     let metadata = checkout.cargo(&["metadata", "--no-deps", "--format-version=1", "--offline", "--locked"]);
     assert!(metadata.contains("\"a_stock_with_the_longest_name_in_the_chart\""), "{metadata}");
     checkout.cargo(&["tree", "--offline", "--locked", "--depth=0", "--package=mail"]);
-    for name in &names[3..] {
+    for name in &names[2..] {
         checkout.cargo(&["fmt", "--check", "--package", name]);
     }
 }
@@ -186,12 +229,11 @@ fn rejects_a_name_that_is_taken_and_writes_nothing() {
     fs::create_dir(checkout.path().join("services/leftover")).unwrap();
     let before = checkout.files();
     for (name, reason) in [
-        ("user-service", "sightline.toml has a service"),
+        ("first-service", "sightline.toml has a service"),
         ("jaeger", "the pipeline"),
         ("leftover", "services/leftover exists"),
         ("telemetry", "services/telemetry exists"),
         ("only-in-chart", "values.yaml has a service"),
-        ("sightline", "a package of the workspace"),
         ("template-grpc", "a package of the workspace"),
         ("service-common", "a package of the workspace"),
         ("serde", "a dependency, serde,"),
@@ -204,8 +246,8 @@ fn rejects_a_name_that_is_taken_and_writes_nothing() {
         assert!(error.contains(reason) && error.contains("use another name"), "{name}: {error}");
     }
     // The variables for the ports would be the same.
-    let error = checkout.rejected("user");
-    assert!(error.contains("SIGHTLINE_USER_HTTP_PORT would change both"), "{error}");
+    let error = checkout.rejected("first");
+    assert!(error.contains("SIGHTLINE_FIRST_HTTP_PORT would change both"), "{error}");
     assert_eq!(checkout.files(), before);
 }
 
@@ -227,8 +269,7 @@ fn rejects_files_that_it_cannot_change_and_writes_nothing() {
     fs::rename(&moved, &template).unwrap();
     // A checkout without images is complete.
     fs::remove_file(checkout.path().join(IMAGES)).unwrap();
-    let created = checkout.create("payments", Protocol::Worker).unwrap();
-    assert!(!created.changed.contains(&IMAGES));
+    checkout.create("payments", Protocol::Worker).unwrap();
 }
 
 #[test]
