@@ -6,6 +6,7 @@
 //!
 //! [logs SDK]: https://opentelemetry.io/docs/specs/otel/logs/sdk/
 
+mod console;
 mod format;
 mod limits;
 
@@ -17,7 +18,6 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, LogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Level;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,6 +29,8 @@ use crate::error::StartError;
 use crate::settings::{Batch, LogFormat, Logs};
 use crate::signals::added::{Addition, Stop};
 use limits::Limited;
+
+pub(crate) use console::Console;
 
 /// A layer of the `tracing` subscriber.
 pub(crate) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -85,29 +87,8 @@ pub(crate) fn provider(
     Ok(Provider { provider: Some(builder.with_log_processor(processor).build()), delivery: Some(delivery) })
 }
 
-/// The console's writer thread. Dropping this value flushes the queued lines and ends the thread.
-pub(crate) struct Console {
-    _worker: WorkerGuard,
-    // Counts the lines that were dropped because the queue was full.
-    dropped: ErrorCounter,
-}
-
-impl std::fmt::Debug for Console {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Console").field("dropped", &self.dropped.dropped_lines()).finish_non_exhaustive()
-    }
-}
-
-impl Console {
-    /// Describes the log lines that were dropped because standard output was too slow. Returns `None` if no line was
-    /// dropped.
-    pub(crate) fn describe_loss(&self) -> Option<String> {
-        let dropped = self.dropped.dropped_lines();
-        (dropped > 0).then(|| format!("{dropped} log lines to the console"))
-    }
-}
-
-/// Installs the global `tracing` subscriber, with the layers that the program adds after the others. Returns the console's writer thread if the settings enable the console.
+/// Installs the global `tracing` subscriber, with the layers that the program adds after the others. Returns
+/// the console's writer thread if the settings enable the console.
 pub(crate) fn subscribe(
     settings: &Logs,
     tracer_provider: Option<&SdkTracerProvider>,
@@ -121,11 +102,14 @@ pub(crate) fn subscribe(
     if let Some(provider) = logger_provider {
         layers.push(OpenTelemetryTracingBridge::new(provider).with_filter(filter(settings)).boxed());
     }
-    let console = settings.console.map(|format| {
-        let (layer, console) = console_layer(format, settings);
-        layers.push(layer);
-        console
-    });
+    let console = match settings.console {
+        Some(format) => {
+            let console = Console::start(std::io::stdout()).map_err(StartError::Thread)?;
+            layers.push(console_layer(format, settings, &console));
+            Some(console)
+        }
+        None => None,
+    };
     // The filter lets everything pass. A layer without a filter would get only what at least one of the layers above
     // gets, because the registry ignores what all filters reject.
     layers.extend(added.into_iter().map(|layer| layer.with_filter(LevelFilter::TRACE).boxed()));
@@ -155,14 +139,10 @@ fn span_layer(provider: &SdkTracerProvider) -> BoxedLayer {
         .boxed()
 }
 
-fn console_layer(format: LogFormat, settings: &Logs) -> (BoxedLayer, Console) {
-    let (writer, worker) =
-        NonBlockingBuilder::default().lossy(true).thread_name("telemetry-console").finish(std::io::stdout());
-    let dropped = writer.error_counter();
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
-    let layer = match format {
+fn console_layer(format: LogFormat, settings: &Logs, console: &Console) -> BoxedLayer {
+    let layer = tracing_subscriber::fmt::layer().with_writer(console.writer()).with_ansi(false);
+    match format {
         LogFormat::Json => layer.event_format(format::Json).with_filter(filter(settings)).boxed(),
         LogFormat::Text => layer.event_format(format::Text).with_filter(filter(settings)).boxed(),
-    };
-    (layer, Console { _worker: worker, dropped })
+    }
 }
