@@ -13,19 +13,16 @@ fn other_files_use_the_described_ports() -> Result<()> {
     let port = |name: &str, number: u16| format!("{name}:-{number}}}");
     let expected = [
         (
-            "services/common/src/settings.rs",
-            format!("USER_SERVICE_ADDRESS: SocketAddr = loopback({});", ports.server(USER_SERVICE)?),
+            "services/user-service/src/settings.rs",
+            format!("const ADDRESS: SocketAddr = loopback({});", ports.server(USER_SERVICE)?),
         ),
         (
-            "services/common/src/settings.rs",
-            format!("ORDER_SERVICE_ADDRESS: SocketAddr = loopback({});", ports.server(ORDER_SERVICE)?),
+            "services/order-service/src/settings.rs",
+            format!("const ADDRESS: SocketAddr = loopback({});", ports.server(ORDER_SERVICE)?),
         ),
         (
-            "services/common/src/settings.rs",
-            format!(
-                "INVENTORY_SERVICE_ADDRESS: SocketAddr = loopback({});",
-                ports.server(INVENTORY_SERVICE)?
-            ),
+            "services/inventory-service/src/settings.rs",
+            format!("const ADDRESS: SocketAddr = loopback({});", ports.server(INVENTORY_SERVICE)?),
         ),
         ("collector-config/agent.yaml", port("SIGHTLINE_OTLP_GRPC_PORT", ports.number(AGENT, "otlp-grpc")?)),
         ("collector-config/agent.yaml", port("SIGHTLINE_OTLP_HTTP_PORT", ports.number(AGENT, "otlp-http")?)),

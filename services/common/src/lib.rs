@@ -1,4 +1,4 @@
-//! Code that the example services share: a SQL store, an HTTP server with limits, and extractors for requests.
+//! Code that services share: a SQL store, an HTTP server with limits, and extractors for requests.
 //!
 //! This crate is separate from the telemetry library, so a program that uses the library does not need a database
 //! driver.

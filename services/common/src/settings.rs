@@ -1,4 +1,4 @@
-//! The settings of the example services: their names, defaults and documentation.
+//! Settings that services share: their names and documentation. A service chooses the defaults.
 //!
 //! The settings of the library are in [`telemetry::settings`].
 
@@ -8,43 +8,24 @@ use telemetry::settings::names::Variable;
 use telemetry::settings::{Env, SettingsError, flag, parse};
 use url::Url;
 
-/// The IP address and port of the HTTP server of user-service and order-service.
+/// The IP address and port of the HTTP server.
 pub const HTTP_ADDRESS: &str = "SIGHTLINE_HTTP_ADDRESS";
 
-/// The IP address and port of the gRPC server of inventory-service.
+/// The IP address and port of the gRPC server.
 pub const GRPC_ADDRESS: &str = "SIGHTLINE_GRPC_ADDRESS";
 
-/// The URL of the SQL database of user-service or order-service.
+/// The URL of the SQL database.
 pub const DATABASE_URL: &str = "DATABASE_URL";
 
-/// The URL that order-service uses for user-service.
-pub const USER_SERVICE_URL: &str = "SIGHTLINE_USER_SERVICE_URL";
-
-/// The URL that order-service uses for inventory-service.
-pub const INVENTORY_SERVICE_URL: &str = "SIGHTLINE_INVENTORY_SERVICE_URL";
-
-/// Whether the built-in faults are on: requests for user 998 and order 998 are slow, and requests for user 999 and
-/// order 999 fail.
+/// Whether the built-in faults of a service are on.
 pub const FAULTS: &str = "SIGHTLINE_FAULTS";
 
-/// The default of [`HTTP_ADDRESS`] in user-service. The default of [`USER_SERVICE_URL`] is the URL of this address.
-pub const USER_SERVICE_ADDRESS: SocketAddr = loopback(8080);
+/// The default of [`FAULTS`].
+pub const FAULTS_DEFAULT: bool = false;
 
-/// The default of [`HTTP_ADDRESS`] in order-service.
-pub const ORDER_SERVICE_ADDRESS: SocketAddr = loopback(8081);
-
-/// The default of [`GRPC_ADDRESS`]. The default of [`INVENTORY_SERVICE_URL`] is the URL of this address.
-pub const INVENTORY_SERVICE_ADDRESS: SocketAddr = loopback(8082);
-
-/// The file of the default database of user-service, in the working directory.
-pub const USER_DATABASE_FILE: &str = "user.db";
-
-/// The file of the default database of order-service, in the working directory.
-pub const ORDER_DATABASE_FILE: &str = "order.db";
-
-const FAULTS_DEFAULT: bool = false;
-
-const fn loopback(port: u16) -> SocketAddr {
+/// Returns the address of this port on the loopback interface.
+#[must_use]
+pub const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
@@ -59,48 +40,37 @@ pub(crate) fn sqlite_url(file: &str) -> String {
     format!("sqlite://{file}?mode=rwc")
 }
 
-/// Returns the documentation of all variables of the example services, in the order of `docs/settings.md`. The
-/// variables of the library are in [`telemetry::settings::names::VARIABLES`].
+/// Returns the documentation of [`HTTP_ADDRESS`] for a service with this default.
 #[must_use]
-pub fn variables() -> Vec<Variable> {
-    let (user_database, order_database) = (sqlite_url(USER_DATABASE_FILE), sqlite_url(ORDER_DATABASE_FILE));
-    let variable = |name, default: String, meaning| Variable { name, default: default.into(), meaning };
-    vec![
-        variable(
-            HTTP_ADDRESS,
-            format!("`{USER_SERVICE_ADDRESS}` for user-service, `{ORDER_SERVICE_ADDRESS}` for order-service"),
-            "The IP address and port of the HTTP server. With port `0` the system chooses a free port, and the \
-             service logs it.",
-        ),
-        variable(
-            GRPC_ADDRESS,
-            format!("`{INVENTORY_SERVICE_ADDRESS}`"),
-            "The IP address and port of the gRPC server of inventory-service. With port `0` the system chooses a \
-             free port, and the service logs it.",
-        ),
-        variable(
-            DATABASE_URL,
-            format!("`{user_database}` for user-service, `{order_database}` for order-service"),
-            "The URL of the database of user-service or order-service: `sqlite://FILE?mode=rwc` or \
-             `postgres://USER:PASSWORD@HOST:PORT/NAME`. The URL is never shown.",
-        ),
-        variable(
-            USER_SERVICE_URL,
-            format!("`{}`", service_url(USER_SERVICE_ADDRESS)),
-            "The URL that order-service uses for user-service. It begins with `http://` or `https://`.",
-        ),
-        variable(
-            INVENTORY_SERVICE_URL,
-            format!("`{}`", service_url(INVENTORY_SERVICE_ADDRESS)),
-            "The URL that order-service uses for inventory-service. It begins with `http://`.",
-        ),
-        variable(
-            FAULTS,
-            format!("`{FAULTS_DEFAULT}`"),
-            "`true` turns on the built-in faults: requests for user 999 and order 999 fail, and requests for user 998 \
-             and order 998 take one second.",
-        ),
-    ]
+pub fn http_address(default: SocketAddr) -> Variable {
+    Variable {
+        name: HTTP_ADDRESS,
+        default: format!("`{default}`").into(),
+        meaning: "The IP address and port of the HTTP server. With port `0` the system chooses a free port, and the \
+                  service logs it.",
+    }
+}
+
+/// Returns the documentation of [`GRPC_ADDRESS`] for a service with this default.
+#[must_use]
+pub fn grpc_address(default: SocketAddr) -> Variable {
+    Variable {
+        name: GRPC_ADDRESS,
+        default: format!("`{default}`").into(),
+        meaning: "The IP address and port of the gRPC server. With port `0` the system chooses a free port, and the \
+                  service logs it.",
+    }
+}
+
+/// Returns the documentation of [`DATABASE_URL`] for a service whose default is the `SQLite` file `default_file`.
+#[must_use]
+pub fn database_url(default_file: &str) -> Variable {
+    Variable {
+        name: DATABASE_URL,
+        default: format!("`{}`", sqlite_url(default_file)).into(),
+        meaning: "The URL of the database: `sqlite://FILE?mode=rwc` or `postgres://USER:PASSWORD@HOST:PORT/NAME`. The \
+                  URL is never shown.",
+    }
 }
 
 /// Reads the address of a server, or returns `default` if `name` is unset.
@@ -137,7 +107,7 @@ mod tests {
 
     #[test]
     fn accepts_only_ip_addresses_with_a_port() {
-        let default = USER_SERVICE_ADDRESS;
+        let default = loopback(8080);
         let read = |value: &str| address(&MapEnv::from_iter([(HTTP_ADDRESS, value)]), HTTP_ADDRESS, default);
         assert_eq!(read(""), Ok(default));
         assert_eq!(read("0.0.0.0:80").map(|address| address.port()), Ok(80));

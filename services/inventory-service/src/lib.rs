@@ -13,7 +13,7 @@ use telemetry::Running;
 use tokio::net::TcpListener;
 
 pub use server::serve_on;
-pub use settings::Settings;
+pub use settings::{Settings, variables};
 pub use stock::{CATALOGUE, Stock};
 
 /// The code generated from `proto/sightline/inventory/v1/inventory.proto`.

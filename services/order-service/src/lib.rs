@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 pub use app::{AppState, app};
 pub use orders::{Item, Order, OrderStore, OrderStoreError, OrderStoreOpenError};
-pub use settings::{Settings, UPSTREAM_TIMEOUT, Upstreams};
+pub use settings::{Settings, UPSTREAM_TIMEOUT, Upstreams, variables};
 
 /// Opens the store and serves HTTP until the service is stopped.
 ///

@@ -5,11 +5,29 @@ use std::time::Duration;
 
 use reqwest::Url;
 use service_common::settings::{
-    HTTP_ADDRESS, INVENTORY_SERVICE_ADDRESS, INVENTORY_SERVICE_URL, ORDER_DATABASE_FILE,
-    ORDER_SERVICE_ADDRESS, USER_SERVICE_ADDRESS, USER_SERVICE_URL, address, faults, service_url, url,
+    FAULTS, FAULTS_DEFAULT, HTTP_ADDRESS, address, database_url, faults, http_address, loopback, service_url, url,
 };
 use service_common::store::DatabaseUrl;
+use telemetry::settings::names::Variable;
 use telemetry::settings::{Env, Settings as TelemetrySettings, SettingsError};
+
+/// The URL of user-service.
+pub(crate) const USER_SERVICE_URL: &str = "SIGHTLINE_USER_SERVICE_URL";
+
+/// The URL of inventory-service.
+const INVENTORY_SERVICE_URL: &str = "SIGHTLINE_INVENTORY_SERVICE_URL";
+
+/// The default of `SIGHTLINE_HTTP_ADDRESS`.
+const ADDRESS: SocketAddr = loopback(8081);
+
+/// The default address of user-service.
+const USER_SERVICE_ADDRESS: SocketAddr = loopback(8080);
+
+/// The default address of inventory-service.
+const INVENTORY_SERVICE_ADDRESS: SocketAddr = loopback(8082);
+
+/// The file of the default database, in the working directory.
+const DATABASE_FILE: &str = "order.db";
 
 /// The timeout of a call to an upstream, including the whole response.
 pub const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,9 +35,9 @@ pub const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 /// The settings of the service. They are read once, when the service starts.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `SIGHTLINE_HTTP_ADDRESS`: the address of the HTTP server, by default [`ORDER_SERVICE_ADDRESS`].
+    /// `SIGHTLINE_HTTP_ADDRESS`: the address of the HTTP server, by default `127.0.0.1:8081`.
     pub address: SocketAddr,
-    /// `DATABASE_URL`: the database of orders, by default the file [`ORDER_DATABASE_FILE`].
+    /// `DATABASE_URL`: the database of orders, by default the file `order.db`.
     pub database: DatabaseUrl,
     /// The upstreams.
     pub upstreams: Upstreams,
@@ -33,9 +51,9 @@ pub struct Settings {
 /// The upstreams: the services that this service calls.
 #[derive(Clone, Debug)]
 pub struct Upstreams {
-    /// `SIGHTLINE_USER_SERVICE_URL`, by default the URL of [`USER_SERVICE_ADDRESS`].
+    /// `SIGHTLINE_USER_SERVICE_URL`, by default `http://127.0.0.1:8080`.
     pub users: Url,
-    /// `SIGHTLINE_INVENTORY_SERVICE_URL`, by default the URL of [`INVENTORY_SERVICE_ADDRESS`].
+    /// `SIGHTLINE_INVENTORY_SERVICE_URL`, by default `http://127.0.0.1:8082`.
     pub inventory: Url,
     /// The timeout of a call: [`UPSTREAM_TIMEOUT`], except in tests.
     pub timeout: Duration,
@@ -47,8 +65,8 @@ impl Settings {
         let resource = TelemetrySettings::read(env)?.resource.attributes;
         let environment = resource.into_iter().find(|(key, _)| key == "deployment.environment.name");
         Ok(Self {
-            address: address(env, HTTP_ADDRESS, ORDER_SERVICE_ADDRESS)?,
-            database: DatabaseUrl::read(env, ORDER_DATABASE_FILE)?,
+            address: address(env, HTTP_ADDRESS, ADDRESS)?,
+            database: DatabaseUrl::read(env, DATABASE_FILE)?,
             upstreams: Upstreams {
                 users: url(env, USER_SERVICE_URL, &service_url(USER_SERVICE_ADDRESS), &["http", "https"])?,
                 // tonic is built without TLS, so an `https` URL is rejected. In a cluster, a service mesh can encrypt
@@ -65,6 +83,32 @@ impl Settings {
             environment: environment.map_or_else(|| "development".to_owned(), |(_, value)| value),
         })
     }
+}
+
+/// Returns the documentation of the variables, for `docs/settings.md`.
+#[must_use]
+pub fn variables() -> Vec<Variable> {
+    let variable = |name, default: String, meaning| Variable { name, default: default.into(), meaning };
+    vec![
+        http_address(ADDRESS),
+        database_url(DATABASE_FILE),
+        variable(
+            USER_SERVICE_URL,
+            format!("`{}`", service_url(USER_SERVICE_ADDRESS)),
+            "The URL of user-service. It begins with `http://` or `https://`.",
+        ),
+        variable(
+            INVENTORY_SERVICE_URL,
+            format!("`{}`", service_url(INVENTORY_SERVICE_ADDRESS)),
+            "The URL of inventory-service. It begins with `http://`.",
+        ),
+        variable(
+            FAULTS,
+            format!("`{FAULTS_DEFAULT}`"),
+            "`true` adds the orders of the built-in faults: requests for order 999 fail, and requests for order 998 \
+             take one second.",
+        ),
+    ]
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
-use service_common::settings::USER_SERVICE_URL;
 use telemetry::http::Client;
 
 use crate::error::UpstreamError;
+use crate::settings::USER_SERVICE_URL;
 
 const SERVICE: &str = "user-service";
 

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 pub use app::app;
 pub use input::{InvalidUser, NewUser};
-pub use settings::Settings;
+pub use settings::{Settings, variables};
 pub use users::{User, UserStore, UserStoreError, UserStoreOpenError};
 
 /// Opens the store and serves HTTP until the service is stopped.

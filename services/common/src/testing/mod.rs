@@ -19,6 +19,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::Router;
+use telemetry::settings::names::{self, Variable};
 use telemetry::settings::{MapEnv, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -55,6 +56,26 @@ pub async fn spawn(app: Router) -> SocketAddr {
 /// Returns an address on which nothing listens.
 pub async fn unused_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// Asserts that the table under the heading `## HEADING` of `docs/settings.md` lists exactly these variables. With the
+/// environment variable `UPDATE_DOCS`, writes the table instead.
+pub fn assert_settings_page_lists(heading: &str, variables: &[Variable]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let section = page.find(&format!("\n## {heading}\n"));
+    let section = section.unwrap_or_else(|| panic!("docs/settings.md has no section {heading}"));
+    let table = page[section..].find("\n| variable |").map(|start| section + start + 1).unwrap();
+    let end = page[table..].find("\n\n").map_or(page.len(), |length| table + length + 1);
+    let updated = format!("{}{}{}", &page[..table], names::table(variables), &page[end..]);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, updated).unwrap();
+    } else {
+        assert!(
+            page == updated,
+            "docs/settings.md is outdated: set UPDATE_DOCS=1 for this test to update it"
+        );
+    }
 }
 
 /// Asserts that `migrations` lists exactly the files in the directories `migrations/sqlite` and `migrations/postgres`
