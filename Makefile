@@ -65,10 +65,16 @@ new-service: need-cargo ## create the service NAME from a template; ARGS=--grpc 
 
 ##@ Build
 
+# Builds the program and the services, and the packages in $1. One call of Cargo builds them all, because several calls
+# would compile some dependencies with different features.
+define build_programs
+cargo build --release --package sightline $1 $$(tools/services.sh packages | sed "s/^/--package /")
+@mkdir -p bin && install -m 0755 $(programs)/sightline bin/sightline
+endef
+
 .PHONY: build
 build: need-cargo ## build the services of sightline.toml and the program bin/sightline
-	cargo build --release --package sightline $$(tools/services.sh packages | sed "s/^/--package /")
-	@mkdir -p bin && install -m 0755 $(programs)/sightline bin/sightline
+	$(call build_programs)
 
 .PHONY: tools
 tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/
@@ -241,7 +247,8 @@ chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## 
 	cargo test --package sightline-tests --test chart -- $(ARGS)
 
 .PHONY: e2e
-e2e: build $(pipeline) bin/go-service ## end-to-end tests with real services, Collector and Jaeger
+e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real services, Collector and Jaeger
+	$(call build_programs,--package fixture)
 	SIGHTLINE_SERVICES="$(abspath $(programs))" cargo test --package sightline-tests --test e2e --test volume
 
 ##@ Release

@@ -1,4 +1,4 @@
-// A service that is not written in Rust, for the tests: GET /hello/{id} reads a user from user-service. It uses only
+// A service that is not written in Rust, for the tests: GET /hello/{id} reads a user from another service. It uses only
 // OpenTelemetry's SDK for Go, which reads the variables that Sightline sets for every service.
 package main
 
@@ -40,7 +40,7 @@ func run() error {
 
 	server := &http.Server{
 		Addr:              os.Getenv("SIGHTLINE_HTTP_ADDRESS"),
-		Handler:           routes(os.Getenv("USER_SERVICE_URL")),
+		Handler:           routes(os.Getenv("USERS_URL")),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	failed := make(chan error, 1)

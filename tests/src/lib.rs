@@ -6,6 +6,7 @@
 
 pub mod caller;
 pub mod documents;
+pub mod examples;
 pub mod log_records;
 pub mod memory;
 pub mod mtls;

@@ -78,10 +78,10 @@ pub async fn check_mutual_tls(
     Ok(SentTraces { accepted, rejected })
 }
 
-/// Creates a certificate for the name `user-service` in `dir`. A new CA signs the certificate, so no endpoint trusts
+/// Creates a certificate for the name `users` in `dir`. A new CA signs the certificate, so no endpoint trusts
 /// the certificate.
 pub fn untrusted_certificate(dir: &Path) -> Result<TlsFiles> {
-    certificate_of_a_new_ca(dir, "user-service")
+    certificate_of_a_new_ca(dir, "users")
 }
 
 /// Creates a CA in `dir`, and a certificate for this name that the CA signs.

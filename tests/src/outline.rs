@@ -7,9 +7,9 @@ use sightline::jaeger::{Kind, Span, Trace};
 /// Formats a trace with one line for each span. Child spans are indented below their parent and sorted by start time:
 ///
 /// ```text
-/// order-service server GET /orders/{id}
-///   order-service internal read_order
-///     order-service client SELECT orders
+/// orders server GET /orders/{id}
+///   orders internal read_order
+///     orders client SELECT orders
 /// ```
 ///
 /// The line of a failed span ends with ` ! ` and the span's `error.type`. A span without a stored parent is not
@@ -33,7 +33,7 @@ pub fn parent<'a>(trace: &'a Trace, span: &Span) -> Option<&'a Span> {
     trace.spans.iter().find(|other| other.span_id == id)
 }
 
-/// Finds a span by its [`title`], such as `user-service client SELECT users`.
+/// Finds a span by its [`title`], such as `users client SELECT users`.
 #[must_use]
 pub fn find<'a>(trace: &'a Trace, wanted: &str) -> Option<&'a Span> {
     trace.spans.iter().find(|span| title(span) == wanted)

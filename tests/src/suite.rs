@@ -1,4 +1,4 @@
-//! A list of tests, and the stack that the tests share.
+//! A list of tests, and the stacks that the tests share.
 //!
 //! The standard test harness does not drop statics when its process exits, so a shared stack in a static would keep
 //! running after the tests. [`Suite`] owns the stack instead, and stops the stack after the tests, whether the tests
@@ -12,6 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
+use crate::examples;
 use crate::test_stack::TestStack;
 
 /// The default maximum number of tests that run at the same time. The default does not depend on the number of
@@ -23,6 +24,7 @@ const TEST_THREADS: usize = 6;
 pub struct Suite {
     runtime: Arc<Runtime>,
     stack: Arc<OnceCell<TestStack>>,
+    checkout: Arc<OnceCell<TestStack>>,
     tests: Vec<Trial>,
 }
 
@@ -32,7 +34,12 @@ impl Suite {
         // An error means that a cryptography provider is already installed. The error is ignored, because all code in
         // this process installs the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { runtime: Arc::new(Runtime::new()?), stack: Arc::default(), tests: Vec::new() })
+        Ok(Self {
+            runtime: Arc::new(Runtime::new()?),
+            stack: Arc::default(),
+            checkout: Arc::default(),
+            tests: Vec::new(),
+        })
     }
 
     /// Adds a test that uses the shared stack. The test must not stop the processes of the stack or change their state.
@@ -47,7 +54,36 @@ impl Suite {
         });
     }
 
-    /// Adds a test that does not use the shared stack.
+    /// Adds a test that uses the shared stack of the services in `sightline.toml`. As with
+    /// [`add_shared`](Self::add_shared), the test must not change the state of the stack.
+    pub fn add_checkout(
+        &mut self,
+        name: &str,
+        test: impl AsyncFnOnce(&TestStack) -> Result<()> + Send + 'static,
+    ) {
+        let stack = Arc::clone(&self.checkout);
+        self.add_standalone(name, async move || {
+            test(stack.get_or_try_init(TestStack::start_checkout).await?).await
+        });
+    }
+
+    /// Adds the tests of the examples. If `sightline.toml` does not have the examples, the tests are ignored, and the
+    /// reason is printed.
+    #[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
+    pub fn add_examples(&mut self, add: impl FnOnce(&mut Self)) -> Result<()> {
+        let before = self.tests.len();
+        add(self);
+        if let Some(reason) = examples::skip_reason()? {
+            let skipped = self.tests.split_off(before);
+            for test in &skipped {
+                eprintln!("skipped: {}: {reason}", test.name());
+            }
+            self.tests.extend(skipped.into_iter().map(|test| test.with_ignored_flag(true)));
+        }
+        Ok(())
+    }
+
+    /// Adds a test that does not use a shared stack.
     pub fn add_standalone(&mut self, name: &str, test: impl AsyncFnOnce() -> Result<()> + Send + 'static) {
         let runtime = Arc::clone(&self.runtime);
         // The message has no backtrace, because a backtrace would show only frames of the runtime.
@@ -63,11 +99,14 @@ impl Suite {
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(TEST_THREADS);
         let conclusion = libtest_mimic::run(&arguments, self.tests);
-        let stack = Arc::try_unwrap(self.stack).ok().and_then(OnceCell::into_inner);
-        let stopped = stack.map_or(Ok(()), |stack| self.runtime.block_on(stack.stop()));
-        if let Err(error) = &stopped {
-            eprintln!("the shared stack did not stop cleanly: {error:#}");
+        let mut failed = conclusion.has_failed();
+        for stack in [self.stack, self.checkout] {
+            let Some(stack) = Arc::try_unwrap(stack).ok().and_then(OnceCell::into_inner) else { continue };
+            if let Err(error) = self.runtime.block_on(stack.stop()) {
+                eprintln!("a shared stack did not stop cleanly: {error:#}");
+                failed = true;
+            }
         }
-        if conclusion.has_failed() || stopped.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use sightline::jaeger::{Jaeger, Search, Trace, TraceId};
-use sightline::stack::{Binaries, Exit, GATEWAY, Stack, StackConfig};
+use sightline::stack::spec::FILE_NAME;
+use sightline::stack::{Binaries, Exit, GATEWAY, Stack, StackConfig, StackSpec};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use url::Url;
@@ -18,36 +19,39 @@ use crate::outline::outline;
 use crate::poll::{DEFAULT_TIMEOUT, eventually};
 use crate::prometheus::Samples;
 
-/// The examples of this repository, with which the tests work.
-pub const ORDER_SERVICE: &str = "order-service";
-/// See [`ORDER_SERVICE`].
-pub const USER_SERVICE: &str = "user-service";
-/// See [`ORDER_SERVICE`].
-pub const INVENTORY_SERVICE: &str = "inventory-service";
-/// All examples.
-pub const SERVICES: [&str; 3] = [ORDER_SERVICE, USER_SERVICE, INVENTORY_SERVICE];
+/// The services in `tests/fixture/sightline.toml`, with which the tests work.
+pub const ORDERS: &str = "orders";
+/// See [`ORDERS`].
+pub const USERS: &str = "users";
+/// See [`ORDERS`].
+pub const STOCK: &str = "stock";
+/// All services of the fixture.
+pub const SERVICES: [&str; 3] = [ORDERS, USERS, STOCK];
+
+/// The Cargo package of the services of the fixture, and the name of its program.
+pub const FIXTURE: &str = "fixture";
 
 /// The shape of an order's trace if the caller has its own span (see [`outline`]).
 pub const ORDER: &str = "\
-^ order-service server GET /orders/{id}
-  order-service internal read_order
-    order-service client SELECT orders
-  order-service internal read_user
-    order-service client GET /users/{id}
-      user-service server GET /users/{id}
-        user-service internal read_user
-          user-service client SELECT users
-  order-service internal reserve_items
-    order-service client sightline.inventory.v1.Inventory/Reserve
-      inventory-service server sightline.inventory.v1.Inventory/Reserve
-        inventory-service internal reserve_stock
+^ orders server GET /orders/{id}
+  orders internal read_order
+    orders client SELECT orders
+  orders internal read_user
+    orders client GET /users/{id}
+      users server GET /users/{id}
+        users internal read_user
+          users client SELECT users
+  orders internal reserve_items
+    orders client fixture.v1.Stock/Reserve
+      stock server fixture.v1.Stock/Reserve
+        stock internal reserve_stock
 ";
 
 /// The shape of the trace of a request for a user if the caller has its own span (see [`outline`]).
 pub const USER: &str = "\
-^ user-service server GET /users/{id}
-  user-service internal read_user
-    user-service client SELECT users
+^ users server GET /users/{id}
+  users internal read_user
+    users client SELECT users
 ";
 
 /// If this environment variable is set and not empty, the state of each stack is kept after the test, including the
@@ -72,14 +76,25 @@ pub struct TestStack {
 }
 
 impl TestStack {
-    /// Starts the same stack as `make up`. `change` can modify the configuration of the stack.
+    /// Starts the pipeline of `make up` with the services of the fixture. `change` can modify the configuration of the
+    /// stack.
     ///
     /// Fails if a program is missing, and reports the command that builds the program. Fails if a process does not
     /// become healthy, and reports the end of the process's log.
     pub async fn start(change: impl FnOnce(StackConfig) -> StackConfig) -> Result<Self> {
+        Self::start_file(&fixture_file(), change).await
+    }
+
+    /// Starts the same stack as `make up`, with the services of `sightline.toml`. Fails as [`start`](Self::start) does.
+    pub async fn start_checkout() -> Result<Self> {
+        Self::start_file(&root().join(FILE_NAME), |config| config).await
+    }
+
+    async fn start_file(file: &Path, change: impl FnOnce(StackConfig) -> StackConfig) -> Result<Self> {
         let mut dir = TempDir::with_prefix("sightline-").context("creating a temporary directory failed")?;
         dir.disable_cleanup(std::env::var_os(KEEP_STATE).is_some_and(|value| !value.is_empty()));
-        let mut config = StackConfig::for_checkout(&root(), dir.path().join("state"), &services()?)?;
+        let spec = StackSpec::load(file)?;
+        let mut config = StackConfig::new(spec, &root(), dir.path().join("state"), &services()?);
         config.ports = config.ports.free()?;
         // The services export their spans after this delay. The delay is short, because many tests wait until it has
         // passed. After the delay, these tests wait for the gateway, which waits two seconds for the rest of a trace.
@@ -150,14 +165,14 @@ impl TestStack {
         &self.http
     }
 
-    /// The URL of order-service.
+    /// The URL of the service `orders`.
     pub fn orders_url(&self) -> Result<Url> {
-        Ok(self.inner.url(ORDER_SERVICE)?.parse()?)
+        Ok(self.inner.url(ORDERS)?.parse()?)
     }
 
-    /// The URL of user-service.
+    /// The URL of the service `users`.
     pub fn users_url(&self) -> Result<Url> {
-        Ok(self.inner.url(USER_SERVICE)?.parse()?)
+        Ok(self.inner.url(USERS)?.parse()?)
     }
 
     /// Requests an order.
@@ -327,6 +342,12 @@ impl SingleService {
 #[must_use]
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The services file of the fixture.
+#[must_use]
+pub fn fixture_file() -> PathBuf {
+    root().join("tests/fixture").join(FILE_NAME)
 }
 
 /// The directory that contains the service binaries: the directory in `SIGHTLINE_SERVICES`, or by default the directory

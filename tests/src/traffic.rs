@@ -13,9 +13,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use url::Url;
 
 use crate::caller::Caller;
+use crate::examples::ORDER;
 use crate::outline::outline;
 use crate::poll::eventually;
-use crate::test_stack::ORDER;
 
 /// The timeout for the request of an order. The request normally takes milliseconds, and the deadlines in the services
 /// limit it to five seconds.

@@ -7,7 +7,7 @@ use sightline::jaeger::Value;
 use sightline::stack::StackSpec;
 use sightline_tests::caller::Caller;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{TestStack, USER, USER_SERVICE, root};
+use sightline_tests::test_stack::{TestStack, USER, USERS, fixture_file};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_standalone("additions::take_effect_in_the_gateway", take_effect);
@@ -28,7 +28,7 @@ name = 'network.protocol.version'
 ";
 
 async fn take_effect() -> Result<()> {
-    let path = root().join("sightline.toml");
+    let path = fixture_file();
     let spec = StackSpec::parse(&(fs::read_to_string(&path)? + ADDITIONS), &path)?;
     let stack = TestStack::start(|mut config| {
         config.spec = spec;
@@ -41,12 +41,12 @@ async fn take_effect() -> Result<()> {
     let kept = stack.get_user(&caller(), "7").await?;
     let redacted = USER.replace("GET /users", "****");
     let trace = stack.wait_for_trace(&kept.trace, &redacted).await?;
-    let server = trace.spans_of(USER_SERVICE).find(|span| span.attribute("user_agent.original").is_some());
+    let server = trace.spans_of(USERS).find(|span| span.attribute("user_agent.original").is_some());
     let agent = server.and_then(|span| span.attribute("user_agent.original")).and_then(Value::as_str);
     ensure!(agent == Some("****"), "user_agent.original is {agent:?}");
     stack.ensure_not_stored(&not_kept.trace).await?;
     let check = async || {
-        let labels = [("service_name", USER_SERVICE), ("network_protocol_version", "1.1")];
+        let labels = [("service_name", USERS), ("network_protocol_version", "1.1")];
         let calls = stack.gateway_metrics().await?.sum("traces_span_metrics_calls_total", &labels);
         calls.with_context(|| format!("no series has the labels {labels:?}"))
     };

@@ -7,7 +7,7 @@ use sightline::jaeger::{Span, Value};
 use sightline_tests::caller::Caller;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, ORDER_SERVICE, TestStack, USER, USER_SERVICE};
+use sightline_tests::test_stack::{ORDER, ORDERS, TestStack, USER, USERS};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("context::baggage_becomes_span_attributes_downstream", baggage);
@@ -18,12 +18,12 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 async fn baggage(stack: &TestStack) -> Result<()> {
-    // order-service replaces the caller's values of `environment` and `version` with its own values. The baggage key
+    // orders replaces the caller's values of `environment` and `version` with its own values. The baggage key
     // `tenant` does not become an attribute.
     let caller = Caller::new().with_header("baggage", "environment=forged,version=9.9,tenant=blue");
     let response = stack.get_order(&caller, "5").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
-    for service in ["user-service", "inventory-service"] {
+    for service in ["users", "stock"] {
         for span in trace.spans_of(service) {
             let text = |key| span.attribute(key).and_then(Value::as_str);
             ensure!(
@@ -49,7 +49,7 @@ async fn continued(stack: &TestStack) -> Result<()> {
     let caller = Caller::new().with_header("tracestate", state);
     let response = stack.get_order(&caller, "6").await?;
     let trace = stack.wait_for_trace(&response.trace, ORDER).await?;
-    let root = find(&trace, "order-service server GET /orders/{id}").context("the first span is missing")?;
+    let root = find(&trace, "orders server GET /orders/{id}").context("the first span is missing")?;
     ensure!(
         root.parent_span_id.as_deref() == Some(caller.span_id()),
         "the parent of the first span is {:?}",
@@ -73,10 +73,10 @@ async fn unsampled(stack: &TestStack) -> Result<()> {
     stack.wait_for_pipeline().await?;
     stack.ensure_not_stored(&response.trace).await?;
     // The request's log records have the trace ID even though no span is recorded.
-    let records = stack.console_logs(USER_SERVICE)?;
+    let records = stack.console_logs(USERS)?;
     ensure!(
         records.iter().any(|record| record.trace_id == caller.trace_id()),
-        "user-service logged nothing in the trace of {caller:?}"
+        "users logged nothing in the trace of {caller:?}"
     );
     Ok(())
 }
@@ -120,7 +120,7 @@ async fn invalid(stack: &TestStack) -> Result<()> {
         sent.insert(agent, (description, trace_id));
     }
     let check = async || {
-        let traces = stack.traces_of(ORDER_SERVICE).await?;
+        let traces = stack.traces_of(ORDERS).await?;
         let spans: Vec<&Span> = traces.iter().flat_map(|trace| &trace.spans).collect();
         let mut wrong = Vec::new();
         for (agent, (description, trace_id)) in &sent {

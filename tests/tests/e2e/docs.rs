@@ -1,4 +1,5 @@
-//! Runs the blocks of commands that the documents mark with `test=e2e`.
+//! Runs the blocks of commands that the documents mark with `test=e2e`. The pages that send requests to the examples are
+//! in `examples/docs.rs`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,7 +7,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use sightline::jaeger::TraceId;
 use sightline::stack::free_port;
 use sightline_tests::documents::{self, Block, Content, Runner};
 use sightline_tests::suite::Suite;
@@ -22,29 +22,7 @@ const PAGE_TIMEOUT: Duration = Duration::from_mins(10);
 const FUNCTIONS: &str = "poll() { for _ in $(seq 60); do \"$@\" && return; sleep 1; done; return 1; }\n";
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.add_shared("docs::the_commands_in_adopt_create_a_service", adopt);
-    suite.add_shared("docs::the_commands_in_readme_succeed", readme);
-    suite.add_shared("docs::the_commands_in_services_file_succeed", services_file);
-    suite.add_shared("docs::the_commands_in_troubleshoot_succeed", troubleshoot);
-}
-
-async fn adopt(stack: &TestStack) -> Result<()> {
-    // The commands of the page start in the directory that contains the checkout.
-    let directory = tempfile::tempdir()?;
-    std::os::unix::fs::symlink(root().canonicalize()?, directory.path().join("sightline"))?;
-    let output = run(stack, documents::of("docs/adopt.md", Runner::E2e)?, directory.path()).await?;
-    let traces = trace_ids(&output)?;
-    ensure!(traces.len() == 2, "{} responses have a traceresponse header:\n{output}", traces.len());
-    wait_for_services(stack, &traces[0], &["hello"]).await?;
-    wait_for_services(stack, &traces[1], &["hello", "inventory-service", "order-service", "user-service"])
-        .await
-}
-
-async fn readme(stack: &TestStack) -> Result<()> {
-    let output = run(stack, documents::of("README.md", Runner::E2e)?, &root()).await?;
-    let traces = trace_ids(&output)?;
-    ensure!(traces.len() == 1, "{} responses have a traceresponse header:\n{output}", traces.len());
-    wait_for_services(stack, &traces[0], &["inventory-service", "order-service", "user-service"]).await
+    suite.add_checkout("docs::the_commands_in_services_file_succeed", services_file);
 }
 
 async fn services_file(stack: &TestStack) -> Result<()> {
@@ -55,33 +33,9 @@ async fn services_file(stack: &TestStack) -> Result<()> {
     Ok(())
 }
 
-async fn troubleshoot(stack: &TestStack) -> Result<()> {
-    stack.wait_for_pipeline().await?;
-    run(stack, documents::of("docs/troubleshoot.md", Runner::E2e)?, &root()).await?;
-    Ok(())
-}
-
-/// Returns the trace IDs in the `traceresponse` headers that `curl -i` printed.
-fn trace_ids(output: &str) -> Result<Vec<TraceId>> {
-    let headers = output.lines().filter_map(|line| line.strip_prefix("traceresponse: 00-"));
-    headers.map(|value| Ok(value.split('-').next().unwrap_or_default().parse()?)).collect()
-}
-
-/// Waits until a trace is stored with spans of exactly these services.
-async fn wait_for_services(stack: &TestStack, id: &TraceId, expected: &[&str]) -> Result<()> {
-    let check = async || {
-        let trace = stack.jaeger().trace(id).await?.context("no span of the trace is stored")?;
-        let mut services = trace.services();
-        services.sort_unstable();
-        ensure!(services == expected, "the trace has spans of {services:?}");
-        Ok(())
-    };
-    stack.eventually(format!("trace {id} has spans of {expected:?}"), check).await
-}
-
 /// Runs the blocks one after another in one shell, as a reader would, and returns their output. Fails if a command
 /// fails, or if the status of a response to `curl -i` is not 200.
-async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<String> {
+pub(crate) async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<String> {
     let script = for_stack(stack, &script(&blocks))?;
     let log = tempfile::NamedTempFile::new()?;
     let file = log.reopen()?;

@@ -7,12 +7,10 @@ use sightline::jaeger::{Span, Trace, Value};
 use sightline_tests::caller::Caller;
 use sightline_tests::outline::{find, outline};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{
-    INVENTORY_SERVICE, ORDER, ORDER_SERVICE, SERVICES, TestStack, USER_SERVICE,
-};
+use sightline_tests::test_stack::{FIXTURE, ORDER, ORDERS, SERVICES, STOCK, TestStack, USERS};
 
-/// The `user_agent.original` of the requests that order-service sends.
-const ORDER_SERVICE_AGENT: &str = concat!("order-service/", env!("CARGO_PKG_VERSION"));
+/// The `user_agent.original` of the requests that orders sends.
+const ORDERS_AGENT: &str = concat!("orders/", env!("CARGO_PKG_VERSION"));
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("edges::an_order_without_context_starts_a_trace", starts_a_trace);
@@ -28,7 +26,7 @@ async fn starts_a_trace(stack: &TestStack) -> Result<()> {
     // line contains `^`.
     let shape = ORDER.trim_start_matches("^ ");
     let check = async || {
-        let traces = stack.traces_of(ORDER_SERVICE).await?;
+        let traces = stack.traces_of(ORDERS).await?;
         let is_of_request =
             |span: &Span| span.attribute("user_agent.original").and_then(Value::as_str) == Some(&agent);
         let found: Vec<_> = traces.iter().filter(|trace| trace.spans.iter().any(is_of_request)).collect();
@@ -76,7 +74,7 @@ fn expected(stack: &TestStack, agent: &'static str) -> Result<Vec<(&'static str,
     use Expected::{Int, OwnedText, PositiveInt, Text};
     let ports = stack.inner().ports();
     let port = |port: u16| Int(port.into());
-    let inventory = ports.server(INVENTORY_SERVICE)?;
+    let inventory = ports.server(STOCK)?;
     let baggage = || [("environment", Text("development")), ("version", Text(env!("CARGO_PKG_VERSION")))];
     let with_baggage =
         |attributes: Attributes| attributes.into_iter().chain(baggage()).collect::<Attributes>();
@@ -104,7 +102,7 @@ fn expected(stack: &TestStack, agent: &'static str) -> Result<Vec<(&'static str,
     let rpc = || {
         [
             ("rpc.system.name", Text("grpc")),
-            ("rpc.method", Text("sightline.inventory.v1.Inventory/Reserve")),
+            ("rpc.method", Text("fixture.v1.Stock/Reserve")),
             ("rpc.response.status_code", Text("OK")),
             ("server.port", port(inventory)),
         ]
@@ -127,42 +125,27 @@ fn expected(stack: &TestStack, agent: &'static str) -> Result<Vec<(&'static str,
         ("http.response.status_code", Int(200)),
         ("network.protocol.version", Text("1.1")),
         ("server.address", Text("127.0.0.1")),
-        ("server.port", port(ports.server(USER_SERVICE)?)),
-        ("url.full", OwnedText(format!("{}/users/7", stack.inner().url(USER_SERVICE)?))),
+        ("server.port", port(ports.server(USERS)?)),
+        ("url.full", OwnedText(format!("{}/users/7", stack.inner().url(USERS)?))),
         ("url.template", Text("/users/{id}")),
     ];
-    let reserve = "order-service client sightline.inventory.v1.Inventory/Reserve";
+    let reserve = "orders client fixture.v1.Stock/Reserve";
     Ok(vec![
+        ("orders server GET /orders/{id}", served("/orders/{id}", "/orders/7", agent, ports.server(ORDERS)?)),
+        ("orders internal read_order", vec![("order.id", Int(7))]),
+        ("orders client SELECT orders", sql("orders.db", "orders", "SELECT orders", read_order)),
+        ("orders internal read_user", with_baggage(vec![("user.id", Int(7))])),
+        ("orders client GET /users/{id}", with_baggage(get_user)),
         (
-            "order-service server GET /orders/{id}",
-            served("/orders/{id}", "/orders/7", agent, ports.server(ORDER_SERVICE)?),
+            "users server GET /users/{id}",
+            with_baggage(served("/users/{id}", "/users/7", ORDERS_AGENT, ports.server(USERS)?)),
         ),
-        ("order-service internal read_order", vec![("order.id", Int(7))]),
-        ("order-service client SELECT orders", sql("order.db", "orders", "SELECT orders", read_order)),
-        ("order-service internal read_user", with_baggage(vec![("user.id", Int(7))])),
-        ("order-service client GET /users/{id}", with_baggage(get_user)),
-        (
-            "user-service server GET /users/{id}",
-            with_baggage(served("/users/{id}", "/users/7", ORDER_SERVICE_AGENT, ports.server(USER_SERVICE)?)),
-        ),
-        ("user-service internal read_user", with_baggage(vec![("user.id", Int(7))])),
-        (
-            "user-service client SELECT users",
-            with_baggage(sql("user.db", "users", "SELECT users", read_user)),
-        ),
-        (
-            "order-service internal reserve_items",
-            with_baggage(vec![("order.id", Int(7)), ("order.items", Int(3))]),
-        ),
+        ("users internal read_user", with_baggage(vec![("user.id", Int(7))])),
+        ("users client SELECT users", with_baggage(sql("users.db", "users", "SELECT users", read_user))),
+        ("orders internal reserve_items", with_baggage(vec![("order.id", Int(7)), ("order.items", Int(3))])),
         (reserve, with_baggage(rpc().into_iter().chain([("server.address", Text("127.0.0.1"))]).collect())),
-        (
-            "inventory-service server sightline.inventory.v1.Inventory/Reserve",
-            with_baggage(rpc().into_iter().chain(peer()).collect()),
-        ),
-        (
-            "inventory-service internal reserve_stock",
-            with_baggage(vec![("order.id", Int(7)), ("order.items", Int(3))]),
-        ),
+        ("stock server fixture.v1.Stock/Reserve", with_baggage(rpc().into_iter().chain(peer()).collect())),
+        ("stock internal reserve_stock", with_baggage(vec![("order.id", Int(7)), ("order.items", Int(3))])),
     ])
 }
 
@@ -220,7 +203,7 @@ fn resource(trace: &Trace, name: &str, pid: u32) -> Result<()> {
         ("service.version", env!("CARGO_PKG_VERSION")),
         ("host.name", host.trim()),
         ("os.type", "linux"),
-        ("process.executable.name", name),
+        ("process.executable.name", FIXTURE),
         ("telemetry.sdk.name", "opentelemetry"),
         ("telemetry.sdk.language", "rust"),
         ("telemetry.distro.name", "sightline"),

@@ -8,7 +8,7 @@ use sightline_tests::caller::Caller;
 use sightline_tests::log_records::LogRecord;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER_SERVICE, TestStack, USER_SERVICE};
+use sightline_tests::test_stack::{ORDERS, TestStack, USERS};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("errors::a_server_error_marks_the_spans_of_every_caller_as_failed", server_error);
@@ -16,14 +16,14 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 const FAILED: &str = "\
-^ order-service server GET /orders/{id} ! 502
-  order-service internal read_order
-    order-service client SELECT orders
-  order-service internal read_user ! order_service::error::UpstreamError::UnexpectedResponse
-    order-service client GET /users/{id} ! 500
-      user-service server GET /users/{id} ! 500
-        user-service internal read_user ! user_service::users::UserStoreError::BuiltInFault
-          user-service client SELECT users
+^ orders server GET /orders/{id} ! 502
+  orders internal read_order
+    orders client SELECT orders
+  orders internal read_user ! fixture::orders::OrderError::UnexpectedResponse
+    orders client GET /users/{id} ! 500
+      users server GET /users/{id} ! 500
+        users internal read_user ! fixture::users::UserError::BuiltInFault
+          users client SELECT users
 ";
 
 async fn server_error(stack: &TestStack) -> Result<()> {
@@ -33,7 +33,7 @@ async fn server_error(stack: &TestStack) -> Result<()> {
 
     // The exception is recorded once, in the span where it occurred, and not in its parent spans.
     let exceptions: Vec<_> = trace
-        .spans_of("user-service")
+        .spans_of("users")
         .flat_map(|span| span.events.iter().map(move |event| (span.name.as_str(), event)))
         .collect();
     let [(span, event)] = exceptions.as_slice() else { anyhow::bail!("expected one event: {exceptions:?}") };
@@ -42,19 +42,19 @@ async fn server_error(stack: &TestStack) -> Result<()> {
         let found = event.attributes.iter().find(|(name, _)| name == key);
         found.and_then(|(_, value)| value.as_str()).unwrap_or_default()
     };
-    ensure!(text("exception.type") == "user_service::users::UserStoreError::BuiltInFault", "{event:?}");
-    ensure!(text("exception.message") == "user 999 fails because SIGHTLINE_FAULTS is on", "{event:?}");
+    ensure!(text("exception.type") == "fixture::users::UserError::BuiltInFault", "{event:?}");
+    ensure!(text("exception.message") == "user 999 is broken on purpose", "{event:?}");
 
-    let root = find(&trace, "order-service server GET /orders/{id}").context("the first span is missing")?;
+    let root = find(&trace, "orders server GET /orders/{id}").context("the first span is missing")?;
     ensure!(root.attribute("http.response.status_code").and_then(Value::as_int) == Some(502), "{root:?}");
 
     // The response contains the trace ID, which the caller can send to support, but no internal details.
     let body: Json = serde_json::from_str(&response.body)?;
     ensure!(body["trace_id"] == response.trace.as_str(), "{body}");
-    ensure!(!response.body.contains("SIGHTLINE_FAULTS"), "{body}");
+    ensure!(!response.body.contains("on purpose"), "{body}");
 
     // Each service that failed logs one error with the trace ID.
-    for process in [ORDER_SERVICE, USER_SERVICE] {
+    for process in [ORDERS, USERS] {
         let records = stack.console_logs(process)?;
         let is_error = |record: &&LogRecord| record.trace_id == trace.id && record.severity == "ERROR";
         let errors = records.iter().filter(is_error).count();
@@ -65,15 +65,15 @@ async fn server_error(stack: &TestStack) -> Result<()> {
 
 async fn client_errors(stack: &TestStack) -> Result<()> {
     let unknown = "\
-^ order-service server GET /orders/{id}
-  order-service internal read_order
-    order-service client SELECT orders
+^ orders server GET /orders/{id}
+  orders internal read_order
+    orders client SELECT orders
 ";
     for (path, status, shape) in [
         ("orders/4242", 404, unknown),
-        ("orders/abc", 400, "^ order-service server GET /orders/{id}\n"),
-        ("orders/-1", 400, "^ order-service server GET /orders/{id}\n"),
-        ("elsewhere", 404, "^ order-service server GET\n"),
+        ("orders/abc", 400, "^ orders server GET /orders/{id}\n"),
+        ("orders/-1", 400, "^ orders server GET /orders/{id}\n"),
+        ("elsewhere", 404, "^ orders server GET\n"),
     ] {
         let response = Caller::new().get(stack.http(), &stack.orders_url()?, path).await?;
         ensure!(response.status == status, "{path}: {response:?}");

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use sightline::stack::AGENT;
 use sightline_tests::caller::Caller;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, ORDER_SERVICE, SERVICES, TestStack, USER, USER_SERVICE};
+use sightline_tests::test_stack::{ORDER, ORDERS, SERVICES, TestStack, USER, USERS};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("exporters::do_not_report_on_themselves", do_not_report_on_themselves);
@@ -16,16 +16,15 @@ pub(crate) fn add(suite: &mut Suite) {
 async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
     let ports = stack.inner().ports();
     let agent_http = ports.number(AGENT, "otlp-http")?;
-    let over_http = stack.start_single_service(USER_SERVICE, |config| {
+    let over_http = stack.start_single_service(USERS, |config| {
         config
-            .with(USER_SERVICE, "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-            .with(USER_SERVICE, "OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{agent_http}"))
+            .with(USERS, "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+            .with(USERS, "OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://localhost:{agent_http}"))
             // At this level, libraries write logs during an export. These logs must not be exported either.
-            .with(USER_SERVICE, "RUST_LOG", "trace")
+            .with(USERS, "RUST_LOG", "trace")
     });
     let mut over_http = over_http.await?;
-    let over_grpc =
-        stack.start_single_service(USER_SERVICE, |config| config.with(USER_SERVICE, "RUST_LOG", "trace"));
+    let over_grpc = stack.start_single_service(USERS, |config| config.with(USERS, "RUST_LOG", "trace"));
     let mut over_grpc = over_grpc.await?;
     for service in [&over_http, &over_grpc] {
         let response = Caller::new().get(stack.http(), &service.url()?, "users/1").await?;
@@ -70,12 +69,12 @@ async fn do_not_report_on_themselves(stack: &TestStack) -> Result<()> {
 }
 
 async fn console_and_otlp(stack: &TestStack) -> Result<()> {
-    let both = stack.start_single_service(USER_SERVICE, |config| {
+    let both = stack.start_single_service(USERS, |config| {
         config
-            .with(USER_SERVICE, "OTEL_TRACES_EXPORTER", "console,otlp")
-            .with(USER_SERVICE, "OTEL_METRICS_EXPORTER", "console,otlp,prometheus")
-            .with(USER_SERVICE, "OTEL_LOGS_EXPORTER", "console,otlp")
-            .with(USER_SERVICE, "SIGHTLINE_LOG_SPANS", "1")
+            .with(USERS, "OTEL_TRACES_EXPORTER", "console,otlp")
+            .with(USERS, "OTEL_METRICS_EXPORTER", "console,otlp,prometheus")
+            .with(USERS, "OTEL_LOGS_EXPORTER", "console,otlp")
+            .with(USERS, "SIGHTLINE_LOG_SPANS", "1")
     });
     let mut both = both.await?;
     let response = Caller::new().get(stack.http(), &both.url()?, "users/2").await?;
@@ -109,21 +108,20 @@ async fn console_and_otlp(stack: &TestStack) -> Result<()> {
 }
 
 async fn disabled(stack: &TestStack) -> Result<()> {
-    let disabled = stack.start_single_service(ORDER_SERVICE, |config| {
-        config.with(ORDER_SERVICE, "OTEL_SDK_DISABLED", "true")
-    });
+    let disabled =
+        stack.start_single_service(ORDERS, |config| config.with(ORDERS, "OTEL_SDK_DISABLED", "true"));
     let disabled = disabled.await?;
     let caller = Caller::new().with_header("baggage", "tenant=blue");
     let response = caller.get(stack.http(), &disabled.url()?, "orders/3").await?;
     ensure!(response.status == 200, "{response:?}");
-    // order-service, whose SDK is disabled, records no spans. The first span of each other service is a child of the
-    // caller's span. Its attributes include the baggage that order-service added.
+    // orders, whose SDK is disabled, records no spans. The first span of each other service is a child of the
+    // caller's span. Its attributes include the baggage that orders added.
     let shape = "\
-^ user-service server GET /users/{id}
-  user-service internal read_user
-    user-service client SELECT users
-^ inventory-service server sightline.inventory.v1.Inventory/Reserve
-  inventory-service internal reserve_stock
+^ users server GET /users/{id}
+  users internal read_user
+    users client SELECT users
+^ stock server fixture.v1.Stock/Reserve
+  stock internal reserve_stock
 ";
     let trace = stack.wait_for_trace(&response.trace, shape).await?;
     for span in trace.spans.iter().filter(|span| span.kind == sightline::jaeger::Kind::Server) {

@@ -5,9 +5,7 @@ use sightline_tests::caller::Caller;
 use sightline_tests::log_records::LogRecord;
 use sightline_tests::outline::find;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{
-    INVENTORY_SERVICE, ORDER, ORDER_SERVICE, SERVICES, TestStack, USER_SERVICE,
-};
+use sightline_tests::test_stack::{ORDER, ORDERS, SERVICES, STOCK, TestStack, USERS};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("logs::records_have_the_ids_of_their_span", ids);
@@ -15,13 +13,9 @@ pub(crate) fn add(suite: &mut Suite) {
 
 /// For each service: the message that it logs for an order, and the title of the span in which it logs the message.
 const RECORDS: [(&str, &str, &str); 3] = [
-    (ORDER_SERVICE, "order read, stock reserved", "order-service server GET /orders/{id}"),
-    (USER_SERVICE, "user read", "user-service server GET /users/{id}"),
-    (
-        INVENTORY_SERVICE,
-        "stock reserved",
-        "inventory-service server sightline.inventory.v1.Inventory/Reserve",
-    ),
+    (ORDERS, "order read, stock reserved", "orders server GET /orders/{id}"),
+    (USERS, "user read", "users server GET /users/{id}"),
+    (STOCK, "stock reserved", "stock server fixture.v1.Stock/Reserve"),
 ];
 
 async fn ids(stack: &TestStack) -> Result<()> {
@@ -56,9 +50,9 @@ async fn ids(stack: &TestStack) -> Result<()> {
     stack.eventually(format!("the log records of trace {} are {expected:#?}", trace.id), check).await?;
 
     // The IDs of a log record are empty if it was written outside a request.
-    let records = stack.console_logs(ORDER_SERVICE)?;
+    let records = stack.console_logs(ORDERS)?;
     let started = records.iter().find(|record| record.message == "serving orders over HTTP");
-    let started = started.context("order-service has not logged its startup message")?;
+    let started = started.context("orders has not logged its startup message")?;
     ensure!(started.trace_id.is_empty() && started.span_id.is_empty(), "{started:?}");
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 mod additions;
 mod certificates;
-mod check;
 mod context;
 mod docs;
 mod edges;
 mod errors;
+mod examples;
 mod exporters;
 mod logs;
 mod matrix;
@@ -32,7 +32,6 @@ fn main() -> anyhow::Result<ExitCode> {
     matrix::add(&mut suite);
     edges::add(&mut suite);
     context::add(&mut suite);
-    check::add(&mut suite);
     docs::add(&mut suite);
     logs::add(&mut suite);
     errors::add(&mut suite);
@@ -40,5 +39,6 @@ fn main() -> anyhow::Result<ExitCode> {
     tls::add(&mut suite);
     exporters::add(&mut suite);
     shutdown::add(&mut suite);
+    suite.add_examples(examples::add)?;
     Ok(suite.run())
 }

@@ -1,4 +1,4 @@
-//! The traces, metrics and logs of each service in `sightline.toml` are stored.
+//! The traces, metrics and logs of each service are stored: of the fixture, and of `sightline.toml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +13,10 @@ use sightline_tests::test_stack::{ORDER, TestStack};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("matrix::every_signal_of_every_service_arrives", every_signal_arrives);
+    suite.add_checkout(
+        "matrix::every_signal_of_every_service_in_sightline_toml_arrives",
+        every_signal_arrives,
+    );
     suite.add_shared("matrix::the_trace_of_an_order_is_complete", order_is_complete);
 }
 

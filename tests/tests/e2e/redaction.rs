@@ -31,7 +31,7 @@ async fn new_user(stack: &TestStack) -> Result<()> {
     let again = caller.post(stack.http(), &stack.users_url()?, &path, &body).await?;
     ensure!(again.status == 409, "{again:?}");
 
-    let title = "user-service server POST /users";
+    let title = "users server POST /users";
     let check = async || {
         let trace = stack.jaeger().trace(&response.trace).await?.context("no span of the trace is stored")?;
         // Both requests are in the caller's trace and have three spans each.
@@ -55,7 +55,7 @@ async fn path(stack: &TestStack) -> Result<()> {
     let response = caller.get(stack.http(), &stack.users_url()?, &format!("users/{email}")).await?;
     ensure!(response.status == 400, "{response:?}");
     ensure!(!response.body.contains(&email), "{response:?}");
-    let trace = stack.wait_for_trace(&response.trace, "^ user-service server GET /users/{id}\n").await?;
+    let trace = stack.wait_for_trace(&response.trace, "^ users server GET /users/{id}\n").await?;
     let path = trace.spans[0].attribute("url.path").and_then(Value::as_str).unwrap_or_default();
     ensure!(path == "/users/****", "{path}");
     ensure_absent(stack, &response.trace, &format!("grace.{}", caller.span_id())).await

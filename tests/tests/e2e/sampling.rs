@@ -15,9 +15,9 @@ pub(crate) fn add(suite: &mut Suite) {
 const PLAIN_REQUESTS: usize = 20;
 
 const FAILED: &str = "\
-^ user-service server GET /users/{id} ! 500
-  user-service internal read_user ! user_service::users::UserStoreError::BuiltInFault
-    user-service client SELECT users
+^ users server GET /users/{id} ! 500
+  users internal read_user ! fixture::users::UserError::BuiltInFault
+    users client SELECT users
 ";
 
 async fn keeps_failed_and_slow() -> Result<()> {
@@ -52,11 +52,11 @@ async fn keeps_failed_and_slow() -> Result<()> {
         }
     }
 
-    // The gateway counts every request to user-service once: the plain requests, the slow request, the request that
-    // order-service sent for the order, and the failed request.
+    // The gateway counts every request to users once: the plain requests, the slow request, the request that
+    // orders sent for the order, and the failed request.
     let count = async |status: &str| {
         let labels = [
-            ("service_name", "user-service"),
+            ("service_name", "users"),
             ("span_name", "GET /users/{id}"),
             ("span_kind", "SPAN_KIND_SERVER"),
             ("http_response_status_code", status),

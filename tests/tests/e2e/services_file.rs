@@ -10,7 +10,7 @@ use sightline_tests::caller::Caller;
 use sightline_tests::outline::outline;
 use sightline_tests::poll::{DEFAULT_TIMEOUT, eventually};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{USER, USER_SERVICE, root, services};
+use sightline_tests::test_stack::{FIXTURE, USER, USERS, fixture_file, root, services};
 use sightline_tests::up::Up;
 use tokio::process::Command;
 use url::Url;
@@ -24,19 +24,19 @@ pub(crate) fn add(suite: &mut Suite) {
 const HELLO: &str = "\
 ^ go-service server GET /hello/{id}
   go-service client HTTP GET
-    user-service server GET /users/{id}
-      user-service internal read_user
-        user-service client SELECT users
+    users server GET /users/{id}
+      users internal read_user
+        users client SELECT users
 ";
 
 async fn other_repository() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let go_service = root().canonicalize()?.join("bin/go-service");
-    let user_service = services()?.join(USER_SERVICE).canonicalize()?;
+    let fixture = services()?.join(FIXTURE).canonicalize()?;
     // The paths are relative to the services file, and the name of its directory is not the name of the checkout.
     fs::create_dir(directory.path().join("bin"))?;
     std::os::unix::fs::symlink(go_service, directory.path().join("bin/go-service"))?;
-    std::os::unix::fs::symlink(user_service, directory.path().join("bin/user-service"))?;
+    std::os::unix::fs::symlink(fixture, directory.path().join("bin/fixture"))?;
     fs::write(
         directory.path().join("services.toml"),
         r#"
@@ -45,16 +45,17 @@ program = "bin/go-service"
 protocol = "http"
 port = 9080
 health = "/healthz"
-calls = ["user-service"]
+calls = ["users"]
 try = "/hello/7"
-env.USER_SERVICE_URL = "${user-service.url}"
+env.USERS_URL = "${users.url}"
 
-[services.user-service]
-program = "bin/user-service"
+[services.users]
+program = "bin/fixture"
+arguments = ["users"]
 protocol = "http"
 port = 9081
 admin-port = 9082
-env.DATABASE_URL = "sqlite://${state}/user.db?mode=rwc"
+env.DATABASE_URL = "sqlite://${state}/users.db?mode=rwc"
 "#,
     )?;
     let mut up = Up::start(directory.path(), &["--file", "services.toml"]).await?;
@@ -71,15 +72,15 @@ env.DATABASE_URL = "sqlite://${state}/user.db?mode=rwc"
 
 async fn started_by_hand() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let file = root().canonicalize()?.join("sightline.toml");
+    let file = fixture_file().canonicalize()?;
     let file = file.to_str().context("the path is not UTF-8")?;
-    let arguments = ["--only", "pipeline", "--service", USER_SERVICE, "--file", file];
+    let arguments = ["--only", "pipeline", "--service", USERS, "--file", file];
     let mut up = Up::start(directory.path(), &arguments).await?;
     let exports: Vec<String> =
         up.output().lines().filter(|line| line.starts_with("export ")).map(str::to_owned).collect();
-    let program = services()?.join(USER_SERVICE).canonicalize()?;
+    let program = services()?.join(FIXTURE).canonicalize()?;
     let mut service = Command::new("sh")
-        .args(["-euc", &format!("{}\nexec {}", exports.join("\n"), program.display())])
+        .args(["-euc", &format!("{}\nexec {} {USERS}", exports.join("\n"), program.display())])
         .current_dir(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{TestStack, USER, USER_SERVICE};
+use sightline_tests::test_stack::{FIXTURE, TestStack, USER, USERS};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("shutdown::loses_nothing_with_one_processor", one_processor);
@@ -22,16 +22,16 @@ const REQUESTS: usize = 200;
 
 async fn one_processor(stack: &TestStack) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let service = stack.start_single_service(USER_SERVICE, |mut config| {
-        let program = config.binaries.services.join(USER_SERVICE);
+    let service = stack.start_single_service(USERS, |mut config| {
+        let program = config.binaries.services.join(FIXTURE);
         dir.path().clone_into(&mut config.binaries.services);
         // The service is started through a script, which limits it to one processor. If writing the script fails, the
         // start fails with a message that the script does not exist.
-        let _ = pin(&dir.path().join(USER_SERVICE), &program);
+        let _ = pin(&dir.path().join(FIXTURE), &program);
         // With this delay, a batch is exported only when it is full or at shutdown. So some spans are exported only at
         // shutdown.
         config.span_delay = Duration::from_hours(1);
-        config.with(USER_SERVICE, "TOKIO_WORKER_THREADS", "1")
+        config.with(USERS, "TOKIO_WORKER_THREADS", "1")
     });
     let mut service = service.await?;
     let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid()?))?;
@@ -68,7 +68,7 @@ fn pin(path: &Path, program: &Path) -> std::io::Result<()> {
 }
 
 async fn in_flight(stack: &TestStack) -> Result<()> {
-    let mut service = stack.start_single_service(USER_SERVICE, |config| config).await?;
+    let mut service = stack.start_single_service(USERS, |config| config).await?;
     let (url, port) = (service.url()?, service.admin_port()?);
     let caller = Caller::new();
     let request = caller.get(stack.http(), &url, "users/998");
@@ -100,9 +100,9 @@ async fn in_flight(stack: &TestStack) -> Result<()> {
 async fn reports_lost(stack: &TestStack) -> Result<()> {
     // Nothing listens on this port, because the listener that reserved the port is dropped immediately.
     let unused_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let service = stack.start_single_service(USER_SERVICE, |config| {
+    let service = stack.start_single_service(USERS, |config| {
         let endpoint = format!("https://localhost:{unused_port}");
-        config.with(USER_SERVICE, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        config.with(USERS, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
     });
     let mut service = service.await?;
     for _ in 0..5 {

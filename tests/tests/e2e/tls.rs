@@ -5,7 +5,7 @@ use sightline::stack::{AGENT, GATEWAY, JAEGER};
 use sightline_tests::mtls::{Transport, check_mutual_tls, untrusted_certificate};
 use sightline_tests::otlp::{CLIENT, OtlpEndpoint};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{TestStack, USER_SERVICE};
+use sightline_tests::test_stack::{TestStack, USERS};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("tls::endpoints_require_a_trusted_certificate", endpoints);
@@ -14,7 +14,7 @@ pub(crate) fn add(suite: &mut Suite) {
 async fn endpoints(stack: &TestStack) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let untrusted = untrusted_certificate(dir.path())?;
-    let trusted = stack.inner().tls_files(USER_SERVICE);
+    let trusted = stack.inner().tls_files(USERS);
     let ports = stack.inner().ports();
     let endpoints = [
         ("the agent's gRPC", ports.number(AGENT, "otlp-grpc")?, Transport::Grpc),

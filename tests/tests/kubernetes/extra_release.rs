@@ -4,9 +4,9 @@
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::Jaeger;
 use sightline_tests::caller::Caller;
+use sightline_tests::examples::ORDER;
 use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
-use sightline_tests::test_stack::ORDER;
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;

@@ -10,9 +10,10 @@ use serde_json::Value;
 use sightline::certs::TlsFiles;
 use sightline::jaeger::{Jaeger, Trace, TraceId};
 use sightline_tests::caller::Caller;
+use sightline_tests::examples::ORDER;
 use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
-use sightline_tests::test_stack::{ORDER, root};
+use sightline_tests::test_stack::root;
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;

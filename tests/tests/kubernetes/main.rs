@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
+use sightline_tests::examples;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -107,6 +108,12 @@ fn main() -> Result<ExitCode> {
     suite.add("upgrade::upgrades_from_the_chart_of_the_previous_commit", upgrade::upgrade);
     suite.add("extra_release::without_tls_it_survives_a_jaeger_outage", extra_release::plaintext_in_memory);
     suite.add("uninstall::removes_every_object", uninstall::uninstall);
+    // The tests send orders to the examples.
+    if let Some(reason) = examples::skip_reason()? {
+        for test in suite.tests.drain(..) {
+            progress(format!("skipped: {}: {reason}", test.name()));
+        }
+    }
     Ok(run(suite))
 }
 

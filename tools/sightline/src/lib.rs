@@ -6,6 +6,7 @@
 
 pub mod certs;
 pub mod demo;
+pub mod examples;
 pub mod gateway;
 mod http;
 pub mod jaeger;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{INVENTORY_SERVICE, ORDER_SERVICE, USER_SERVICE};
+use crate::examples::{INVENTORY_SERVICE, ORDER_SERVICE, USER_SERVICE};
 use crate::jaeger::{Kind, Span, Trace};
 
 /// A span that a complete trace contains.

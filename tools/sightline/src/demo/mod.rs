@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use url::Url;
 
+use crate::examples::{EXAMPLES, ORDER_SERVICE, USER_SERVICE};
 use crate::http;
 use crate::jaeger::{Jaeger, JaegerError, Trace, TraceId};
 use crate::stack::{PortError, Stack, StackConfig};
@@ -25,15 +26,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The time between two reports that the trace is not complete yet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The services to which the requests are sent, or which take part in them: the examples of this repository.
-const ORDER_SERVICE: &str = "order-service";
-const USER_SERVICE: &str = "user-service";
-const INVENTORY_SERVICE: &str = "inventory-service";
-
 /// Returns the example services that this configuration does not run. The requests can be sent only if there are none.
 #[must_use]
 pub fn missing_services(config: &StackConfig) -> Vec<&'static str> {
-    let mut missing = vec![ORDER_SERVICE, USER_SERVICE, INVENTORY_SERVICE];
+    let mut missing = EXAMPLES.to_vec();
     missing.retain(|name| !config.processes.iter().any(|process| process == name));
     missing
 }

@@ -3,13 +3,14 @@
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use sightline_tests::examples::{ORDER, ORDER_SERVICE};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, ORDER_SERVICE, TestStack, services};
+use sightline_tests::test_stack::{TestStack, services};
 
 pub(crate) fn add(suite: &mut Suite) {
-    suite.add_shared("check::shows_a_complete_trace", complete);
-    suite.add_shared("check::reports_missing_spans", missing);
-    suite.add_shared("check::names_the_unreachable_service", unreachable);
+    suite.add_checkout("examples::check::shows_a_complete_trace", complete);
+    suite.add_checkout("examples::check::reports_missing_spans", missing);
+    suite.add_checkout("examples::check::names_the_unreachable_service", unreachable);
 }
 
 /// Runs `sightline check` without a home directory, a terminal, a temporary directory or system CAs.

@@ -1,0 +1,59 @@
+//! Runs the blocks of commands of the pages that send requests to the examples.
+
+use anyhow::{Context as _, Result, ensure};
+use sightline::jaeger::TraceId;
+use sightline_tests::documents::{self, Runner};
+use sightline_tests::suite::Suite;
+use sightline_tests::test_stack::{TestStack, root};
+
+use crate::docs::run;
+
+pub(crate) fn add(suite: &mut Suite) {
+    suite.add_checkout("examples::docs::the_commands_in_adopt_create_a_service", adopt);
+    suite.add_checkout("examples::docs::the_commands_in_readme_succeed", readme);
+    suite.add_checkout("examples::docs::the_commands_in_troubleshoot_succeed", troubleshoot);
+}
+
+async fn adopt(stack: &TestStack) -> Result<()> {
+    // The commands of the page start in the directory that contains the checkout.
+    let directory = tempfile::tempdir()?;
+    std::os::unix::fs::symlink(root().canonicalize()?, directory.path().join("sightline"))?;
+    let output = run(stack, documents::of("docs/adopt.md", Runner::E2e)?, directory.path()).await?;
+    let traces = trace_ids(&output)?;
+    ensure!(traces.len() == 2, "{} responses have a traceresponse header:\n{output}", traces.len());
+    wait_for_services(stack, &traces[0], &["hello"]).await?;
+    wait_for_services(stack, &traces[1], &["hello", "inventory-service", "order-service", "user-service"])
+        .await
+}
+
+async fn readme(stack: &TestStack) -> Result<()> {
+    let output = run(stack, documents::of("README.md", Runner::E2e)?, &root()).await?;
+    let traces = trace_ids(&output)?;
+    ensure!(traces.len() == 1, "{} responses have a traceresponse header:\n{output}", traces.len());
+    wait_for_services(stack, &traces[0], &["inventory-service", "order-service", "user-service"]).await
+}
+
+async fn troubleshoot(stack: &TestStack) -> Result<()> {
+    // The page reads the trace of an earlier order.
+    super::complete_order(stack).await?;
+    run(stack, documents::of("docs/troubleshoot.md", Runner::E2e)?, &root()).await?;
+    Ok(())
+}
+
+/// Returns the trace IDs in the `traceresponse` headers that `curl -i` printed.
+fn trace_ids(output: &str) -> Result<Vec<TraceId>> {
+    let headers = output.lines().filter_map(|line| line.strip_prefix("traceresponse: 00-"));
+    headers.map(|value| Ok(value.split('-').next().unwrap_or_default().parse()?)).collect()
+}
+
+/// Waits until a trace is stored with spans of exactly these services.
+async fn wait_for_services(stack: &TestStack, id: &TraceId, expected: &[&str]) -> Result<()> {
+    let check = async || {
+        let trace = stack.jaeger().trace(id).await?.context("no span of the trace is stored")?;
+        let mut services = trace.services();
+        services.sort_unstable();
+        ensure!(services == expected, "the trace has spans of {services:?}");
+        Ok(())
+    };
+    stack.eventually(format!("trace {id} has spans of {expected:?}"), check).await
+}
