@@ -2,7 +2,7 @@
 //! values in `values.yaml`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -36,7 +36,7 @@ pub(crate) fn installable_charts() -> [PathBuf; 2] {
 pub(crate) fn readmes_are_as_generated() -> Result<()> {
     let program = helm::program("HELM_DOCS", "helm-docs")?;
     let (chart, copy) = (helm::chart(), tempfile::tempdir()?);
-    copy_directory(&chart, copy.path())?;
+    helm::copy_directory(&chart, copy.path())?;
     let output = Command::new(program)
         .args(["--log-level", "warning"])
         .arg("--chart-search-root")
@@ -69,23 +69,6 @@ pub(crate) fn readmes_are_as_generated() -> Result<()> {
         }
     }
     ensure_none(&problems)
-}
-
-/// Copies a directory.
-fn copy_directory(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from)? {
-        let (path, target) =
-            (entry.as_ref().map(fs::DirEntry::path), entry.as_ref().map(fs::DirEntry::file_name));
-        let (Ok(path), Ok(name)) = (path, target) else { continue };
-        let target = to.join(name);
-        if path.is_dir() {
-            fs::create_dir_all(&target)?;
-            copy_directory(&path, &target)?;
-        } else {
-            fs::copy(&path, &target).with_context(|| format!("{} cannot be copied", path.display()))?;
-        }
-    }
-    Ok(())
 }
 
 /// The schema definitions of values that the chart copies into a pod unchanged. The default values set only some fields

@@ -163,7 +163,7 @@ fn render(values: &str) -> Result<Stage> {
         name: "gateway".to_owned(),
         release: "sightline".to_owned(),
         namespace: "default".to_owned(),
-        manifests: helm::template(&helm::chart(), install)?,
+        manifests: helm::template(&helm::test_chart(), install)?,
         existing: Vec::new(),
     };
     let mut stages = pipeline::stages(&rendering)?.into_iter();

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::{env, fmt, fs};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -21,6 +22,60 @@ pub(crate) fn repository() -> PathBuf {
 /// The chart under test: the path in `CHART`, or the chart of this repository.
 pub(crate) fn chart() -> PathBuf {
     env::var_os("CHART").map_or_else(|| repository().join("helm/sightline"), PathBuf::from)
+}
+
+/// The copy of the chart that [`write_test_chart`] wrote.
+static TEST_CHART: OnceLock<PathBuf> = OnceLock::new();
+
+/// The keys of `values.yaml` that the tests replace.
+const REPLACED: [&str; 2] = ["examples:", "services:"];
+
+/// The chart with the services of the tests: a copy of [`chart`] in which `ci/services.yaml` replaces the services of
+/// `values.yaml`. So the value sets, their renderings and the rejections do not depend on the services of this checkout.
+pub(crate) fn test_chart() -> PathBuf {
+    TEST_CHART.get().cloned().unwrap_or_else(chart)
+}
+
+/// Writes the chart of [`test_chart`] to `directory`.
+pub(crate) fn write_test_chart(directory: &Path) -> Result<()> {
+    let copy = directory.join("sightline");
+    copy_directory(&chart(), &copy)?;
+    let file = copy.join("values.yaml");
+    let mut values = without_keys(&fs::read_to_string(&file)?, &REPLACED);
+    values.push_str(&fs::read_to_string(repository().join("helm/sightline/ci/services.yaml"))?);
+    fs::write(&file, values)?;
+    TEST_CHART.get_or_init(|| copy);
+    Ok(())
+}
+
+/// Returns YAML text without the values of these keys at the top level.
+fn without_keys(text: &str, keys: &[&str]) -> String {
+    let mut removing = false;
+    let mut kept = String::new();
+    for line in text.split_inclusive('\n') {
+        if !line.starts_with([' ', '\n']) {
+            removing = keys.iter().any(|key| line.starts_with(key));
+        }
+        if !removing {
+            kept.push_str(line);
+        }
+    }
+    kept
+}
+
+/// Copies a directory.
+pub(crate) fn copy_directory(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_directory(&path, &target)?;
+        } else {
+            fs::copy(&path, &target).with_context(|| format!("{} cannot be copied", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the path of a program: the value of the environment variable `variable`, or by default the program that
@@ -171,7 +226,7 @@ pub(crate) fn rejection(values: &str) -> Result<String> {
     let file = directory.path().join("values.yaml");
     fs::write(&file, values)?;
     let install = Install { release: "sightline", namespace: "default", values: &file, apis: &[] };
-    match template(&chart(), install) {
+    match template(&test_chart(), install) {
         Ok(_) => bail!("Helm accepted these values:\n{values}"),
         Err(error) => Ok(format!("{error:#}")),
     }

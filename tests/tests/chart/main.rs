@@ -2,7 +2,8 @@
 //! the chart's network policies.
 //!
 //! Each file `helm/sightline/ci/*-values.yaml` is a value set. Every check in `RENDERING_CHECKS` and `VALUE_SET_CHECKS`
-//! runs once for each value set. This command runs a single test:
+//! runs once for each value set. The value sets use the services in `helm/sightline/ci/services.yaml`. The value set
+//! `as-delivered` uses the services of the chart, and its rendering is not committed. This command runs a single test:
 //! `make chart ARGS=tls::mode_applies_to_every_hop::tls-disabled`.
 //!
 //! If `CHART_CONTEXT` is a kubectl context, the API server of the cluster in this context also checks the renderings.
@@ -72,7 +73,6 @@ const RENDERING_CHECKS: &[(&str, Check<Rendering>)] = &[
 /// The checks that need the values or the chart in addition to the rendering.
 const VALUE_SET_CHECKS: &[(&str, Check<ValueSet>)] = &[
     ("lint", |set| helm::lint(&set.chart(), set.install())),
-    ("snapshots::rendering_is_as_committed", snapshots::rendering_is_as_committed),
     ("snapshots::package_renders_the_same", snapshots::package_renders_the_same),
     ("tls::mode_applies_to_every_hop", tls::mode_applies_to_every_hop),
     ("names::cluster_scoped_names_differ_by_namespace", names::cluster_scoped_names_differ_by_namespace),
@@ -91,9 +91,11 @@ fn run() -> Result<ExitCode> {
     // All tests need Helm, so a missing `helm` program is reported only once, before the tests start. If another
     // program is missing, only the tests that need it fail.
     helm::program("HELM", "helm")?;
+    let test_chart = tempfile::tempdir()?;
+    helm::write_test_chart(test_chart.path())?;
     let sets = value_set::all()?;
     let mut trials = Vec::new();
-    for set in &sets {
+    for set in sets.iter().chain([&value_set::as_delivered()?]) {
         add_value_set(&mut trials, set);
     }
     for rejection in rejections::TABLE.iter().chain(rejections_gateway::TABLE) {
@@ -149,6 +151,12 @@ fn add_value_set(trials: &mut Vec<Trial>, set: &Arc<ValueSet>) {
     for (check, test) in VALUE_SET_CHECKS {
         let set = Arc::clone(set);
         add(trials, format!("{check}::{name}"), move || test(&set));
+    }
+    if !set.is_delivered() {
+        let set = Arc::clone(set);
+        add(trials, format!("snapshots::rendering_is_as_committed::{name}"), move || {
+            snapshots::rendering_is_as_committed(&set)
+        });
     }
     if set.is_whole_chart() {
         let set = Arc::clone(set);

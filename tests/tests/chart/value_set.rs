@@ -1,4 +1,5 @@
-//! The value sets in `helm/sightline/ci/`, and the settings for installing each value set.
+//! The value sets in `helm/sightline/ci/`, and the settings for installing each value set. They are installed with the
+//! services in `ci/services.yaml`, not with those of the chart.
 //!
 //! Some settings are not values of the chart. They are comments at the top of a value set, each on its own line:
 //!
@@ -26,6 +27,8 @@ pub(crate) struct ValueSet {
     /// The file name without `-values.yaml`.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
+    /// Whether the chart is installed with the services of `values.yaml`, not with those of the tests.
+    delivered: bool,
     /// The path of the subchart relative to the chart's directory. It is empty for the whole chart.
     subchart: String,
     release: String,
@@ -58,6 +61,12 @@ pub(crate) fn all() -> Result<Vec<Arc<ValueSet>>> {
     Ok(sets)
 }
 
+/// Returns the chart as it is delivered: with its own services, and without other values.
+pub(crate) fn as_delivered() -> Result<Arc<ValueSet>> {
+    let set = ValueSet::read("as-delivered".to_owned(), directory().join("default-values.yaml"))?;
+    Ok(Arc::new(ValueSet { delivered: true, ..set }))
+}
+
 /// Renders the value set with this name.
 pub(crate) fn render_named(name: &str) -> Result<Arc<Rendering>> {
     ValueSet::read(name.to_owned(), directory().join(format!("{name}-values.yaml")))?.rendering()
@@ -74,6 +83,7 @@ impl ValueSet {
         let mut set = Self {
             name,
             file,
+            delivered: false,
             subchart: String::new(),
             release: "sightline".to_owned(),
             namespace: "default".to_owned(),
@@ -100,7 +110,13 @@ impl ValueSet {
 
     /// The directory of the chart or subchart to install.
     pub(crate) fn chart(&self) -> PathBuf {
-        helm::chart().join(&self.subchart)
+        if self.delivered { helm::chart() } else { helm::test_chart().join(&self.subchart) }
+    }
+
+    /// Whether the chart is installed with the services of `values.yaml`. There is no committed rendering of it, because
+    /// it changes with the services.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.delivered
     }
 
     /// Whether the whole chart is installed, not a subchart.
