@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 use service_common::settings::{
-    FAULTS, FAULTS_DEFAULT, HTTP_ADDRESS, address, database_url, faults, http_address, loopback, service_url, url,
+    FAULTS, FAULTS_DEFAULT, HTTP_ADDRESS, address, database_url, faults, http_address, loopback, service_url,
+    url,
 };
 use service_common::store::DatabaseUrl;
 use telemetry::settings::names::Variable;

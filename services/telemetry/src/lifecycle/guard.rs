@@ -330,6 +330,12 @@ mod tests {
 
     const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
 
+    #[test]
+    fn telemetry_can_be_shared_between_threads() {
+        fn check<T: Send + Sync>() {}
+        check::<Telemetry>();
+    }
+
     fn signals<const N: usize>(port: u16, more: [(&str, &str); N]) -> Signals {
         let endpoint = format!("http://127.0.0.1:{port}");
         let mut env = vec![

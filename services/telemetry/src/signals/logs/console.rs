@@ -3,9 +3,9 @@
 //! The crate tracing-appender does the same. It is not used, because it brings four crates, one of them for log files.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -54,7 +54,8 @@ impl<'a> MakeWriter<'a> for LineWriter {
 /// The console's writer thread. Dropping this value flushes the queued lines and ends the thread.
 pub(crate) struct Console {
     writer: LineWriter,
-    finished: Receiver<()>,
+    // The mutex makes this type `Sync`. Only the drop uses the receiver.
+    finished: Mutex<Receiver<()>>,
 }
 
 impl Console {
@@ -71,7 +72,7 @@ impl Console {
             // The other end is gone if the shutdown did not wait so long.
             let _ = finish.send(());
         })?;
-        Ok(Self { writer: LineWriter { sender, dropped: Arc::default() }, finished })
+        Ok(Self { writer: LineWriter { sender, dropped: Arc::default() }, finished: Mutex::new(finished) })
     }
 
     /// Returns the writer for the `fmt` layer.
@@ -101,7 +102,8 @@ impl Drop for Console {
             let _ = sender.send(Message::Stop);
         };
         if thread::Builder::new().name("telemetry-console-stop".to_owned()).spawn(stop).is_ok() {
-            let _ = self.finished.recv_timeout(FLUSH_TIMEOUT);
+            let finished = self.finished.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let _ = finished.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
@@ -122,8 +124,6 @@ fn write_lines(receiver: &Receiver<Message>, output: &mut impl Write) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[derive(Clone, Default)]
