@@ -251,6 +251,11 @@ e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real service
 	$(call build_programs,--package fixture)
 	SIGHTLINE_SERVICES="$(abspath $(programs))" cargo test --package sightline-tests --test e2e --test volume
 
+.PHONY: test-removed
+test-removed: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## remove the examples in a copy of this checkout, and test the copy
+	$(call build_programs)
+	@MAKE="$(MAKE)" SIGHTLINE="$(abspath $(programs))/sightline" tools/test-removed.sh
+
 ##@ Release
 
 .PHONY: set-version

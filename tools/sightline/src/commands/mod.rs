@@ -4,6 +4,7 @@ pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod die_with_parent;
 pub(crate) mod new_service;
+pub(crate) mod remove_examples;
 pub(crate) mod services;
 mod services_file;
 pub(crate) mod trace;

@@ -43,14 +43,6 @@ async fn up(args: Args, started: Instant) -> anyhow::Result<ExitCode> {
         None if is_demo => Purpose::Demo,
         None => Purpose::Run,
     };
-    if is_demo {
-        let missing = demo::missing_services(&config);
-        anyhow::ensure!(
-            missing.is_empty(),
-            "--demo sends requests to the example services, and there is no {} here: run this command without --demo",
-            missing.join(", ")
-        );
-    }
     let mut stack = Stack::spawn(config)?;
     announce(&stack);
 
@@ -94,23 +86,24 @@ enum Purpose {
 /// process exits.
 async fn run_stack(stack: &mut Stack, purpose: &Purpose, started: Instant) -> anyhow::Result<()> {
     stack.wait_until_ready(print_progress).await?;
+    let missing = demo::missing_services(stack.config());
     match purpose {
+        Purpose::Demo | Purpose::Run if !missing.is_empty() => {
+            output::println(format_args!(
+                "\nNo requests were sent: they are for the example services, and there is no {} here.",
+                missing.join(", ")
+            ));
+            if matches!(purpose, Purpose::Demo) {
+                return Ok(());
+            }
+        }
         Purpose::Demo => return run_demo(stack, started).await?.map_err(Into::into),
         Purpose::Run => {
-            let missing = demo::missing_services(stack.config());
-            if missing.is_empty() {
-                if let Err(error) = run_demo(stack, started).await? {
-                    // Keep the stack running, because its metrics and logs help to find the cause of the error.
-                    output::eprintln(format_args!(
-                        "\nsightline: {:#}\nThe stack keeps running. docs/troubleshoot.md describes how to check each \
-                         hop.",
-                        anyhow::Error::new(error)
-                    ));
-                }
-            } else {
-                output::println(format_args!(
-                    "\nNo requests were sent: they are for the example services, and there is no {} here.",
-                    missing.join(", ")
+            if let Err(error) = run_demo(stack, started).await? {
+                // Keep the stack running, because its metrics and logs help to find the cause of the error.
+                output::eprintln(format_args!(
+                    "\nsightline: {:#}\nThe stack keeps running. docs/troubleshoot.md describes how to check each hop.",
+                    anyhow::Error::new(error)
                 ));
             }
         }
