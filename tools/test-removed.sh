@@ -6,9 +6,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# The copy is always in the same place and keeps the times of the files, so Cargo compiles only what has changed.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
-copy=$CARGO_TARGET_DIR/removed/sightline
+# The copy is always in the same place and keeps the times of the files, so Cargo compiles only what has changed. It has a
+# target directory of its own, because Cargo would take the test programs of this checkout for those of the copy.
+removed=${CARGO_TARGET_DIR:-$PWD/target}/removed
+export CARGO_TARGET_DIR="$removed/target"
+copy=$removed/sightline
 rm -rf "$copy"
 mkdir -p "$copy"
 git ls-files | while read -r file; do
