@@ -56,9 +56,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     output::println(
         "\nThe tests of the examples are skipped from now on. Next:\n  \
-         make test                   # the other tests do not need the examples\n  \
-         git add --all && git commit\n\
-         Then add your services to sightline.toml and to the chart: docs/services-file.md describes the file.",
+         make test                        # the other tests do not need the examples\n  \
+         git add --all && git commit\n  \
+         bin/sightline new-service NAME   # creates your first service from a template",
     );
     Ok(())
 }
