@@ -27,6 +27,14 @@ pub const ORDER: &str = "\
         inventory-service internal reserve_stock
 ";
 
+/// The shape of the trace of a request for a user if the caller has its own span (see
+/// [`outline`](crate::outline::outline())).
+pub const USER: &str = "\
+^ user-service server GET /users/{id}
+  user-service internal read_user
+    user-service client SELECT users
+";
+
 /// Returns why the tests of the examples cannot run, or `None` if `sightline.toml` has all examples.
 pub fn skip_reason() -> Result<Option<String>> {
     let missing = examples::missing(&StackSpec::load(&root().join(FILE_NAME))?);

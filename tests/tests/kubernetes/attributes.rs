@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value as Json, json};
 use sightline::jaeger::{Trace, Value};
 use sightline_tests::caller::Caller;
+use sightline_tests::examples::USER;
 use sightline_tests::poll::eventually;
 use sightline_tests::prometheus::Samples;
-use sightline_tests::test_stack::USER;
 
 use crate::forward::Forward;
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
