@@ -220,6 +220,14 @@ pub(crate) fn configured_addresses_are_allowed(rendering: &Rendering) -> Result<
             {
                 continue;
             }
+            if name == "localhost" {
+                // A pod reaches its own containers without a policy, but one of them has to use the port.
+                let ports = workload.containers().flat_map(|container| container.ports.iter().flatten());
+                if !ports.map(|port| port.container_port).any(|port| port == i32::from(number)) {
+                    problems.push(format!("{workload} uses {host}:{number}, but no container has this port"));
+                }
+                continue;
+            }
             let has_name = |service: &&Service| service.metadata.name.as_deref() == Some(name);
             let Some(service) = services.iter().find(has_name) else {
                 problems.push(format!("{workload} uses {host}:{number}, but there is no Service {name}"));
