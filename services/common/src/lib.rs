@@ -3,6 +3,8 @@
 //! This crate is separate from the telemetry library, so a program that uses the library does not need a database
 //! driver.
 
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod request;
 pub mod server;
 pub mod settings;

@@ -32,5 +32,6 @@ pub async fn serve(settings: Settings, running: Running) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {} (SIGHTLINE_GRPC_ADDRESS)", settings.address))?;
     tracing::info!(server.address = %listener.local_addr()?, "serving stock over gRPC");
     running.ready();
-    serve_on(listener, Stock::new(CATALOGUE), running.stopping()).await
+    serve_on(listener, Stock::new(CATALOGUE), running.stopping()).await?;
+    Ok(())
 }

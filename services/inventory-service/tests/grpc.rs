@@ -6,6 +6,7 @@ use std::time::Duration;
 use inventory_service::proto::inventory_client::InventoryClient;
 use inventory_service::proto::{Item, ReserveRequest};
 use inventory_service::{Stock, serve_on};
+use service_common::grpc::ServeError;
 use service_common::testing::start_telemetry;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -24,7 +25,7 @@ use tonic_types::StatusExt as _;
 struct Server {
     channel: Channel,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<Result<(), ServeError>>,
 }
 
 async fn start() -> Server {

@@ -33,5 +33,6 @@ pub async fn serve(settings: Settings, running: Running) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {} (SIGHTLINE_GRPC_ADDRESS)", settings.address))?;
     tracing::info!(server.address = %listener.local_addr()?, "serving items over gRPC");
     running.ready();
-    serve_on(listener, details, running.stopping()).await
+    serve_on(listener, details, running.stopping()).await?;
+    Ok(())
 }
