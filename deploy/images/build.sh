@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds an image for each service of sightline.toml and each line of the file `images`, and gets Jaeger's image. Prints a table of sizes at the end, and exits with
-# code 1 if an image is over its size limit.
+# Builds an image for each service of sightline.toml and each line of the file `images`, and gets Jaeger's image. Prints a
+# table of sizes at the end, and exits with code 1 if an image is over its size limit.
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use url::Url;
 
-use crate::examples::{EXAMPLES, ORDER_SERVICE, USER_SERVICE};
+use crate::examples::{self, ORDER_SERVICE, USER_SERVICE};
 use crate::http;
 use crate::jaeger::{Jaeger, JaegerError, Trace, TraceId};
 use crate::stack::{PortError, Stack, StackConfig};
@@ -29,9 +29,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Returns the example services that this configuration does not run. The requests can be sent only if there are none.
 #[must_use]
 pub fn missing_services(config: &StackConfig) -> Vec<&'static str> {
-    let mut missing = EXAMPLES.to_vec();
-    missing.retain(|name| !config.processes.iter().any(|process| process == name));
-    missing
+    examples::missing(|name| config.processes.iter().any(|process| process == name))
 }
 
 /// A request to the services.

@@ -3,8 +3,6 @@
 mod edit;
 mod remove;
 
-use crate::stack::StackSpec;
-
 pub use remove::{Removal, RemoveError};
 
 /// The service that receives orders over HTTP.
@@ -24,10 +22,7 @@ fn directory(name: &str) -> String {
     format!("services/{name}")
 }
 
-/// Returns the examples that a services file does not describe.
-#[must_use]
-pub fn missing(spec: &StackSpec) -> Vec<&'static str> {
-    let mut missing = EXAMPLES.to_vec();
-    missing.retain(|name| spec.get(name).is_none());
-    missing
+/// Returns the examples for which `exists` is false.
+pub fn missing(exists: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    EXAMPLES.into_iter().filter(|name| !exists(name)).collect()
 }
