@@ -13,7 +13,6 @@
 # Cargo and Go each use all cores. If two builds ran at the same time, they would only slow each other down.
 .NOTPARALLEL:
 
-programs := $(or $(CARGO_TARGET_DIR),target)/release
 # A sub-make inherits OTELCOL and the other programs as absolute paths. in_tree makes a path in this checkout relative
 # again, so that the path matches the build rules below.
 in_tree = $(patsubst $(CURDIR)/%,%,$1)
@@ -47,34 +46,30 @@ help:
 
 .PHONY: up
 up: build $(pipeline) ## run everything on this machine and show three traces; Ctrl-C stops it
-	@exec $(programs)/sightline up $(ARGS)
+	@exec bin/sightline up $(ARGS)
 
 .PHONY: demo
 demo: build $(pipeline) ## like up, but exit after the traces; exit code 0 if all three were complete
-	@exec $(programs)/sightline up --demo $(ARGS)
+	@exec bin/sightline up --demo $(ARGS)
 
 .PHONY: certs
-certs: need-cargo ## create or renew the certificates in .sightline/certs
-	@cargo build --release --package sightline
-	@exec $(programs)/sightline certs $(ARGS)
+certs: build ## create or renew the certificates in .sightline/certs
+	@exec bin/sightline certs $(ARGS)
 
 .PHONY: new-service
-new-service: need-cargo ## create the service NAME from a template; ARGS=--grpc or ARGS=--worker selects the template
-	@cargo build --release --package sightline
-	@exec $(programs)/sightline new-service $(ARGS) -- "$(NAME)"
+new-service: build ## create the service NAME from a template; ARGS=--grpc or ARGS=--worker selects the template
+	@exec bin/sightline new-service $(ARGS) -- "$(NAME)"
 
 ##@ Build
 
-# Builds the program and the services, and the packages in $1. One call of Cargo builds them all, because several calls
-# would compile some dependencies with different features.
-define build_programs
-cargo build --release --package sightline $1 $$(tools/services.sh packages | sed "s/^/--package /")
-@mkdir -p bin && install -m 0755 $(programs)/sightline bin/sightline
-endef
-
 .PHONY: build
-build: need-cargo ## build the services of sightline.toml and the program bin/sightline
-	$(call build_programs)
+build: need-cargo ## build the Rust programs into bin/: the services of sightline.toml and sightline
+	@tools/build-rust.sh host
+
+# The tests' own programs. `make test` builds them before the tests, so that the time of each test target is its own.
+.PHONY: build-tests
+build-tests: need-cargo
+	cargo test --workspace --no-run
 
 .PHONY: tools
 tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/
@@ -136,8 +131,8 @@ images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the c
 	@deploy/images/build.sh
 
 .PHONY: kind-up
-kind-up: need-docker need-kubectl need-kind images ## create a kind cluster and load the images
-	@deploy/kind/up.sh
+kind-up: need-docker need-kubectl need-kind ## build the images, create a kind cluster and load the images
+	@MAKE="$(MAKE)" deploy/kind/up.sh
 
 .PHONY: helm-install
 helm-install: need-helm need-kubectl need-cluster ## install or upgrade Sightline in the cluster; ARGS go to helm
@@ -164,9 +159,10 @@ need-docker need-kubectl need-kind need-helm need-cluster:
 
 ##@ Check
 
+# The builds are steps of their own, so that the table of times shows them. SKIP names targets to leave out.
 .PHONY: test
 test: ## run the checks and tests below except actionlint, with the time of each
-	@MAKE="$(MAKE)" tools/test.sh fmt-check lint doc unit scaffold unit-go validate chart e2e
+	@MAKE="$(MAKE)" tools/test.sh fmt-check clippy package shellcheck prose version-check doc build build-tests unit scaffold $(pipeline) unit-go validate $(filter bin/%,$(helm) $(helm_docs)) chart e2e
 
 .PHONY: fmt
 fmt: need-cargo ## format the code
@@ -194,6 +190,7 @@ prose: $(filter bin/vale,$(vale)) ## check the words of documents, comments and 
 .PHONY: version-check
 version-check:
 	@tools/version.sh check
+	@tools/go-versions.sh check
 
 .PHONY: actionlint
 actionlint: $(filter bin/actionlint,$(actionlint)) ## check the workflows in .github
@@ -248,13 +245,12 @@ chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## 
 
 .PHONY: e2e
 e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real services, Collector and Jaeger
-	$(call build_programs,--package fixture)
-	SIGHTLINE_SERVICES="$(abspath $(programs))" cargo test --package sightline-tests --test e2e --test volume
+	@tools/build-rust.sh host fixture
+	SIGHTLINE_SERVICES="$(abspath bin)" cargo test --package sightline-tests --test e2e --test volume
 
 .PHONY: test-removed
-test-removed: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## remove the examples in a copy of this checkout, and test the copy
-	$(call build_programs)
-	@MAKE="$(MAKE)" SIGHTLINE="$(abspath $(programs))/sightline" tools/test-removed.sh
+test-removed: build need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## remove the examples in a copy of this checkout, and test the copy
+	@MAKE="$(MAKE)" SIGHTLINE="$(abspath bin)/sightline" tools/test-removed.sh
 
 ##@ Release
 

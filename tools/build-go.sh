@@ -4,7 +4,8 @@
 #   tools/build-go.sh NAME MODULE-DIRECTORY PACKAGE MINUTES [LINKER-FLAGS]
 #
 # MINUTES is the usual build time on two cores. `go build` prints nothing while it works, so this script prints
-# progress. Programs are linked statically by default. Set CGO_ENABLED=1 for a program that contains C code.
+# progress. Programs are linked statically by default. Set CGO_ENABLED=1 for a program that contains C code. With
+# CACHED_ONLY=1, the script fails instead of building a program that is not in the cache.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1 module=$2 package=$3 minutes=$4
@@ -27,6 +28,10 @@ if [ -x "$cached" ]; then
     install_program
     echo "bin/$name: copied from $cached"
     exit 0
+fi
+if [ "${CACHED_ONLY:-0}" = 1 ]; then
+    echo "bin/$name: not in $cache" >&2
+    exit 1
 fi
 if ! command -v go >/dev/null; then
     variable=$(echo "$name" | tr '[:lower:]-' '[:upper:]_')

@@ -4,7 +4,7 @@
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #
-# OTELCOL and JAEGER are the paths of the Go programs, by default in bin/. programs.sh reads more variables.
+# OTELCOL and JAEGER are the paths of the Go programs, by default in bin/. tools/build-rust.sh reads more.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/images
@@ -32,7 +32,7 @@ if [ "${1-}" = list ]; then
     exit 0
 fi
 
-built=$(deploy/images/programs.sh)
+built=$(tools/build-rust.sh static)
 
 revision=$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
 work=$(mktemp -d)

@@ -14,6 +14,7 @@ pub mod otlp;
 pub mod outline;
 pub mod poll;
 pub mod prometheus;
+pub mod schedule;
 pub mod store;
 pub mod suite;
 pub mod test_stack;

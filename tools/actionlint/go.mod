@@ -2,7 +2,7 @@
 // go get -tool github.com/rhysd/actionlint/cmd/actionlint@VERSION
 module sightline/tools/actionlint
 
-go 1.25.0
+go 1.26.0
 
 tool github.com/rhysd/actionlint/cmd/actionlint
 
@@ -17,6 +17,6 @@ require (
 	github.com/rhysd/actionlint v1.7.12 // indirect
 	github.com/robfig/cron/v3 v3.0.1 // indirect
 	go.yaml.in/yaml/v4 v4.0.0-rc.3 // indirect
-	golang.org/x/sync v0.20.0 // indirect
-	golang.org/x/sys v0.42.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 )

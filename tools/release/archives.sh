@@ -1,11 +1,11 @@
 #!/bin/sh
 # Puts the files of a release into dist/: an archive of the static programs, the packaged chart, and their checksums.
 #
-# Environment: HELM (the program); deploy/images/programs.sh reads more variables.
+# Environment: HELM (the program); tools/build-rust.sh reads more.
 set -eu
 cd "$(dirname "$0")/../.."
 version=$(tools/version.sh)
-programs=$(deploy/images/programs.sh)
+programs=$(tools/build-rust.sh static)
 
 mkdir -p dist
 target=$(basename "$(dirname "$programs")")

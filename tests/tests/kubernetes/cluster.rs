@@ -47,7 +47,7 @@ impl Cluster {
     pub(crate) async fn up() -> Result<Self> {
         let cluster = Self::from_environment();
         progress(format!("make kind-up, cluster {}", cluster.name));
-        cluster.make("kind-up", &[]).await?;
+        cluster.make("kind-up").await?;
         Ok(cluster)
     }
 
@@ -58,7 +58,7 @@ impl Cluster {
             return Ok(());
         }
         progress(format!("deleting cluster {}", self.name));
-        self.make("kind-down", &[]).await?;
+        self.make("kind-down").await?;
         // After it deletes a cluster, kind leaves an empty kubeconfig.
         std::fs::remove_file(&self.kubeconfig).or_else(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Ok(()),
@@ -66,14 +66,22 @@ impl Cluster {
         })
     }
 
-    /// Runs `make TARGET VARIABLE=VALUE …` for this cluster. The output is not captured.
-    pub(crate) async fn make(&self, target: &str, variables: &[String]) -> Result<()> {
-        let status = self.make_command(target, variables).status().await.context("running make failed")?;
+    /// Returns this cluster with a copy of its kubeconfig in `dir`, so that a case can change the kubeconfig.
+    pub(crate) fn with_kubeconfig_copy(&self, dir: &Path) -> Result<Self> {
+        let kubeconfig = dir.join("kubeconfig");
+        std::fs::copy(&self.kubeconfig, &kubeconfig).context("copying the kubeconfig failed")?;
+        Ok(Self { name: self.name.clone(), kubeconfig })
+    }
+
+    /// Runs `make TARGET` for this cluster. The output is not captured, because it shows the progress of targets that
+    /// take minutes.
+    async fn make(&self, target: &str) -> Result<()> {
+        let status = self.make_command(target, &[]).status().await.context("running make failed")?;
         ensure!(status.success(), "make {target}: {status}");
         Ok(())
     }
 
-    /// Returns the command that [`make`](Self::make) runs.
+    /// Returns the command `make TARGET VARIABLE=VALUE …` for this cluster.
     pub(crate) fn make_command(&self, target: &str, variables: &[String]) -> Command {
         let mut command = self.command(&program("MAKE"));
         // Cargo sets these variables for tests. If make inherited them, building the images would compile everything

@@ -126,11 +126,12 @@ async fn terminate(child: &mut Child) -> Result<()> {
 
 pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     let blocks = documents::of("docs/troubleshoot.md", Runner::KindE2e)?;
-    // The page uses kubectl's current namespace. The test can change the namespace, because only these tests use this
-    // kubeconfig.
-    install.cluster.kubectl(["config", "set-context", "--current", "--namespace", install.namespace]).await?;
     // The commands on the page find kubectl and helm through PATH, but the tests can use programs in other directories.
     let programs = tempfile::tempdir()?;
+    // The page uses kubectl's current namespace. The test sets it in a copy of the kubeconfig, because cases that run at
+    // the same time use the original.
+    let cluster = install.cluster.with_kubeconfig_copy(programs.path())?;
+    cluster.kubectl(["config", "set-context", "--current", "--namespace", install.namespace]).await?;
     for name in ["kubectl", "helm"] {
         let program = program(&name.to_uppercase());
         if program.contains('/') {
@@ -141,7 +142,7 @@ pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     let path = format!("{}:{path}", programs.path().display());
     for block in blocks {
         let script = block.text.replace("18888", &free_port()?.to_string());
-        let output = install.cluster.command("sh").args(["-euc", &script]).env("PATH", &path).output();
+        let output = cluster.command("sh").args(["-euc", &script]).env("PATH", &path).output();
         let output = output.await.context("running sh failed")?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{block}: {} from:\n{}{stderr}", output.status, block.text);

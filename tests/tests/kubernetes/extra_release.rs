@@ -1,12 +1,13 @@
 //! Releases of the chart in addition to the shared installation. They all have the same name, and each one has its own
 //! namespace.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use sightline::jaeger::Jaeger;
 use sightline_tests::caller::Caller;
 use sightline_tests::examples::ORDER;
 use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
+use tokio::sync::OnceCell;
 
 use crate::cluster::Cluster;
 use crate::forward::Forward;
@@ -15,31 +16,38 @@ use crate::snapshot::Snapshot;
 use crate::{outage, progress, routes, uninstall};
 
 /// A release of the chart in its own namespace.
-pub(crate) struct ExtraRelease<'a> {
-    cluster: &'a Cluster,
+pub(crate) struct ExtraRelease {
+    cluster: Cluster,
     namespace: &'static str,
     before: Snapshot,
 }
 
-impl<'a> ExtraRelease<'a> {
+impl ExtraRelease {
     /// Creates the namespace. Nothing is installed yet.
-    pub(crate) async fn create(cluster: &'a Cluster, namespace: &'static str) -> Result<Self> {
+    pub(crate) async fn create(cluster: &Cluster, namespace: &'static str) -> Result<Self> {
         create_namespace(cluster, namespace).await?;
-        Ok(Self { cluster, namespace, before: Snapshot::take(cluster, namespace).await? })
+        Ok(Self { cluster: cluster.clone(), namespace, before: Snapshot::take(cluster, namespace).await? })
     }
 
     /// Runs `helm install` or `helm upgrade` with the default values of a chart.
     pub(crate) async fn helm(&self, verb: &str, chart: &str) -> Result<()> {
         progress(format!("helm {verb} {chart} in {}", self.namespace));
-        helm(verb, self.cluster, self.namespace, chart, &[]).await
+        helm(verb, &self.cluster, self.namespace, chart, &[]).await
     }
 
     /// Runs `make helm-install` with these Helm arguments.
     async fn make_helm_install(&self, args: &str) -> Result<()> {
         progress(format!("make helm-install in {} with {args}", self.namespace));
         let variables = [format!("NAMESPACE={}", self.namespace), format!("ARGS={args}")];
-        let outcome = self.cluster.make("helm-install", &variables).await;
-        wait_until_reachable(outcome, self.cluster, self.namespace).await
+        let output = self.cluster.make_command("helm-install", &variables).output().await;
+        let output = output.context("running make failed")?;
+        let text = [output.stdout, output.stderr].concat();
+        let outcome = if output.status.success() {
+            Ok(())
+        } else {
+            Err(anyhow!("make helm-install: {}: {}", output.status, String::from_utf8_lossy(&text).trim()))
+        };
+        wait_until_reachable(outcome, &self.cluster, self.namespace).await
     }
 
     /// Deletes every pod and waits for the new ones.
@@ -56,14 +64,14 @@ impl<'a> ExtraRelease<'a> {
         for workload in workloads.lines() {
             self.cluster.wait_for_rollout(self.namespace, workload).await?;
         }
-        routes::wait_for_service_routes(self.cluster, self.namespace).await
+        routes::wait_for_service_routes(&self.cluster, self.namespace).await
     }
 
     /// Requests an order and waits until its trace is complete.
     pub(crate) async fn request_order(&self) -> Result<()> {
         let orders =
-            Forward::start(self.cluster, self.namespace, "svc/sightline-order-service", 8081).await?;
-        let jaeger = Forward::start(self.cluster, self.namespace, "svc/sightline-jaeger", 16686).await?;
+            Forward::start(&self.cluster, self.namespace, "svc/sightline-order-service", 8081).await?;
+        let jaeger = Forward::start(&self.cluster, self.namespace, "svc/sightline-jaeger", 16686).await?;
         let (http, jaeger) = (reqwest::Client::builder().no_proxy().build()?, Jaeger::local(jaeger.port())?);
         let url = orders.url()?;
         let response = Caller::new().get(&http, &url, "orders/7").await?;
@@ -89,33 +97,60 @@ impl<'a> ExtraRelease<'a> {
         }
     }
 
-    /// Uninstalls the release, checks that nothing is left, and deletes the namespace. If `outcome` is an error,
-    /// returns the error together with the end of order-service's log.
-    pub(crate) async fn remove(self, outcome: Result<()>) -> Result<()> {
-        let outcome = match outcome {
+    /// Adds the end of order-service's log to an error.
+    async fn explain(&self, outcome: Result<()>) -> Result<()> {
+        match outcome {
             Err(error) => Err(error.context(self.log_tail().await)),
             success => success,
-        };
-        let removed = uninstall::uninstall_release(self.cluster, self.namespace, &self.before).await;
+        }
+    }
+
+    /// Uninstalls the release, checks that nothing is left, and deletes the namespace. If `outcome` is an error,
+    /// returns the error together with the end of order-service's log.
+    pub(crate) async fn remove(&self, outcome: Result<()>) -> Result<()> {
+        let outcome = self.explain(outcome).await;
+        let removed = uninstall::uninstall_release(&self.cluster, self.namespace, &self.before).await;
         self.cluster.kubectl(["delete", "namespace", self.namespace, "--wait=false"]).await?;
         outcome.and(removed)
     }
 }
 
-/// Installs the chart without TLS and with Jaeger's storage in memory, as for a first trial on a laptop. Then runs the
-/// Jaeger outage test.
-pub(crate) async fn plaintext_in_memory(install: &Install) -> Result<()> {
-    let release = ExtraRelease::create(&install.cluster, "sightline-e2e-plaintext").await?;
-    let values =
-        format!("--set global.tls.mode=disabled,jaeger.storage.type=memory --values {}", outage::VALUES);
-    let outcome = async {
-        release.make_helm_install(&values).await?;
-        release.replace_pods().await?;
-        release.request_order().await?;
-        outage::survives_jaeger_outage(release.cluster, release.namespace)
-            .await
-            .context("the Jaeger outage test failed")
-    };
-    let outcome = outcome.await;
-    release.remove(outcome).await
+/// A release without TLS and with Jaeger's storage in memory, as for a first trial on a laptop. Several cases use it.
+/// The first of these cases installs it.
+#[derive(Default)]
+pub(crate) struct Plaintext(OnceCell<ExtraRelease>);
+
+impl Plaintext {
+    async fn release(&self, install: &Install) -> Result<&ExtraRelease> {
+        let create = async || ExtraRelease::create(&install.cluster, "sightline-e2e-plaintext").await;
+        let is_new = !self.0.initialized();
+        let release = self.0.get_or_try_init(create).await?;
+        if is_new {
+            let values = format!(
+                "--set global.tls.mode=disabled,jaeger.storage.type=memory --values {}",
+                outage::VALUES
+            );
+            release.explain(release.make_helm_install(&values).await).await?;
+            release.replace_pods().await?;
+        }
+        Ok(release)
+    }
+}
+
+pub(crate) async fn serves_an_order(install: &Install, plaintext: &Plaintext) -> Result<()> {
+    let release = plaintext.release(install).await?;
+    release.explain(release.request_order().await).await
+}
+
+pub(crate) async fn survives_jaeger_outage(install: &Install, plaintext: &Plaintext) -> Result<()> {
+    let release = plaintext.release(install).await?;
+    release.explain(outage::survives_jaeger_outage(&release.cluster, release.namespace).await).await
+}
+
+/// Uninstalls the release, if a case has installed it.
+pub(crate) async fn uninstall(_: &Install, plaintext: &Plaintext) -> Result<()> {
+    match plaintext.0.get() {
+        Some(release) => release.remove(Ok(())).await,
+        None => Ok(()),
+    }
 }

@@ -1,9 +1,10 @@
 //! Tests of the chart on a real cluster with two nodes: `make kind-e2e`.
 //!
-//! The tests share one installation. They run one after another in the order in which `main` adds them, and each test
-//! restores what it changes. The last test uninstalls the chart. After a failure the other tests still run, unless the
-//! installation failed. Names on the command line select tests. `cargo test` skips all of these tests unless it gets
-//! `-- --ignored`, because the tests take minutes and need Docker.
+//! The cases share one installation, and each case restores what it changes. `schedule` in this file puts the cases
+//! into groups: the groups run one after another, and the lanes of a group run side by side, because most cases mostly
+//! wait. Cases that measure memory run alone. After a failure the other cases still run, unless the installation failed.
+//! Names on the command line select cases. `cargo test` skips all of these cases unless it gets `-- --ignored`, because
+//! the cases take minutes and need Docker.
 //!
 //! Environment variables:
 //!
@@ -34,107 +35,189 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
 use sightline_tests::examples;
+pub(crate) use sightline_tests::schedule::progress;
+use sightline_tests::schedule::{Lane, Outcome, Schedule};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use self::cluster::Cluster;
+use self::extra_release::Plaintext;
 use self::install::Install;
 
-/// Prints the current step, because a test can take minutes.
-#[expect(clippy::print_stderr, reason = "the test harness prints its progress to stderr too")]
-pub(crate) fn progress(step: impl std::fmt::Display) {
-    eprintln!("    … {step}");
-}
-
-/// The shared installation. The chart is installed only once. If the installation fails, every test reports the same
+/// What the cases share. The chart is installed only once. If the installation fails, every case reports the same
 /// error.
 #[derive(Default)]
-struct Shared(OnceCell<Result<Install, String>>);
+struct Shared {
+    install: OnceCell<Result<Install, String>>,
+    plaintext: Plaintext,
+}
 
 impl Shared {
     async fn install(&self) -> Result<&Install> {
-        let install =
-            self.0.get_or_init(async || Install::start().await.map_err(|error| format!("{error:#}"))).await;
+        let start = async || Install::start().await.map_err(|error| format!("{error:#}"));
+        let install = self.install.get_or_init(start).await;
         install.as_ref().map_err(|error| anyhow::anyhow!("the installation failed: {error}"))
     }
 }
 
+#[derive(Clone)]
 struct Suite {
     runtime: Arc<Runtime>,
     shared: Arc<Shared>,
-    tests: Vec<Trial>,
 }
 
 impl Suite {
-    fn add(&mut self, name: &str, test: impl AsyncFnOnce(&Install) -> Result<()> + Send + 'static) {
-        let (runtime, shared) = (Arc::clone(&self.runtime), Arc::clone(&self.shared));
-        let run = move || {
-            let outcome = runtime.block_on(async { test(shared.install().await?).await });
-            // The harness reports failures only after the last test, so this prints each failure immediately.
-            let outcome = outcome.inspect_err(|error| progress(format!("{error:#}")));
-            outcome.map_err(|error| Failed::from(format!("{error:#}")))
-        };
-        self.tests.push(Trial::test(name, run).with_ignored_flag(true));
+    /// Returns the code of a case that uses the shared installation.
+    fn case(
+        &self,
+        case: impl AsyncFnOnce(&Install) -> Result<()> + Send + 'static,
+    ) -> impl FnOnce() -> Outcome + Send + 'static {
+        self.case_with_plaintext(async move |install, _| case(install).await)
+    }
+
+    /// Returns the code of a case that uses the shared installation and the release without TLS.
+    fn case_with_plaintext(
+        &self,
+        case: impl AsyncFnOnce(&Install, &Plaintext) -> Result<()> + Send + 'static,
+    ) -> impl FnOnce() -> Outcome + Send + 'static {
+        let Self { runtime, shared } = self.clone();
+        move || {
+            let outcome = runtime.block_on(async { case(shared.install().await?, &shared.plaintext).await });
+            outcome.map_err(|error| format!("{error:#}"))
+        }
+    }
+
+    /// The cases in their order.
+    fn schedule(&self) -> Schedule {
+        let Self { runtime, shared } = self.clone();
+        // Each case reports the error of a failed installation.
+        let install = move || runtime.block_on(shared.install()).map(drop).unwrap_or_default();
+        let mut schedule = Schedule::new("make kind-up and the installation of the chart", install);
+
+        // These cases only read the shared installation, or add pods and telemetry of their own. No pod is replaced,
+        // so the pods that a case compares with the telemetry stay the same.
+        schedule.group(
+            "reading",
+            [
+                Lane::default()
+                    .case(
+                        "standards::the_namespace_rejects_unrestricted_pods",
+                        self.case(standards::restricted_pods),
+                    )
+                    .case("standards::every_node_has_an_agent", self.case(standards::agent_nodes))
+                    .case("standards::gateways_run_on_several_nodes", self.case(standards::gateway_nodes))
+                    .case("attributes::services_report_their_pod_and_node", self.case(attributes::services))
+                    .case("docs::the_commands_in_the_readme_show_an_order", self.case(docs::readme)),
+                // The CronJob can take a minute to create its Job.
+                Lane::default()
+                    .case("attributes::a_cronjob_is_accepted", self.case(attributes::create_cronjob))
+                    .case("attributes::a_job_reports_its_cronjob", self.case(attributes::cronjob)),
+                Lane::default()
+                    .case(
+                        "attributes::the_agent_adds_only_missing_attributes",
+                        self.case(attributes::added_by_agent),
+                    )
+                    .case("tls::endpoints_require_a_trusted_certificate", self.case(tls::endpoints)),
+                // Both cases run `helm test`, whose pod has a fixed name.
+                Lane::default()
+                    .case(
+                        "install::helm_test_sends_an_order_and_reads_its_trace",
+                        self.case(standards::helm_test),
+                    )
+                    .case("docs::the_commands_in_troubleshoot_succeed", self.case(docs::troubleshoot)),
+            ],
+        );
+
+        // The first lane replaces certificates and pods of the shared installation under load, and checks that nothing
+        // is lost. Two such changes at the same time could lose spans that each of them alone does not lose, so they
+        // run one after another. The second lane uses other namespaces. Its releases exist one after another, because
+        // the check that a release leaves no object behind also covers objects outside namespaces. No case of this
+        // group sends more than 20 orders per second.
+        schedule.group(
+            "replacing",
+            [
+                Lane::default()
+                    .case("tls::pods_reload_certificates_under_load", self.case(tls::rotation))
+                    .case(
+                        "rollouts::a_user_service_rollout_loses_no_request_or_span",
+                        self.case(rollouts::user_service),
+                    )
+                    .case(
+                        "rollouts::an_inventory_service_rollout_loses_no_request_or_span",
+                        self.case(rollouts::inventory_service),
+                    )
+                    .case("rollouts::a_deleted_gateway_loses_no_span", self.case(rollouts::gateway))
+                    .case("rollouts::a_deleted_agent_loses_no_span", self.case(rollouts::agent)),
+                Lane::default()
+                    .case(
+                        "renderings::the_api_server_accepts_every_rendering",
+                        self.case(renderings::accepted),
+                    )
+                    .case(
+                        "upgrade::upgrades_from_the_chart_of_the_previous_commit",
+                        self.case(upgrade::upgrade),
+                    )
+                    .case(
+                        "extra_release::without_tls_it_serves_an_order",
+                        self.case_with_plaintext(extra_release::serves_an_order),
+                    ),
+            ],
+        );
+
+        // These cases measure memory or fill it, with as many orders as the machine can serve.
+        schedule.group(
+            "alone",
+            [Lane::default()
+                .case("volume::memory_stays_within_its_limit", self.case(volume::memory_limit))
+                .case(
+                    "extra_release::without_tls_it_survives_a_jaeger_outage",
+                    self.case_with_plaintext(extra_release::survives_jaeger_outage),
+                )],
+        );
+
+        schedule.group(
+            "removing",
+            [
+                Lane::default().case("uninstall::removes_every_object", self.case(uninstall::uninstall)),
+                Lane::default().case(
+                    "uninstall::removes_every_object_without_tls",
+                    self.case_with_plaintext(extra_release::uninstall),
+                ),
+            ],
+        );
+        schedule
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the measurements and a skip are results of the tests")]
+#[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
 fn main() -> Result<ExitCode> {
     // An error means that a cryptography provider is already installed. The error is ignored, because all code in this
     // process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut suite = Suite { runtime: Arc::new(Runtime::new()?), shared: Arc::default(), tests: Vec::new() };
-    suite.add("standards::the_namespace_rejects_unrestricted_pods", standards::restricted_pods);
-    suite.add("standards::every_node_has_an_agent", standards::agent_nodes);
-    suite.add("standards::gateways_run_on_several_nodes", standards::gateway_nodes);
-    // This test creates a CronJob early, because the CronJob can take a minute to create its Job. A later test checks
-    // the attributes of the Job's spans.
-    suite.add("attributes::a_cronjob_is_accepted", attributes::create_cronjob);
-    suite.add("attributes::services_report_their_pod_and_node", attributes::services);
-    suite.add("attributes::the_agent_adds_only_missing_attributes", attributes::added_by_agent);
-    suite.add("install::helm_test_sends_an_order_and_reads_its_trace", standards::helm_test);
-    suite.add("attributes::a_job_reports_its_cronjob", attributes::cronjob);
-    suite.add("tls::endpoints_require_a_trusted_certificate", tls::endpoints);
-    suite.add("docs::the_commands_in_the_readme_show_an_order", docs::readme);
-    suite.add("docs::the_commands_in_troubleshoot_succeed", docs::troubleshoot);
-    suite.add("renderings::the_api_server_accepts_every_rendering", renderings::accepted);
-    suite.add("tls::pods_reload_certificates_under_load", tls::rotation);
-    suite.add("rollouts::a_user_service_rollout_loses_no_request_or_span", rollouts::user_service);
-    suite.add("rollouts::an_inventory_service_rollout_loses_no_request_or_span", rollouts::inventory_service);
-    suite.add("rollouts::a_deleted_gateway_loses_no_span", rollouts::gateway);
-    suite.add("rollouts::a_deleted_agent_loses_no_span", rollouts::agent);
-    suite.add("volume::memory_stays_within_its_limit", volume::memory_limit);
-    suite.add("upgrade::upgrades_from_the_chart_of_the_previous_commit", upgrade::upgrade);
-    suite.add("extra_release::without_tls_it_survives_a_jaeger_outage", extra_release::plaintext_in_memory);
-    suite.add("uninstall::removes_every_object", uninstall::uninstall);
-    // The tests send orders to the examples.
     if let Some(reason) = examples::skip_reason()? {
-        for test in suite.tests.drain(..) {
-            progress(format!("skipped: {}: {reason}", test.name()));
-        }
+        println!("skipped, because the tests send orders to the examples: {reason}");
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(run(suite))
-}
-
-#[expect(clippy::print_stdout, reason = "the measurements are a result of the tests")]
-#[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
-fn run(Suite { runtime, shared, tests }: Suite) -> ExitCode {
+    let suite = Suite { runtime: Arc::new(Runtime::new()?), shared: Arc::default() };
     let mut arguments = Arguments::from_args();
-    // The tests run on one thread, because they change the installation that they share.
+    // The schedule decides which cases run at the same time.
     arguments.test_threads = Some(1);
-    let conclusion = libtest_mimic::run(&arguments, tests);
-    let Some(outcome) = shared.0.get() else {
-        return conclusion.exit_code();
+    let (trials, times) = suite.schedule().into_trials(&arguments);
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let Some(outcome) = suite.shared.install.get() else {
+        return Ok(conclusion.exit_code());
     };
-    for measurement in outcome.iter().flat_map(Install::measurements) {
+    for measurement in outcome.iter().flat_map(Install::measurements).chain(times.table()) {
         println!("{measurement}\n");
     }
-    match runtime.block_on(Cluster::from_environment().down()) {
-        Ok(()) => conclusion.exit_code(),
+    match suite.runtime.block_on(Cluster::from_environment().down()) {
+        Ok(()) => Ok(conclusion.exit_code()),
         Err(error) => {
             eprintln!("deleting the cluster failed: {error:#}");
-            ExitCode::FAILURE
+            Ok(ExitCode::FAILURE)
         }
     }
 }
