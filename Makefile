@@ -144,7 +144,7 @@ port-forward: need-kubectl need-cluster ## forward order-service and Jaeger to l
 	@exec deploy/kind/port-forward.sh
 
 .PHONY: kind-e2e
-kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm ## test the chart on a new kind cluster; KEEP=1 keeps the cluster
+kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm bin/go-service ## test the chart on a new kind cluster; KEEP=1 keeps the cluster
 	cargo test --package sightline-tests --test kubernetes -- --ignored $(ARGS)
 
 .PHONY: kind-down

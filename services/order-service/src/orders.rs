@@ -35,7 +35,7 @@ const REMOVE_FAULTS: [&str; 1] = ["DELETE FROM orders WHERE id IN (998, 999)"];
 pub struct Order {
     /// The ID of the order.
     pub id: i64,
-    /// The ID of the order's user in user-service.
+    /// The ID of the user who placed the order.
     pub user_id: i64,
     /// The items, at least one.
     pub items: Vec<Item>,

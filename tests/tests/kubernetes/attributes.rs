@@ -23,18 +23,29 @@ pub(crate) async fn services(install: &Install) -> Result<()> {
     let trace = install.request_order().await?;
     let mut wrong = Vec::new();
     for service in SERVICES {
-        let pods = install.pods(service).await?;
-        ensure!(pods.len() == 1, "{service} has {} pods", pods.len());
-        let mut expected = pod_attributes(install, &pods[0]).await?;
-        expected.extend(owner_attributes(install, &pods[0], &["ReplicaSet", "Deployment"]).await?);
-        wrong.extend(differences(&trace, service, &expected)?);
-        let has = |key: &str| trace.spans_of(service).all(|span| span.resource_attribute(key).is_some());
-        let optional = container_status_attributes(&pods[0]).into_iter();
-        let optional: Vec<_> = optional.filter(|(key, _)| has(key)).collect();
-        wrong.extend(differences(&trace, service, &optional)?);
+        wrong.extend(deployment_differences(install, &trace, service).await?);
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
+}
+
+/// Compares the resource of the spans of a service that runs as a Deployment with one pod with the data in the API
+/// server. Returns a message for each difference.
+pub(crate) async fn deployment_differences(
+    install: &Install,
+    trace: &Trace,
+    service: &str,
+) -> Result<Vec<String>> {
+    let pods = install.pods(service).await?;
+    ensure!(pods.len() == 1, "{service} has {} pods", pods.len());
+    let mut expected = pod_attributes(install, &pods[0]).await?;
+    expected.extend(owner_attributes(install, &pods[0], &["ReplicaSet", "Deployment"]).await?);
+    let mut wrong = differences(trace, service, &expected)?;
+    let has = |key: &str| trace.spans_of(service).all(|span| span.resource_attribute(key).is_some());
+    let optional = container_status_attributes(&pods[0]).into_iter();
+    let optional: Vec<_> = optional.filter(|(key, _)| has(key)).collect();
+    wrong.extend(differences(trace, service, &optional)?);
+    Ok(wrong)
 }
 
 /// Returns the expected attributes from the container status, which the kubelet reports when the container is running.

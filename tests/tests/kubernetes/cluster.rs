@@ -1,4 +1,4 @@
-//! A kind cluster and the programs that operators use with it: make, kubectl, helm and docker.
+//! A kind cluster and the programs that operators use with it: make, kind, kubectl, helm and docker.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -159,6 +159,11 @@ impl Cluster {
         self.run("docker", args, None).await
     }
 
+    /// Runs a command of kind for this cluster.
+    pub(crate) async fn kind<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        self.run(&program("KIND"), args.into_iter().chain(["--name", &self.name]), None).await.map(drop)
+    }
+
     /// Returns the name of the cluster's kubeconfig context.
     pub(crate) fn context(&self) -> String {
         format!("kind-{}", self.name)
@@ -168,6 +173,8 @@ impl Cluster {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("KUBECONFIG", &self.kubeconfig).kill_on_drop(true);
+        // BuildKit adds attestations by default, and kind cannot load an image that has them.
+        command.env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
         command
     }
 

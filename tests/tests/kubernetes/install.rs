@@ -18,7 +18,7 @@ use sightline_tests::test_stack::root;
 use crate::cluster::Cluster;
 use crate::forward::Forward;
 use crate::snapshot::Snapshot;
-use crate::{memory, progress, routes};
+use crate::{go_service, memory, progress, routes};
 
 /// The release name, as in `helm install sightline helm/sightline`.
 pub(crate) const RELEASE: &str = "sightline";
@@ -57,6 +57,7 @@ impl Install {
     pub(crate) async fn start() -> Result<Self> {
         let started = Instant::now();
         let cluster = Cluster::up().await?;
+        go_service::load_image(&cluster).await?;
         // By default kind runs no workloads on the first of two nodes. The tests need pods on both nodes.
         let taints = ["get", "nodes", "--output", "jsonpath={.items[*].spec.taints[*].key}"];
         let (role, taints) = ("node-role.kubernetes.io/control-plane", cluster.kubectl(taints).await?);

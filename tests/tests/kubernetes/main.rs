@@ -18,6 +18,7 @@ mod cluster;
 mod docs;
 mod extra_release;
 mod forward;
+mod go_service;
 mod install;
 mod memory;
 mod outage;
@@ -119,7 +120,8 @@ impl Suite {
                         "attributes::the_agent_adds_only_missing_attributes",
                         self.case(attributes::added_by_agent),
                     )
-                    .case("tls::endpoints_require_a_trusted_certificate", self.case(tls::endpoints)),
+                    .case("tls::endpoints_require_a_trusted_certificate", self.case(tls::endpoints))
+                    .case("go_service::a_go_program_joins_with_one_entry", self.case(go_service::joins)),
                 // Both cases run `helm test`, whose pod has a fixed name.
                 Lane::default()
                     .case(

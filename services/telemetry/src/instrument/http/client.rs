@@ -35,7 +35,7 @@ use crate::signals::scope::{CALL_BUCKETS, Scope};
 /// # where S: Service<http::Request<String>, Response = http::Response<String>>, S::Error: 'static {
 /// let mut client = ServiceBuilder::new().layer(client_layer()).service(client);
 /// let mut request = http::Request::new(String::new());
-/// *request.uri_mut() = http::Uri::from_static("http://user-service:8080/users/7");
+/// *request.uri_mut() = http::Uri::from_static("http://users.example:8080/users/7");
 /// request.extensions_mut().insert(UrlTemplate("/users/{id}"));
 /// let response = client.ready().await?.call(request).await?;
 /// # Ok(())

@@ -64,7 +64,7 @@ pub fn client_builder() -> reqwest::ClientBuilder {
 /// # async fn read_user(id: i64) -> Result<String, reqwest::Error> {
 /// let client = Client::new(client_builder().build()?); // once, after telemetry has started
 ///
-/// let request = client.get_ref().get(format!("http://user-service:8080/users/{id}")).build()?;
+/// let request = client.get_ref().get(format!("http://users.example:8080/users/{id}")).build()?;
 /// let response = client.execute(request, Some("/users/{id}")).await?;
 /// response.error_for_status()?.text().await
 /// # }
