@@ -67,9 +67,12 @@ build: need-cargo ## build the Rust programs into bin/: the services of sightlin
 	@tools/build-rust.sh host
 
 # The tests' own programs. `make test` builds them before the tests, so that the time of each test target is its own.
+#
+# Cargo chooses the features of the dependencies by the selected packages. All commands that test select the whole
+# workspace, so that Cargo compiles each dependency only once.
 .PHONY: build-tests
 build-tests: need-cargo
-	cargo test --workspace --no-run
+	cargo test --workspace --all-targets --no-run
 
 .PHONY: tools
 tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/
@@ -145,7 +148,7 @@ port-forward: need-kubectl need-cluster ## forward order-service and Jaeger to l
 
 .PHONY: kind-e2e
 kind-e2e: need-cargo need-docker need-kubectl need-kind need-helm bin/go-service ## test the chart on a new kind cluster; KEEP=1 keeps the cluster
-	cargo test --package sightline-tests --test kubernetes -- --ignored $(ARGS)
+	cargo test --workspace --test kubernetes -- --ignored $(ARGS)
 
 .PHONY: kind-down
 kind-down: need-docker need-kind ## remove the kind cluster
@@ -217,13 +220,13 @@ features: need-cargo package ## check each cargo feature of the library alone, a
 
 .PHONY: unit
 unit: need-cargo ## unit tests
-	cargo test --workspace --exclude sightline-tests
-	@# These tests in tests/ need no stack. Their output lists the documents' commands that no test runs.
-	cargo test --package sightline-tests --lib --test docs --test ports -- --show-output
+	cargo test --workspace
+	@# The output lists the documents' commands that no test runs.
+	cargo test --workspace --test docs -- --show-output
 
 .PHONY: scaffold
 scaffold: need-cargo ## create a service from each template in a copy of this checkout, and run clippy and its tests
-	cargo test --package sightline --lib -- --ignored scaffold
+	cargo test --workspace --lib -- --ignored scaffold
 
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0
@@ -241,12 +244,12 @@ validate: $(pipeline) ## validate each combination of pipeline files; a warning 
 # CHART_CONTEXT names a kubectl context, the API server of that context also checks the renderings.
 .PHONY: chart
 chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## test the Helm chart without a cluster
-	cargo test --package sightline-tests --test chart -- $(ARGS)
+	cargo test --workspace --test chart -- $(ARGS)
 
 .PHONY: e2e
 e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real services, Collector and Jaeger
 	@tools/build-rust.sh host fixture
-	SIGHTLINE_SERVICES="$(abspath bin)" cargo test --package sightline-tests --test e2e --test volume
+	SIGHTLINE_SERVICES="$(abspath bin)" cargo test --workspace --test e2e --test volume
 
 .PHONY: test-removed
 test-removed: build need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## remove the examples in a copy of this checkout, and test the copy

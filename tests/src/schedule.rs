@@ -253,7 +253,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::panic, reason = "the test needs a case that panics")]
     fn cases_run_after_a_failure_and_after_a_panic() {
         let mut schedule = Schedule::new("before", || {});
         let lane = Lane::default()

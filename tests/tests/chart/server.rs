@@ -2,7 +2,7 @@
 //! stores nothing in the cluster except a namespace, which is deleted after the check.
 //!
 //! This command runs the checks on a kind cluster:
-//! `CHART_CONTEXT=kind-sightline cargo test --package sightline-tests --test chart -- server::`
+//! `CHART_CONTEXT=kind-sightline make chart ARGS=server::`
 
 use std::collections::BTreeSet;
 use std::io::{Write as _, stderr};

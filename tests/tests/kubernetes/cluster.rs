@@ -160,8 +160,9 @@ impl Cluster {
     }
 
     /// Runs a command of kind for this cluster.
-    pub(crate) async fn kind<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<()> {
-        self.run(&program("KIND"), args.into_iter().chain(["--name", &self.name]), None).await.map(drop)
+    pub(crate) async fn kind(&self, args: &[&str]) -> Result<()> {
+        let args = args.iter().copied().chain(["--name", self.name.as_str()]);
+        self.run(&program("KIND"), args, None).await.map(drop)
     }
 
     /// Returns the name of the cluster's kubeconfig context.

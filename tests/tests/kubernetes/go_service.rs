@@ -39,7 +39,7 @@ pub(crate) async fn load_image(cluster: &Cluster) -> Result<()> {
     fs::write(context.path().join("Dockerfile"), dockerfile)?;
     let directory = context.path().display().to_string();
     cluster.docker(["build", "--quiet", "--tag", IMAGE, &directory]).await?;
-    cluster.kind(["load", "docker-image", IMAGE]).await
+    cluster.kind(&["load", "docker-image", IMAGE]).await
 }
 
 /// A trace that starts in the Go program continues in user-service, and its spans have the same Kubernetes attributes.
