@@ -3,6 +3,8 @@
 # Variables:
 #   OTELCOL, JAEGER, KIND, HELM, HELM_DOCS, VALE, ACTIONLINT
 #                     programs to use instead of building them
+#   JAEGER_UI         the directory of a Jaeger UI to use instead of bin/jaeger-ui, or `embedded` for the UI that is
+#                     compiled into the program in JAEGER
 #   KUBECTL           the kubectl to use
 #   SIGHTLINE_CACHE   the directory with the built Go programs, which all checkouts share
 #   ARGS              additional arguments for `sightline up`, `certs` and `new-service`, helm or a test
@@ -18,25 +20,27 @@
 in_tree = $(patsubst $(CURDIR)/%,%,$1)
 collector := $(call in_tree,$(or $(OTELCOL),bin/otelcol))
 jaeger := $(call in_tree,$(or $(JAEGER),bin/jaeger))
+jaeger_ui := $(call in_tree,$(or $(JAEGER_UI),bin/jaeger-ui))
 kind := $(call in_tree,$(or $(KIND),bin/kind))
 helm := $(call in_tree,$(or $(HELM),bin/helm))
 helm_docs := $(call in_tree,$(or $(HELM_DOCS),bin/helm-docs))
 vale := $(call in_tree,$(or $(VALE),bin/vale))
 actionlint := $(call in_tree,$(or $(ACTIONLINT),bin/actionlint))
 # Only programs in bin/ are built. If a variable names a program elsewhere, that program must already exist.
-pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger))
+pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger)) $(filter bin/jaeger-ui,$(jaeger_ui))
 # Paths are absolute because tests run in another directory. A name without a slash stays as it is, because the shell
 # finds it on the PATH.
 program = $(if $(findstring /,$1),$(abspath $1),$1)
 override OTELCOL := $(abspath $(collector))
 override JAEGER := $(abspath $(jaeger))
+override JAEGER_UI := $(if $(filter embedded,$(jaeger_ui)),embedded,$(abspath $(jaeger_ui)))
 override KIND := $(call program,$(kind))
 override HELM := $(call program,$(helm))
 override HELM_DOCS := $(call program,$(helm_docs))
 override VALE := $(call program,$(vale))
 override ACTIONLINT := $(call program,$(actionlint))
 KUBECTL ?= kubectl
-export OTELCOL JAEGER KIND HELM HELM_DOCS VALE ACTIONLINT KUBECTL
+export OTELCOL JAEGER JAEGER_UI KIND HELM HELM_DOCS VALE ACTIONLINT KUBECTL
 
 .PHONY: help
 help:
@@ -75,7 +79,7 @@ build-tests: need-cargo
 	cargo test --workspace --all-targets --no-run
 
 .PHONY: tools
-tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/
+tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/, and copy Jaeger's UI there
 
 # module_version DIRECTORY,MODULE: shell code that prints the version of MODULE in DIRECTORY/go.mod, without
 # the leading v.
@@ -87,6 +91,9 @@ bin/otelcol: $(wildcard tools/collector/*.go tools/collector/*/*.go) tools/colle
 bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
 	@tools/build-go.sh jaeger tools/jaeger github.com/jaegertracing/jaeger/cmd/jaeger 4 \
 		"-X github.com/jaegertracing/jaeger/internal/version.latestVersion=v$$(tools/version.sh jaeger)"
+
+bin/jaeger-ui: tools/jaeger-ui/copy.sh tools/jaeger-ui/Cargo.toml tools/jaeger-ui/Cargo.lock
+	@tools/jaeger-ui/copy.sh
 
 # The example of a service that is not written in Rust, for the tests.
 bin/go-service: $(wildcard tests/go-service/*.go) tests/go-service/go.mod tests/go-service/go.sum

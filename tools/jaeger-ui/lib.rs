@@ -1,0 +1,1 @@
+//! Empty: Cargo.toml needs a target.
