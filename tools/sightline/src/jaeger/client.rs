@@ -114,14 +114,6 @@ impl Jaeger {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Whether this Jaeger has a UI. A Jaeger that is built from its Go module has no UI, and shows a placeholder
-    /// page instead.
-    pub async fn has_ui(&self) -> bool {
-        let page = async { self.http.get(self.base.clone()).send().await?.text().await };
-        let page: reqwest::Result<String> = page.await;
-        page.is_ok_and(|page| !page.contains("not the Jaeger UI"))
-    }
-
     /// Returns a trace with all spans that are stored so far, or `None` if no span is stored. Fails if Jaeger does not
     /// respond, or if it responds with an error or an invalid body.
     pub async fn trace(&self, id: &TraceId) -> Result<Option<Trace>, JaegerError> {

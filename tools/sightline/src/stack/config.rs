@@ -9,6 +9,7 @@ use super::error::StackError;
 use super::ports::Ports;
 use super::process::Process;
 use super::spec::{FILE_NAME, ProcessSpec, SpecError, StackSpec};
+use super::ui::JaegerUi;
 use crate::certs;
 
 /// Where Jaeger stores traces.
@@ -51,6 +52,8 @@ pub struct StackConfig {
     pub certificates: Option<PathBuf>,
     /// Where Jaeger stores traces.
     pub storage: Storage,
+    /// The UI that Jaeger serves.
+    pub jaeger_ui: JaegerUi,
     /// The percentage of ordinary traces that the gateway keeps. The gateway always keeps slow and failed traces.
     pub sampling_percentage: u8,
     /// The gateway keeps every trace that takes at least this long. Fractions of a millisecond are ignored.
@@ -94,6 +97,7 @@ impl StackConfig {
             certificates: None,
             spec,
             storage: Storage::Badger,
+            jaeger_ui: JaegerUi::for_checkout(root),
             sampling_percentage: 100,
             slow: Duration::from_millis(500),
             decision_wait: Duration::from_secs(2),

@@ -49,6 +49,24 @@ pub enum StackError {
         .0.display()
     )]
     MissingConfig(PathBuf),
+    /// The directory with Jaeger's UI cannot be used. No process was started.
+    #[error(
+        "there is no Jaeger UI in {}: {problem}. Run `make bin/jaeger-ui`, or set JAEGER_UI to a directory that \
+         contains a UI, or to `embedded` if the Jaeger program contains one",
+        path.display()
+    )]
+    UnusableUi {
+        /// The directory.
+        path: PathBuf,
+        /// Why it cannot be used.
+        problem: String,
+    },
+    /// Jaeger has no UI, and serves a placeholder page instead.
+    #[error(
+        "the Jaeger program contains no UI, and serves a placeholder page at {0}: set JAEGER_UI to a directory that \
+         contains a UI, or unset JAEGER_UI to use bin/jaeger-ui"
+    )]
+    PlaceholderUi(String),
     /// The state directory, or a file or directory in it, could not be created or used.
     #[error("cannot use {}", path.display())]
     Directory {

@@ -29,6 +29,7 @@ mod process;
 mod procfs;
 pub mod spec;
 mod stop;
+mod ui;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -54,6 +55,7 @@ pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, Unu
 pub use self::process::Process;
 pub use self::spec::{AGENT, GATEWAY, JAEGER, SpecError, StackSpec};
 pub use self::stop::Exit;
+pub use self::ui::{JaegerUi, is_placeholder};
 
 /// The time between two health checks of a process that is starting.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -98,7 +100,7 @@ impl Stack {
 
     /// Starts all processes without waiting for them: call [`wait_until_ready`](Self::wait_until_ready) next.
     ///
-    /// If a program, a port or the state directory cannot be used, fails before it starts any process.
+    /// If a program, a port, Jaeger's UI or the state directory cannot be used, fails before it starts any process.
     pub fn spawn(config: StackConfig) -> Result<Self, StackError> {
         let started = Instant::now();
         let state = prepare::create_directories(&config.dir, &config.spec)?;
@@ -107,12 +109,12 @@ impl Stack {
             Some(dir) => prepare::absolute(dir)?,
             None => state.join("certs"),
         };
-        let pipeline = prepare::check(&config)?;
+        let (pipeline, ui) = prepare::check(&config)?;
         let root = prepare::absolute(config.spec.root().unwrap_or(Path::new(".")))?;
         let certificates = prepare::ensure_certificates(&config, &certs)?;
         let http = http::local_client().map_err(StackError::Client)?;
         let jaeger_ui = config.ports.number(JAEGER, "ui")?;
-        let directories = Directories { state, certs, pipeline, root };
+        let directories = Directories { state, certs, pipeline, ui, root };
         prepare::write_additions(&config, &directories)?;
         let children = Vec::new();
         let mut stack = Self { config, directories, certificates, children, jaeger_ui, http, started, lock };
@@ -154,7 +156,7 @@ impl Stack {
 
     /// Waits until every process is healthy, and reports the progress to `progress`.
     ///
-    /// Fails as soon as a process exits, or after [`StackConfig::ready_timeout`]. A failure does not stop the processes
+    /// Fails as soon as a process exits, if Jaeger has no UI, or after [`StackConfig::ready_timeout`]. A failure does not stop the processes
     /// that are running.
     pub async fn wait_until_ready(&self, mut progress: impl FnMut(Progress)) -> Result<(), StackError> {
         let began = Instant::now();
@@ -208,6 +210,9 @@ impl Stack {
         const NOT_LISTENING: &str = "nothing listens on this port yet";
         Ok(match plan::check(&self.config, self.config.process(process)?)? {
             Check::Get(url) => match self.http.get(url).timeout(TIMEOUT).send().await {
+                Ok(response) if response.status().is_success() && process == JAEGER => {
+                    self.serves_ui().await?
+                }
                 Ok(response) if response.status().is_success() => Ok(()),
                 Ok(response) => Err(response.status().to_string()),
                 Err(error) if error.is_connect() => Err(NOT_LISTENING.to_owned()),
@@ -219,6 +224,18 @@ impl Stack {
             },
             // `wait_until_ready` notices the exit of a process before it checks the health.
             Check::Running => Ok(()),
+        })
+    }
+
+    /// Checks that Jaeger serves a UI. The inner error says why there was no response. Fails if Jaeger serves its
+    /// placeholder page, which does not change until Jaeger is restarted.
+    async fn serves_ui(&self) -> Result<Result<(), String>, StackError> {
+        let url = self.jaeger_url();
+        let page = async { self.http.get(&url).send().await?.error_for_status()?.text().await };
+        Ok(match page.await {
+            Ok(page) if is_placeholder(&page) => return Err(StackError::PlaceholderUi(url)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the UI at {url} does not respond: {}", error.without_url())),
         })
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Directories {
     pub(super) certs: PathBuf,
     /// The directory of the pipeline's configuration files.
     pub(super) pipeline: PathBuf,
+    /// The directory of Jaeger's UI. Empty for a UI that is compiled in.
+    pub(super) ui: PathBuf,
     /// The directory of the services file.
     pub(super) root: PathBuf,
 }
@@ -99,6 +101,7 @@ fn value(
         Placeholder::Root => directories.root.clone().into(),
         Placeholder::Certs => directories.certs.join(process.name.name()).into(),
         Placeholder::Config => directories.pipeline.clone().into(),
+        Placeholder::JaegerUi => directories.ui.clone().into(),
         Placeholder::Host => HOST.into(),
         Placeholder::Setting(setting) => self::setting(config, *setting).into(),
         Placeholder::Own(form) => form.of(HOST, config.ports.server(&process.name)?).into(),
@@ -184,6 +187,7 @@ mod tests {
             state: "/state".into(),
             certs: "/state/certs".into(),
             pipeline: "/pipeline".into(),
+            ui: "/ui".into(),
             root: "/other".into(),
         };
         plan(config, config.spec.get(process).unwrap(), &directories).unwrap()
@@ -202,6 +206,7 @@ mod tests {
             ["--config", "/pipeline/jaeger.yaml", "--config", "/pipeline/jaeger-memory.yaml"]
         );
         assert_eq!(plan.environment["SIGHTLINE_TLS_DIR"], "/state/certs/jaeger");
+        assert_eq!(plan.environment["SIGHTLINE_UI_DIR"], "/ui");
         assert_eq!(plan.environment["GOMEMLIMIT"], "200MiB");
     }
 

@@ -9,7 +9,7 @@ use super::config::StackConfig;
 use super::error::StackError;
 use super::plan::{Directories, additions_file};
 use super::ports::find_unusable;
-use super::spec::{FILE_NAME, StackSpec};
+use super::spec::{FILE_NAME, JAEGER, StackSpec};
 use crate::certs;
 
 /// Creates the state directory and its subdirectories with mode 0700: one for the logs, and one for the data of each
@@ -55,9 +55,9 @@ pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
     Ok(file)
 }
 
-/// Checks that the programs, the configuration and the ports can be used. Returns the absolute path of the pipeline
-/// configuration.
-pub(super) fn check(config: &StackConfig) -> Result<PathBuf, StackError> {
+/// Checks that the programs, the configuration, Jaeger's UI and the ports can be used. Returns the absolute paths of the
+/// pipeline configuration and of the UI, which is empty for a UI that is compiled in.
+pub(super) fn check(config: &StackConfig) -> Result<(PathBuf, PathBuf), StackError> {
     for process in config.processes.iter().chain(config.environment.keys()) {
         config.process(process)?;
     }
@@ -68,9 +68,12 @@ pub(super) fn check(config: &StackConfig) -> Result<PathBuf, StackError> {
         .ok()
         .filter(|path| path.join("agent.yaml").is_file())
         .ok_or_else(|| StackError::MissingConfig(config.pipeline.clone()))?;
+    // A stack without Jaeger needs no UI.
+    let runs_jaeger = config.processes.iter().any(|process| *process == JAEGER);
+    let ui = if runs_jaeger { config.jaeger_ui.check()? } else { PathBuf::new() };
     let used = config.ports.all().iter().filter(|port| config.processes.contains(&port.process));
     let unusable = find_unusable(&used.cloned().collect::<Vec<_>>());
-    if unusable.is_empty() { Ok(pipeline) } else { Err(StackError::UnusablePorts(unusable)) }
+    if unusable.is_empty() { Ok((pipeline, ui)) } else { Err(StackError::UnusablePorts(unusable)) }
 }
 
 /// Writes the gateway's last configuration file if the services file has additions to the gateway's configuration.

@@ -1,6 +1,7 @@
 //! Tests of the stack with shell scripts in place of the real programs.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -74,6 +75,7 @@ fn config(dir: &Path, script: &str) -> StackConfig {
     let mut config = StackConfig::new(spec, dir, dir.join("state"), dir);
     config.binaries =
         Binaries { bin: dir.to_owned(), tools: BTreeMap::new(), services: dir.to_owned(), sightline: None };
+    config.jaeger_ui = JaegerUi::Embedded;
     config.ports = config.ports.free().unwrap();
     config
 }
@@ -120,6 +122,50 @@ async fn reports_how_to_build_a_missing_program() {
     fs::remove_file(dir.path().join("front-service")).unwrap();
     let error = Stack::spawn(config).unwrap_err().to_string();
     assert!(error.contains("correct the path in") && error.contains("sightline.toml:3"), "{error}");
+}
+
+#[tokio::test]
+async fn reports_a_missing_ui_before_it_starts_a_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), "exec sleep 600");
+    config.jaeger_ui = JaegerUi::Directory(dir.path().join("ui"));
+    let error = Stack::spawn(config.clone()).unwrap_err().to_string();
+    assert!(error.contains("there is no Jaeger UI in") && error.contains("`make bin/jaeger-ui`"), "{error}");
+    assert!(!dir.path().join("state/logs/jaeger.log").exists());
+    // A stack without Jaeger needs no UI.
+    config.processes = vec!["agent".into()];
+    Stack::spawn(config).unwrap();
+}
+
+#[tokio::test]
+async fn reports_a_jaeger_without_a_ui() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), "exec sleep 600");
+    config.processes = vec!["jaeger".into()];
+    let stack = Stack::spawn(config).unwrap();
+    for port in ["health", "ui"] {
+        serve(
+            stack.ports().number("jaeger", port).unwrap(),
+            "This is not the Jaeger UI you are looking for!",
+        );
+    }
+    let error = stack.wait_until_ready(|_| {}).await.unwrap_err().to_string();
+    assert!(error.contains("contains no UI") && error.contains(&stack.jaeger_url()), "{error}");
+}
+
+/// Answers each request to this port with the same page.
+fn serve(port: u16, page: &'static str) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // A short request arrives at once. Its content does not matter.
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let length = page.len();
+            write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{page}")
+                .unwrap();
+        }
+    });
 }
 
 #[tokio::test]

@@ -6,13 +6,9 @@ use sightline::stack::spec::{ProcessSpec, Protocol};
 use sightline::stack::{AGENT, GATEWAY, JAEGER, PortError, Stack};
 
 /// Returns the addresses of the stack, and commands to try next.
-pub(super) async fn describe(stack: &Stack) -> Result<String, PortError> {
+pub(super) fn describe(stack: &Stack) -> Result<String, PortError> {
     let ports = stack.ports();
     let dir = stack.dir().display();
-    let has_ui = match stack.jaeger() {
-        Ok(jaeger) => jaeger.has_ui().await,
-        Err(_) => false,
-    };
     let running: Vec<&ProcessSpec> =
         stack.config().spec.services().filter(|service| stack.pid(&service.name).is_some()).collect();
 
@@ -27,14 +23,7 @@ pub(super) async fn describe(stack: &Stack) -> Result<String, PortError> {
     if !admin.is_empty() {
         rows.push(("admin ports", format!("http://127.0.0.1:{}: /metrics /livez /readyz", admin.join(", "))));
     }
-    rows.push(if has_ui {
-        ("Jaeger", stack.jaeger_url())
-    } else {
-        (
-            "Jaeger API",
-            format!("{}/api/v3 (this build has no UI: see tools/jaeger/README.md)", stack.jaeger_url()),
-        )
-    });
+    rows.push(("Jaeger", stack.jaeger_url()));
     let (grpc, http) = (ports.number(AGENT, "otlp-grpc")?, ports.number(AGENT, "otlp-http")?);
     rows.extend([
         (AGENT, format!("https://localhost:{grpc} OTLP/gRPC, {http} OTLP/HTTP")),

@@ -1,5 +1,6 @@
 //! The arguments of `sightline up`, and the stack configuration that they select.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -57,6 +58,10 @@ pub(crate) struct Args {
     /// Jaeger program to run instead of bin/jaeger
     #[arg(long, env = "JAEGER", value_name = "FILE")]
     jaeger: Option<PathBuf>,
+    /// Directory with the Jaeger UI to serve instead of bin/jaeger-ui, or `embedded` for the UI that is compiled into
+    /// the Jaeger program
+    #[arg(long, env = "JAEGER_UI", value_name = "DIR")]
+    jaeger_ui: Option<OsString>,
     /// Directory of the programs of the services' Cargo packages [default: the directory of sightline, or with --file
     /// the directory in which Cargo builds them]
     #[arg(long, value_name = "DIR")]
@@ -107,6 +112,9 @@ impl Args {
             if let Some(path) = path.filter(non_empty) {
                 config.binaries.tools.insert(name.to_owned(), path);
             }
+        }
+        if let Some(ui) = self.jaeger_ui.filter(|value| !value.is_empty()) {
+            config.jaeger_ui = ui.into();
         }
         config.ports = if self.free_ports {
             config.ports.free()

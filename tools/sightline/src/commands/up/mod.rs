@@ -113,7 +113,7 @@ async fn run_stack(stack: &mut Stack, purpose: &Purpose, started: Instant) -> an
         }
     }
     output::println("");
-    output::println(addresses::describe(stack).await?);
+    output::println(addresses::describe(stack)?);
     output::println("\nPress Ctrl-C to stop everything.");
     keep_running(stack).await
 }

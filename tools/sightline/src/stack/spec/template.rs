@@ -23,6 +23,8 @@ pub(crate) enum Placeholder {
     Certs,
     /// `${config}`: the directory of the pipeline's configuration files.
     Config,
+    /// `${jaeger-ui}`: the directory of Jaeger's UI; empty for a UI that is compiled in.
+    JaegerUi,
     /// `${host}`: the address on which all processes listen.
     Host,
     /// A setting of the stack's configuration.
@@ -126,6 +128,7 @@ impl Placeholder {
             ["root"] => Self::Root,
             ["certs"] => Self::Certs,
             ["config"] => Self::Config,
+            ["jaeger-ui"] => Self::JaegerUi,
             ["host"] => Self::Host,
             ["storage"] => Self::Setting(Setting::Storage),
             ["sampling-percentage"] => Self::Setting(Setting::SamplingPercentage),
@@ -151,7 +154,7 @@ impl Placeholder {
     /// Whether only the pipeline's own file can use this placeholder.
     pub(crate) fn is_for_the_pipeline(&self) -> bool {
         match self {
-            Self::Config | Self::Setting(_) => true,
+            Self::Config | Self::JaegerUi | Self::Setting(_) => true,
             Self::State | Self::Root | Self::Certs | Self::Host | Self::Own(_) | Self::Other { .. } => false,
         }
     }
