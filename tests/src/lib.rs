@@ -4,9 +4,11 @@
 //! readers for the telemetry that the pipeline stored. Tests never sleep for a fixed time: they poll until a deadline
 //! ([`poll`]).
 
+pub mod browser;
 pub mod caller;
 pub mod documents;
 pub mod examples;
+pub mod jaeger_ui;
 pub mod log_records;
 pub mod memory;
 pub mod mtls;

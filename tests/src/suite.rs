@@ -69,18 +69,23 @@ impl Suite {
 
     /// Adds the tests of the examples. If `sightline.toml` does not have the examples, the tests are ignored, and the
     /// reason is printed.
-    #[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
     pub fn add_examples(&mut self, add: impl FnOnce(&mut Self)) -> Result<()> {
+        self.add_unless(examples::skip_reason()?, add);
+        Ok(())
+    }
+
+    /// Adds tests that cannot run here if there is a reason. Then the tests are ignored, and the reason is printed.
+    #[expect(clippy::print_stderr, reason = "the test harness prints its results to stderr too")]
+    pub fn add_unless(&mut self, reason: Option<String>, add: impl FnOnce(&mut Self)) {
         let before = self.tests.len();
         add(self);
-        if let Some(reason) = examples::skip_reason()? {
+        if let Some(reason) = reason {
             let skipped = self.tests.split_off(before);
             for test in &skipped {
                 eprintln!("skipped: {}: {reason}", test.name());
             }
             self.tests.extend(skipped.into_iter().map(|test| test.with_ignored_flag(true)));
         }
-        Ok(())
     }
 
     /// Adds a test that does not use a shared stack.

@@ -16,6 +16,7 @@ mod sampling;
 mod services_file;
 mod shutdown;
 mod tls;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn main() -> anyhow::Result<ExitCode> {
     tls::add(&mut suite);
     exporters::add(&mut suite);
     shutdown::add(&mut suite);
+    ui::add(&mut suite);
     suite.add_examples(examples::add)?;
     Ok(suite.run())
 }

@@ -109,6 +109,7 @@ impl Suite {
                     )
                     .case("standards::every_node_has_an_agent", self.case(standards::agent_nodes))
                     .case("standards::gateways_run_on_several_nodes", self.case(standards::gateway_nodes))
+                    .case("standards::jaeger_serves_its_own_ui", self.case(standards::jaeger_ui))
                     .case("attributes::services_report_their_pod_and_node", self.case(attributes::services))
                     .case("docs::the_commands_in_the_readme_show_an_order", self.case(docs::readme)),
                 // The CronJob can take a minute to create its Job.

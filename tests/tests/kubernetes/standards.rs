@@ -50,6 +50,10 @@ pub(crate) async fn gateway_nodes(install: &Install) -> Result<()> {
     Ok(())
 }
 
+pub(crate) async fn jaeger_ui(install: &Install) -> Result<()> {
+    sightline_tests::jaeger_ui::check(&install.http, install.jaeger.address()).await
+}
+
 pub(crate) async fn helm_test(install: &Install) -> Result<()> {
     let args = ["test", RELEASE, "--namespace", install.namespace, "--timeout", HELM_TIMEOUT, "--logs"];
     let output = install.cluster.helm(args).await?;

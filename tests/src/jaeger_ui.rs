@@ -1,0 +1,36 @@
+//! Checks of the UI that a Jaeger serves.
+
+use anyhow::{Context as _, Result, ensure};
+use sightline::stack::is_placeholder;
+
+/// The minimum size of the UI's script, in bytes. The script of Jaeger UI 2.14 has 4 million bytes.
+const MIN_SCRIPT: usize = 100_000;
+
+/// Checks that the Jaeger at `base` serves Jaeger's own UI: the page, a script that the page loads, and the page again
+/// at the addresses that the UI shows in the browser. `base` has no trailing slash.
+pub async fn check(http: &reqwest::Client, base: &str) -> Result<()> {
+    let page = get(http, &format!("{base}/")).await?;
+    ensure!(!is_placeholder(&page), "{base} serves the placeholder of a Jaeger without a UI");
+    ensure!(page.contains("<title>Jaeger UI</title>"), "the page at {base} is not Jaeger's UI:\n{page}");
+    let (_, rest) = page.split_once("src=\"./static/").with_context(|| format!("no script in:\n{page}"))?;
+    let script = rest.split('"').next().unwrap_or_default();
+    let content = get(http, &format!("{base}/static/{script}")).await?;
+    ensure!(
+        script.ends_with(".js") && content.len() >= MIN_SCRIPT,
+        "the script {script} has {} bytes",
+        content.len()
+    );
+    for path in ["search", "trace/0123456789abcdef0123456789abcdef", "monitor"] {
+        ensure!(
+            get(http, &format!("{base}/{path}")).await? == page,
+            "{base}/{path} is not the page of the UI"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the body of a successful response.
+async fn get(http: &reqwest::Client, url: &str) -> Result<String> {
+    let response = http.get(url).send().await?.error_for_status()?;
+    response.text().await.with_context(|| format!("{url} has no text"))
+}
