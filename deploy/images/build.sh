@@ -4,7 +4,8 @@
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #
-# OTELCOL and JAEGER are the paths of the Go programs, by default in bin/. tools/build-rust.sh reads more.
+# OTELCOL and JAEGER are the paths of the Go programs, by default in bin/. JAEGER_UI is the directory of Jaeger's UI, by
+# default bin/jaeger-ui, or `embedded` if the UI is compiled into JAEGER. tools/build-rust.sh reads more.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/images
@@ -42,16 +43,22 @@ trap 'exit 130' INT TERM
 # BuildKit adds attestations by default, and kind cannot load an image that has them.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 
-# image NAME:TAG PROGRAM FILE VERSION DESCRIPTION: builds one image. Only the program, not the checkout, is sent to
-# the Docker daemon.
+# image NAME:TAG PROGRAM FILE VERSION DESCRIPTION [UI]: builds one image, with the directory UI of Jaeger's UI. Only the
+# program and the UI, not the checkout, are sent to the Docker daemon.
 image() {
+    stage=program
     if readelf -lW "$3" 2>/dev/null | grep -q INTERP; then
         stop "$3 needs shared libraries, and the image has none: build a static program (Go: CGO_ENABLED=0)"
     fi
-    rm -f "$work/context/"*
+    rm -rf "$work/context/"*
     # The file mode of the program is set here, because the classic builder does not support COPY --chmod.
     install -m 0755 "$3" "$work/context/$2"
-    sed "s/PROGRAM/$2/g" "$here/Dockerfile" | docker build --quiet --file - --tag "$1" \
+    if [ -n "${6-}" ]; then
+        stage=jaeger
+        cp -R "$6" "$work/context/jaeger-ui"
+        chmod -R u=rwX,go=rX "$work/context/jaeger-ui"
+    fi
+    sed "s/PROGRAM/$2/g" "$here/Dockerfile" | docker build --quiet --file - --target "$stage" --tag "$1" \
         --build-arg TITLE="$2" --build-arg DESCRIPTION="$5" --build-arg VERSION="$4" --build-arg REVISION="$revision" \
         "$work/context" >"$work/log" 2>&1 || { cat "$work/log" >&2; stop "$1: docker build failed; its output is above"; }
 }
@@ -73,23 +80,34 @@ while read -r name program limit description; do
     row "sightline/$name:$version" "$(wc -c <"$file")" "$limit"
 done <"$work/images"
 
-# The official image of Jaeger has the UI. If the official image cannot be pulled, an image without the UI is built
-# here, and the next run tries to pull the official image again.
-substitute="Jaeger built from source, without its UI"
+# The official image of Jaeger has the UI in its program. If the official image cannot be pulled, an image with the same
+# UI in a directory is built here, and the next run tries to pull the official image again.
+substitute="Jaeger built from source"
 found=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.description"}}' \
     "$jaeger_image" 2>/dev/null) || found=$substitute
-if [ "$found" != "$substitute" ]; then
+case $found in
+    "$substitute"*) is_official=false ;;
+    *) is_official=true ;;
+esac
+if $is_official; then
     note="official"
 elif docker pull --quiet "$jaeger_image" >"$work/log" 2>&1; then
     note="official, pulled"
 else
-    echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger: port 16686 serves the API, but no UI"
+    echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger and tools/jaeger-ui"
     echo "  ($(tail -n 1 "$work/log"))"
     jaeger=${JAEGER:-bin/jaeger}
     [ -x "$jaeger" ] || make --no-print-directory bin/jaeger
     [ -x "$jaeger" ] || stop "$jaeger does not exist: unset JAEGER, so that make builds bin/jaeger"
-    image "$jaeger_image" jaeger "$jaeger" "${jaeger_image##*:}" "$substitute"
-    note="built here, no UI"
+    ui=${JAEGER_UI:-bin/jaeger-ui}
+    case $ui in
+        embedded) ui= ;;
+        bin/jaeger-ui | "$PWD/bin/jaeger-ui") make --no-print-directory --silent bin/jaeger-ui ;;
+    esac
+    [ -z "$ui" ] || [ -f "$ui/index.html" ] ||
+        stop "$ui/index.html does not exist: unset JAEGER_UI, so that make copies the UI into bin/jaeger-ui"
+    image "$jaeger_image" jaeger "$jaeger" "${jaeger_image##*:}" "$substitute" "$ui"
+    note="built here"
 fi
 size=$(docker image inspect --format '{{.Size}}' "$jaeger_image")
 row "$jaeger_image" "$size" "none ($note)"
