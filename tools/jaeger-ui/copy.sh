@@ -35,7 +35,7 @@ fi
 
 mkdir -p "$partial"
 cp -R "$source/build/." "$partial"
-# Whoever gets a copy of the UI, such as an image, must get its licence too.
+# The licence must be part of each copy of the UI, such as the one in an image.
 cp "$source/LICENSE" "$partial/LICENSE"
 chmod -R u=rwX,go=rX "$partial"
 if diff -r "$partial" bin/jaeger-ui >/dev/null 2>&1; then

@@ -153,7 +153,7 @@ async fn reports_a_jaeger_without_a_ui() {
     assert!(error.contains("contains no UI") && error.contains(&stack.jaeger_url()), "{error}");
 }
 
-/// Answers each request to this port with the same page.
+/// Serves the same page for each request to this port.
 fn serve(port: u16, page: &'static str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     std::thread::spawn(move || {

@@ -56,6 +56,10 @@ values.yaml: |
 {{ include "sightline.goMemory" (dict "resources" .Values.resources "valuesPath" "jaeger") }}
 - name: SIGHTLINE_BIND
   value: {{ ternary (printf "[%s]" $bind) $bind (contains ":" $bind) | quote }}
+{{- with .Values.ui.assetsPath }}
+- name: SIGHTLINE_UI_DIR
+  value: {{ . | quote }}
+{{- end }}
 {{- if include "jaeger.tlsSecret" . }}
 - name: SIGHTLINE_TLS_DIR
   value: {{ include "sightline.tlsDirectory" . }}
