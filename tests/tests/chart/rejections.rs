@@ -133,6 +133,11 @@ pub(crate) const TABLE: &[Rejection] = &[
         words: &["global.agent", "other-agent", "sightline-agent"],
     },
     Rejection {
+        name: "a_relative_path_of_a_ui",
+        values: "jaeger: {ui: {assetsPath: ui}}",
+        words: &["assetsPath", "'ui'"],
+    },
+    Rejection {
         name: "a_disabled_jaeger_without_an_external_one",
         values: "jaeger: {enabled: false}",
         words: &["jaeger.enabled", "collector.gateway.traces.endpoint"],
