@@ -38,7 +38,7 @@ pub(crate) async fn load_image(cluster: &Cluster) -> Result<()> {
     let dockerfile = fs::read_to_string(root().join("deploy/images/Dockerfile"))?.replace("PROGRAM", NAME);
     fs::write(context.path().join("Dockerfile"), dockerfile)?;
     let directory = context.path().display().to_string();
-    cluster.docker(["build", "--quiet", "--tag", IMAGE, &directory]).await?;
+    cluster.docker(["build", "--quiet", "--target", "program", "--tag", IMAGE, &directory]).await?;
     cluster.kind(&["load", "docker-image", IMAGE]).await
 }
 
