@@ -1,6 +1,6 @@
 #!/bin/sh
 # Removes the examples in a copy of this checkout, and checks that the rest compiles without a warning and that the tests
-# of the chart pass there. The copy contains the files that Git tracks.
+# of the chart pass there. The copy contains all files that Git does not ignore.
 #
 # Environment: SIGHTLINE (the program), CARGO_TARGET_DIR, MAKE, and the programs that `make chart` needs.
 set -eu
@@ -41,7 +41,7 @@ awk '$1 == "name" { name = $3; gsub(/"/, "", name); gsub(/-/, "_", name) } $1 ==
 
 rm -rf "$copy"
 mkdir -p "$copy"
-git ls-files | while read -r file; do
+git ls-files --cached --others --exclude-standard | while read -r file; do
     if [ -f "$file" ]; then echo "$file"; fi
 done | tar -cf - -T - | tar -xf - -C "$copy"
 cd "$copy"
