@@ -33,7 +33,6 @@ mod ui;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -43,6 +42,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::child::Child;
 use self::plan::{Check, Directories};
+use self::prepare::StateLock;
 use self::spec::Form;
 use crate::certs::{Report, TlsFiles};
 use crate::http;
@@ -82,7 +82,8 @@ pub struct Stack {
     jaeger_ui: u16,
     http: reqwest::Client,
     started: Instant,
-    lock: File,
+    /// Fields are dropped in their order, so the lock is released after the children have ended.
+    _lock: StateLock,
 }
 
 impl Stack {
@@ -117,7 +118,8 @@ impl Stack {
         let directories = Directories { state, certs, pipeline, ui, root };
         prepare::write_additions(&config, &directories)?;
         let children = Vec::new();
-        let mut stack = Self { config, directories, certificates, children, jaeger_ui, http, started, lock };
+        let mut stack =
+            Self { config, directories, certificates, children, jaeger_ui, http, started, _lock: lock };
         let is_selected = |process: &Process| stack.config.processes.contains(process);
         let names = stack.config.spec.processes().iter().map(|process| process.name.clone());
         for process in names.filter(is_selected).collect::<Vec<_>>() {
@@ -372,15 +374,6 @@ impl Stack {
 
 fn loopback_url(port: u16) -> String {
     Form::Url.of(plan::HOST, port)
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        self.children.clear();
-        // Closing the file does not always release the lock: a child that is just being started holds a copy of the
-        // descriptor until it calls `exec`.
-        let _ = self.lock.unlock();
-    }
 }
 
 #[cfg(test)]

@@ -23,10 +23,22 @@ pub(super) fn create_directories(dir: &Path, spec: &StackSpec) -> Result<PathBuf
     dir.canonicalize().map_err(|source| StackError::Directory { path: dir.to_owned(), source })
 }
 
+/// The lock of a state directory. It is released when this value is dropped.
+#[derive(Debug)]
+pub(super) struct StateLock(pub(super) File);
+
+impl Drop for StateLock {
+    fn drop(&mut self) {
+        // Closing the file does not always release the lock: a child that is just being started holds a copy of the
+        // descriptor until it calls `exec`. An error means that there is no lock to release.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Locks the state directory, so that no other stack can use it. Without the lock, a second Jaeger with the same
 /// database would fail later, with a less helpful message. The system releases the lock when this process exits, even
 /// after SIGKILL.
-pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
+pub(super) fn lock(dir: &Path) -> Result<StateLock, StackError> {
     let path = dir.join("lock");
     let failed = |source| StackError::Directory { path: path.clone(), source };
     let mut file = OpenOptions::new()
@@ -52,7 +64,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, StackError> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed)?;
-    Ok(file)
+    Ok(StateLock(file))
 }
 
 /// Checks that the programs, the configuration, Jaeger's UI and the ports can be used. Returns the absolute paths of the

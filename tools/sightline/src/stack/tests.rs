@@ -93,6 +93,18 @@ async fn reports_an_unexpected_exit_and_quotes_the_log() {
     assert!(error.contains("\n  | SIGHTLINE_X=y: use z\nA setting has an invalid value"), "{error}");
 }
 
+#[test]
+fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = prepare::lock(dir.path()).unwrap();
+    // As in a child between `fork` and `exec`.
+    let copy = lock.0.try_clone().unwrap();
+    assert!(matches!(prepare::lock(dir.path()), Err(StackError::InUse { .. })));
+    drop(lock);
+    prepare::lock(dir.path()).unwrap();
+    drop(copy);
+}
+
 #[tokio::test]
 async fn reports_a_port_in_use_before_it_starts_a_process() {
     let dir = tempfile::tempdir().unwrap();
