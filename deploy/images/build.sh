@@ -3,6 +3,8 @@
 # table of sizes at the end, and exits with code 1 if an image is over its size limit.
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
+#   deploy/images/build.sh image NAME:TAG FILE DESCRIPTION
+#                                      builds only this image, of a static program that exists already
 #
 # OTELCOL and JAEGER are the paths of the Go programs, by default in bin/. JAEGER_UI is the directory of Jaeger's UI, by
 # default bin/jaeger-ui, or `embedded` if the UI is compiled into JAEGER. tools/build-rust.sh reads more.
@@ -33,8 +35,6 @@ if [ "${1-}" = list ]; then
     exit 0
 fi
 
-built=$(tools/build-rust.sh static)
-
 revision=$(git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
 work=$(mktemp -d)
 mkdir "$work/context"
@@ -62,6 +62,14 @@ image() {
         --build-arg TITLE="$2" --build-arg DESCRIPTION="$5" --build-arg VERSION="$4" --build-arg REVISION="$revision" \
         "$work/context" >"$work/log" 2>&1 || { cat "$work/log" >&2; stop "$1: docker build failed; its output is above"; }
 }
+
+if [ "${1-}" = image ]; then
+    [ $# = 4 ] || stop "usage: deploy/images/build.sh image NAME:TAG FILE DESCRIPTION"
+    image "$2" "$(basename "$3")" "$3" "$version" "$4"
+    exit 0
+fi
+
+built=$(tools/build-rust.sh static)
 
 # row NAME:TAG BYTES LIMIT: adds a line to the table of sizes. For our images, BYTES is the size of the program, because
 # the image size that Docker prints depends on Docker's storage driver.

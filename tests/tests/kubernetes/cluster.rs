@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -159,6 +159,13 @@ impl Cluster {
         self.run("docker", args, None).await
     }
 
+    /// Builds the image of one static program. The nodes do not have it yet.
+    pub(crate) async fn build_image(&self, image: &str, program: &str, description: &str) -> Result<()> {
+        let script = root().join("deploy/images/build.sh");
+        let args = ["image", image, program, description];
+        self.run(&script.display().to_string(), args, None).await.map(drop)
+    }
+
     /// Runs a command of kind for this cluster.
     pub(crate) async fn kind(&self, args: &[&str]) -> Result<()> {
         let args = args.iter().copied().chain(["--name", self.name.as_str()]);
@@ -174,8 +181,6 @@ impl Cluster {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("KUBECONFIG", &self.kubeconfig).kill_on_drop(true);
-        // BuildKit adds attestations by default, and kind cannot load an image that has them.
-        command.env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
         command
     }
 
@@ -191,19 +196,10 @@ impl Cluster {
         let output =
             output.with_context(|| format!("{command}: timed out after {} s", COMMAND_TIMEOUT.as_secs()))?;
         let output = output.with_context(|| format!("{command}: running the program failed"))?;
-        if !output.status.success() {
-            let text = [output.stdout, output.stderr].concat();
-            bail!("{command}: {}: {}", output.status, String::from_utf8_lossy(&text).trim());
-        }
-        String::from_utf8(output.stdout).with_context(|| format!("{command}: the output is not UTF-8"))
+        stdout(&command, output)
     }
 
-    async fn output(
-        &self,
-        program: &str,
-        args: &[&str],
-        input: Option<&str>,
-    ) -> std::io::Result<std::process::Output> {
+    async fn output(&self, program: &str, args: &[&str], input: Option<&str>) -> std::io::Result<Output> {
         let mut command = self.command(program);
         command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -213,6 +209,15 @@ impl Cluster {
         }
         child.wait_with_output().await
     }
+}
+
+/// Returns the standard output of a command. If the command failed, the error contains its output.
+pub(crate) fn stdout(command: &str, output: Output) -> Result<String> {
+    if !output.status.success() {
+        let text = [output.stdout, output.stderr].concat();
+        bail!("{command}: {}: {}", output.status, String::from_utf8_lossy(&text).trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{command}: the output is not UTF-8"))
 }
 
 /// Returns the name or path of a program from an environment variable. The default is the variable's name in lower

@@ -1,7 +1,7 @@
 //! Releases of the chart in addition to the shared installation. They all have the same name, and each one has its own
 //! namespace.
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::Jaeger;
 use sightline_tests::caller::Caller;
 use sightline_tests::examples::ORDER;
@@ -9,7 +9,7 @@ use sightline_tests::outline::outline;
 use sightline_tests::poll::eventually;
 use tokio::sync::OnceCell;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, stdout};
 use crate::forward::Forward;
 use crate::install::{DEFAULT_TIMEOUT, Install, create_namespace, helm, wait_until_reachable};
 use crate::snapshot::Snapshot;
@@ -40,13 +40,7 @@ impl ExtraRelease {
         progress(format!("make helm-install in {} with {args}", self.namespace));
         let variables = [format!("NAMESPACE={}", self.namespace), format!("ARGS={args}")];
         let output = self.cluster.make_command("helm-install", &variables).output().await;
-        let output = output.context("running make failed")?;
-        let text = [output.stdout, output.stderr].concat();
-        let outcome = if output.status.success() {
-            Ok(())
-        } else {
-            Err(anyhow!("make helm-install: {}: {}", output.status, String::from_utf8_lossy(&text).trim()))
-        };
+        let outcome = stdout("make helm-install", output.context("running make failed")?).map(drop);
         wait_until_reachable(outcome, &self.cluster, self.namespace).await
     }
 

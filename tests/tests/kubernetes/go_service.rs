@@ -1,8 +1,6 @@
 //! A service that is not written in Rust and uses OpenTelemetry's own SDK joins with one entry in the values of the
 //! chart (`values.yaml` in this directory).
 
-use std::fs;
-
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
 use sightline_tests::test_stack::root;
@@ -28,17 +26,13 @@ const HELLO: &str = "\
         user-service client SELECT users
 ";
 
-/// Builds the image of the Go program in the same way as the other images, and loads it into the nodes.
+/// Builds the image of the Go program as `make images` builds the other images, and loads it into the nodes.
 pub(crate) async fn load_image(cluster: &Cluster) -> Result<()> {
     progress("building and loading the image of go-service");
-    let context = tempfile::tempdir()?;
-    let binary = root().join("bin").join(NAME);
-    fs::copy(&binary, context.path().join(NAME))
-        .with_context(|| format!("copying {} failed: run make bin/{NAME}", binary.display()))?;
-    let dockerfile = fs::read_to_string(root().join("deploy/images/Dockerfile"))?.replace("PROGRAM", NAME);
-    fs::write(context.path().join("Dockerfile"), dockerfile)?;
-    let directory = context.path().display().to_string();
-    cluster.docker(["build", "--quiet", "--target", "program", "--tag", IMAGE, &directory]).await?;
+    let program = root().canonicalize()?.join("bin").join(NAME);
+    ensure!(program.is_file(), "{} is missing: run make bin/{NAME}", program.display());
+    let program = program.to_str().context("the path of the checkout is not UTF-8")?;
+    cluster.build_image(IMAGE, program, "A Go program for the tests").await?;
     cluster.kind(&["load", "docker-image", IMAGE]).await
 }
 

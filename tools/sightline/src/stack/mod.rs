@@ -158,8 +158,8 @@ impl Stack {
 
     /// Waits until every process is healthy, and reports the progress to `progress`.
     ///
-    /// Fails as soon as a process exits, if Jaeger has no UI, or after [`StackConfig::ready_timeout`]. A failure does not stop the processes
-    /// that are running.
+    /// Fails as soon as a process exits, if Jaeger has no UI, or after [`StackConfig::ready_timeout`]. A failure does not
+    /// stop the processes that are running.
     pub async fn wait_until_ready(&self, mut progress: impl FnMut(Progress)) -> Result<(), StackError> {
         let began = Instant::now();
         let mut waiting: Vec<&Child> = self.children.iter().collect();
