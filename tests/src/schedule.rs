@@ -53,12 +53,13 @@ impl Lane {
     }
 }
 
-/// The start and the duration of a case that has run.
-struct Time {
+/// The times and the outcome of a case that has run.
+struct Report {
     group: &'static str,
     name: &'static str,
     start: Duration,
     duration: Duration,
+    outcome: Outcome,
 }
 
 /// The groups of cases, in order.
@@ -67,8 +68,8 @@ pub struct Schedule {
     groups: Vec<(&'static str, Vec<Lane>)>,
 }
 
-/// The times of the cases that have run.
-pub struct Times(Arc<Mutex<Vec<Time>>>);
+/// The reports of the cases that have run.
+pub struct Reports(Arc<Mutex<Vec<Report>>>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,14 +87,14 @@ impl Schedule {
         self.groups.push((name, lanes.into_iter().collect()));
     }
 
-    /// Returns one trial for each case, and the times of the cases.
+    /// Returns one trial for each case, and the reports of the cases.
     ///
     /// The trials must run on one thread: each trial only waits for the outcome of its case, and the first trial starts
     /// the cases that `arguments` selects. The harness then prints the results in the order of this schedule, although
     /// cases run side by side.
     #[must_use]
-    pub fn into_trials(self, arguments: &Arguments) -> (Vec<Trial>, Times) {
-        let times = Arc::<Mutex<Vec<Time>>>::default();
+    pub fn into_trials(self, arguments: &Arguments) -> (Vec<Trial>, Reports) {
+        let reports = Arc::<Mutex<Vec<Report>>>::default();
         let started = Arc::new(Mutex::new(None));
         let (mut trials, mut groups) = (Vec::new(), Vec::new());
         for (group, lanes) in self.groups {
@@ -113,8 +114,8 @@ impl Schedule {
             }
             groups.push((group, selected_lanes));
         }
-        *lock(&started) = Some(Start { before: self.before, groups, times: Arc::clone(&times) });
-        (trials, Times(times))
+        *lock(&started) = Some(Start { before: self.before, groups, reports: Arc::clone(&reports) });
+        (trials, Reports(reports))
     }
 }
 
@@ -122,7 +123,7 @@ impl Schedule {
 struct Start {
     before: (&'static str, Box<dyn FnOnce() + Send>),
     groups: Vec<(&'static str, Vec<Vec<Case>>)>,
-    times: Arc<Mutex<Vec<Time>>>,
+    reports: Arc<Mutex<Vec<Report>>>,
 }
 
 /// Starts all selected cases if they have not been started yet, and waits for the outcome of one case.
@@ -134,14 +135,15 @@ fn wait(started: &Mutex<Option<Start>>, outcome: &mpsc::Receiver<Outcome>) -> Re
     outcome.map_err(Failed::from)
 }
 
-fn run_groups(Start { before: (name, before), groups, times }: Start) {
+fn run_groups(Start { before: (name, before), groups, reports }: Start) {
     let began = Instant::now();
     before();
-    lock(&times).push(Time { group: "", name, start: Duration::ZERO, duration: began.elapsed() });
+    let duration = began.elapsed();
+    lock(&reports).push(Report { group: "", name, start: Duration::ZERO, duration, outcome: Ok(()) });
     for (group, lanes) in groups {
         thread::scope(|scope| {
             for lane in lanes {
-                let times = &times;
+                let reports = &reports;
                 scope.spawn(move || {
                     for case in lane {
                         let start = began.elapsed();
@@ -158,7 +160,9 @@ fn run_groups(Start { before: (name, before), groups, times }: Start) {
                                 progress(format!("failed after {:.0} s: {error}", duration.as_secs_f64()));
                             }
                         }
-                        lock(times).push(Time { group, name: case.name, start, duration });
+                        let report =
+                            Report { group, name: case.name, start, duration, outcome: outcome.clone() };
+                        lock(reports).push(report);
                         // The receiver is gone only if the harness has stopped.
                         let _ = case.outcome.send(outcome);
                     }
@@ -168,20 +172,32 @@ fn run_groups(Start { before: (name, before), groups, times }: Start) {
     }
 }
 
-impl Times {
+impl Reports {
     /// Returns a table with one line for each case that has run, in the order in which the cases started.
     #[must_use]
     pub fn table(&self) -> Option<String> {
-        let mut times = lock(&self.0);
-        times.sort_by_key(|time| time.start);
-        let width = times.iter().map(|time| time.name.len()).max()?;
-        let mut text = format!("{:<width$} {:>7} {:>8}  group", "case", "start", "seconds");
-        for Time { group, name, start, duration } in times.iter() {
+        let mut reports = lock(&self.0);
+        reports.sort_by_key(|report| report.start);
+        let width = reports.iter().map(|report| report.name.len()).max()?;
+        let mut text = format!("{:<width$} {:>7} {:>8}  {:<6}  group", "case", "start", "seconds", "result");
+        for Report { group, name, start, duration, outcome } in reports.iter() {
             let (start, seconds) = (start.as_secs_f64(), duration.as_secs_f64());
+            let result = if outcome.is_ok() { "passed" } else { "failed" };
             // Writing to a String cannot fail.
-            let _ = write!(text, "\n{name:<width$} {start:>7.0} {seconds:>8.1}  {group}");
+            let _ = write!(text, "\n{name:<width$} {start:>7.0} {seconds:>8.1}  {result}  {group}");
         }
         Some(text)
+    }
+
+    /// Returns the names and errors of the cases that failed, for the end of the output. A log that is cut in the middle
+    /// still has the end.
+    #[must_use]
+    pub fn failures(&self) -> Option<String> {
+        let reports = lock(&self.0);
+        let failures =
+            reports.iter().filter_map(|report| Some((report.name, report.outcome.as_ref().err()?)));
+        let failures: Vec<_> = failures.map(|(name, error)| format!("{name}: {error}")).collect();
+        (!failures.is_empty()).then(|| format!("failed cases: {}\n{}", failures.len(), failures.join("\n")))
     }
 }
 
@@ -199,13 +215,13 @@ mod tests {
         }
     }
 
-    fn run(schedule: Schedule, arguments: &[&str]) -> (libtest_mimic::Conclusion, Times) {
+    fn run(schedule: Schedule, arguments: &[&str]) -> (libtest_mimic::Conclusion, Reports) {
         // Without a log file, the harness would print failures that are expected here to the output of the real tests.
         let options = ["test", "--ignored", "--logfile=/dev/null", "--test-threads=1"];
         let arguments = options.iter().chain(arguments);
         let arguments = Arguments::from_iter(arguments);
-        let (trials, times) = schedule.into_trials(&arguments);
-        (libtest_mimic::run(&arguments, trials), times)
+        let (trials, reports) = schedule.into_trials(&arguments);
+        (libtest_mimic::run(&arguments, trials), reports)
     }
 
     #[test]
@@ -216,10 +232,10 @@ mod tests {
         let lane = Lane::default().case("a::one", append(&log, "one")).case("a::two", append(&log, "two"));
         schedule.group("first", [lane]);
         schedule.group("second", [Lane::default().case("b::three", append(&log, "three"))]);
-        let (conclusion, times) = run(schedule, &[]);
+        let (conclusion, reports) = run(schedule, &[]);
         assert_eq!(conclusion.num_passed, 3);
         assert_eq!(*lock(&log), ["before", "one", "two", "three"]);
-        let table = times.table().unwrap_or_default();
+        let table = reports.table().unwrap_or_default();
         let names: Vec<_> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(names, ["case", "before", "a::one", "a::two", "b::three"]);
     }
@@ -262,7 +278,13 @@ mod tests {
             .case("panics", || panic!("broken"))
             .case("passes", || Ok(()));
         schedule.group("group", [lane]);
-        let (conclusion, _) = run(schedule, &[]);
+        let (conclusion, reports) = run(schedule, &[]);
         assert_eq!((conclusion.num_failed, conclusion.num_passed), (2, 1));
+        let failures = "failed cases: 2\nfails: wrong\npanics: the case panicked";
+        assert_eq!(reports.failures().as_deref(), Some(failures));
+        let table = reports.table().unwrap_or_default();
+        let results: Vec<_> =
+            table.lines().skip(2).filter_map(|line| line.split_whitespace().nth(3)).collect();
+        assert_eq!(results, ["failed", "failed", "passed"]);
     }
 }

@@ -208,19 +208,21 @@ fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     // The schedule decides which cases run at the same time.
     arguments.test_threads = Some(1);
-    let (trials, times) = suite.schedule().into_trials(&arguments);
+    let (trials, reports) = suite.schedule().into_trials(&arguments);
     let conclusion = libtest_mimic::run(&arguments, trials);
     let Some(outcome) = suite.shared.install.get() else {
         return Ok(conclusion.exit_code());
     };
-    for measurement in outcome.iter().flat_map(Install::measurements).chain(times.table()) {
+    for measurement in outcome.iter().flat_map(Install::measurements).chain(reports.table()) {
         println!("{measurement}\n");
     }
-    match suite.runtime.block_on(Cluster::from_environment().down()) {
-        Ok(()) => Ok(conclusion.exit_code()),
-        Err(error) => {
-            eprintln!("deleting the cluster failed: {error:#}");
-            Ok(ExitCode::FAILURE)
-        }
+    let mut code = conclusion.exit_code();
+    if let Err(error) = suite.runtime.block_on(Cluster::from_environment().down()) {
+        eprintln!("deleting the cluster failed: {error:#}");
+        code = ExitCode::FAILURE;
     }
+    if let Some(failures) = reports.failures() {
+        println!("\n{failures}");
+    }
+    Ok(code)
 }
