@@ -14,6 +14,7 @@
 //! the path of the file, for example `rust file=src/main.rs`.
 
 mod markdown;
+pub mod shell;
 
 use std::fmt;
 use std::fs;

@@ -3,12 +3,11 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::stack::free_port;
-use sightline_tests::documents::{self, Block, Content, Runner};
+use sightline_tests::documents::{self, Block, Content, Runner, shell};
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{TestStack, root, services};
 use tokio::process::Command;
@@ -37,22 +36,12 @@ async fn services_file(stack: &TestStack) -> Result<()> {
 /// fails, or if the status of a response to `curl -i` is not 200.
 pub(crate) async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path) -> Result<String> {
     let script = for_stack(stack, &script(&blocks))?;
-    let log = tempfile::NamedTempFile::new()?;
-    let file = log.reopen()?;
     let mut command = Command::new("sh");
     command
-        .args(["-euc", &script])
         .current_dir(directory)
         .env("SIGHTLINE_JAEGER_URL", stack.jaeger().address())
         // The build directory is kept after the test, so the next run does not build everything again.
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs"))
-        .stdin(Stdio::null())
-        // The output goes to a file, not to a pipe. A background process could keep a pipe open, so reading from the
-        // pipe would not end.
-        .stdout(file.try_clone()?)
-        .stderr(file)
-        // The shell gets a separate process group, so that one signal stops all processes that the commands started.
-        .process_group(0);
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs"));
     // Cargo sets variables with these prefixes for this test. A build that inherited them would compile packages again
     // whenever the value of a variable changes.
     for (name, _) in std::env::vars_os() {
@@ -61,14 +50,7 @@ pub(crate) async fn run(stack: &TestStack, blocks: Vec<Block>, directory: &Path)
             command.env_remove(name);
         }
     }
-    let mut shell = command.spawn().context("running sh failed")?;
-    let group = shell.id().context("sh has already exited")?;
-    let status = tokio::time::timeout(PAGE_TIMEOUT, shell.wait()).await;
-    // This stops the background processes. kill fails if no process is left, so the exit status of kill is ignored.
-    Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status().await?;
-
-    let output = std::fs::read_to_string(log.path())?;
-    let status = status.with_context(|| format!("timed out after:\n{output}"))??;
+    let (status, output) = shell::run(command, &script, PAGE_TIMEOUT).await?;
     ensure!(status.success(), "{status} after:\n{output}");
     let (requests, responses) =
         (script.matches("curl -i ").count(), output.matches("HTTP/1.1 200 OK").count());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sightline_tests::caller::Caller;
-use sightline_tests::documents::{self, Runner};
+use sightline_tests::documents::{self, Runner, shell};
 use sightline_tests::poll::eventually;
 use sightline_tests::test_stack::root;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -18,6 +18,9 @@ use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, text};
 
 /// The maximum time from SIGTERM until `make port-forward` exits, and also from this exit until its port is closed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The maximum time for a block of commands. The slowest block contains `helm test`.
+const BLOCK_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The README's commands for a cluster. [`Cluster::up`](crate::cluster::Cluster::up) runs `make kind-up`,
 /// [`Install::start`] runs `helm install` with the values of these tests, and [`readme`] runs `make port-forward`.
@@ -142,10 +145,11 @@ pub(crate) async fn troubleshoot(install: &Install) -> Result<()> {
     let path = format!("{}:{path}", programs.path().display());
     for block in blocks {
         let script = block.text.replace("18888", &free_port()?.to_string());
-        let output = cluster.command("sh").args(["-euc", &script]).env("PATH", &path).output();
-        let output = output.await.context("running sh failed")?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{block}: {} from:\n{}{stderr}", output.status, block.text);
+        let mut command = cluster.command("sh");
+        command.env("PATH", &path);
+        let result = shell::run(command, &script, BLOCK_TIMEOUT).await;
+        let (status, output) = result.with_context(|| block.to_string())?;
+        ensure!(status.success(), "{block}: {status} from:\n{}{output}", block.text);
     }
     Ok(())
 }
