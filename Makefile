@@ -1,7 +1,7 @@
 # Every command of this repository. `make` lists them.
 #
 # Variables:
-#   OTELCOL, JAEGER, KIND, HELM, HELM_DOCS, VALE, ACTIONLINT
+#   OTELCOL, JAEGER, VICTORIA_METRICS, VICTORIA_LOGS, VMAUTH, KIND, HELM, HELM_DOCS, VALE, ACTIONLINT
 #                     programs to use instead of building them
 #   JAEGER_UI         the directory of a Jaeger UI to use instead of bin/jaeger-ui, or `embedded` for the UI that is
 #                     compiled into the program in JAEGER
@@ -21,26 +21,34 @@ in_tree = $(patsubst $(CURDIR)/%,%,$1)
 collector := $(call in_tree,$(or $(OTELCOL),bin/otelcol))
 jaeger := $(call in_tree,$(or $(JAEGER),bin/jaeger))
 jaeger_ui := $(call in_tree,$(or $(JAEGER_UI),bin/jaeger-ui))
+victoria_metrics := $(call in_tree,$(or $(VICTORIA_METRICS),bin/victoria-metrics))
+victoria_logs := $(call in_tree,$(or $(VICTORIA_LOGS),bin/victoria-logs))
+vmauth := $(call in_tree,$(or $(VMAUTH),bin/vmauth))
 kind := $(call in_tree,$(or $(KIND),bin/kind))
 helm := $(call in_tree,$(or $(HELM),bin/helm))
 helm_docs := $(call in_tree,$(or $(HELM_DOCS),bin/helm-docs))
 vale := $(call in_tree,$(or $(VALE),bin/vale))
 actionlint := $(call in_tree,$(or $(ACTIONLINT),bin/actionlint))
 # Only programs in bin/ are built. If a variable names a program elsewhere, that program must already exist.
-pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger)) $(filter bin/jaeger-ui,$(jaeger_ui))
+pipeline := $(filter bin/otelcol,$(collector)) $(filter bin/jaeger,$(jaeger)) $(filter bin/jaeger-ui,$(jaeger_ui)) \
+	$(filter bin/victoria-metrics,$(victoria_metrics)) $(filter bin/victoria-logs,$(victoria_logs)) \
+	$(filter bin/vmauth,$(vmauth))
 # Paths are absolute because tests run in another directory. A name without a slash stays as it is, because the shell
 # finds it on the PATH.
 program = $(if $(findstring /,$1),$(abspath $1),$1)
 override OTELCOL := $(abspath $(collector))
 override JAEGER := $(abspath $(jaeger))
 override JAEGER_UI := $(if $(filter embedded,$(jaeger_ui)),embedded,$(abspath $(jaeger_ui)))
+override VICTORIA_METRICS := $(abspath $(victoria_metrics))
+override VICTORIA_LOGS := $(abspath $(victoria_logs))
+override VMAUTH := $(abspath $(vmauth))
 override KIND := $(call program,$(kind))
 override HELM := $(call program,$(helm))
 override HELM_DOCS := $(call program,$(helm_docs))
 override VALE := $(call program,$(vale))
 override ACTIONLINT := $(call program,$(actionlint))
 KUBECTL ?= kubectl
-export OTELCOL JAEGER JAEGER_UI KIND HELM HELM_DOCS VALE ACTIONLINT KUBECTL
+export OTELCOL JAEGER JAEGER_UI VICTORIA_METRICS VICTORIA_LOGS VMAUTH KIND HELM HELM_DOCS VALE ACTIONLINT KUBECTL
 
 .PHONY: help
 help:
@@ -79,7 +87,7 @@ build-tests: need-cargo
 	cargo test --workspace --all-targets --no-run
 
 .PHONY: tools
-tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build otelcol, jaeger, kind, helm and helm-docs into bin/, and copy Jaeger's UI there
+tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build the pipeline's programs, kind, helm and helm-docs into bin/, and copy Jaeger's UI there
 
 # module_version DIRECTORY,MODULE: shell code that prints the version of MODULE in DIRECTORY/go.mod, without
 # the leading v.
@@ -94,6 +102,17 @@ bin/jaeger: tools/jaeger/go.mod tools/jaeger/go.sum
 
 bin/jaeger-ui: tools/jaeger-ui/copy.sh tools/jaeger-ui/Cargo.toml tools/jaeger-ui/Cargo.lock
 	@tools/jaeger-ui/copy.sh
+
+# The programs of VictoriaMetrics print this version, and send it nowhere.
+buildinfo = github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version
+
+bin/victoria-metrics bin/vmauth: tools/victoria-metrics/go.mod tools/victoria-metrics/go.sum
+	@tools/build-go.sh $(@F) tools/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/$(@F) 1 \
+		"-X $(buildinfo)=$(@F)-v$(call module_version,tools/victoria-metrics,github.com/VictoriaMetrics/VictoriaMetrics)"
+
+bin/victoria-logs: tools/victoria-logs/go.mod tools/victoria-logs/go.sum
+	@tools/build-go.sh victoria-logs tools/victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs 1 \
+		"-X $(buildinfo)=victoria-logs-v$(call module_version,tools/victoria-logs,github.com/VictoriaMetrics/VictoriaLogs)"
 
 # The example of a service that is not written in Rust, for the tests.
 bin/go-service: $(wildcard tests/go-service/*.go) tests/go-service/go.mod tests/go-service/go.sum

@@ -7,8 +7,8 @@
 set -eu
 cd "$(dirname "$0")"
 
-# Vale is not in the list, because it is built with cgo and shares hardly any packages. Jaeger is not in the list, because
-# it keeps the versions of its release.
+# Vale is not in the list, because it is built with cgo and shares hardly any packages. Jaeger, VictoriaMetrics and
+# VictoriaLogs are not in the list, because they store data, and keep the versions of their releases.
 programs="collector helm kind helm-docs actionlint"
 
 # Helm keeps the versions of its release, because its behaviour must be that of the Helm that users run. These modules may
