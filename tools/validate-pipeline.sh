@@ -1,17 +1,19 @@
 #!/bin/sh
-# Validates each combination of base file and overlays in collector-config/ with the program that runs it. A warning
+# Validates each combination of base file and overlays in collector-config/ with the program that runs it, and the routes of vmauth. A warning
 # counts as a failure: the Collector warns about a deprecated component name, and removes the name two versions later.
 #
-# Environment: OTELCOL, JAEGER (the programs).
+# Environment: OTELCOL, JAEGER, VMAUTH (the programs).
 set -eu
 cd "$(dirname "$0")/../collector-config"
 
 # Set the environment variables that the configuration files read. Validation does not open the paths in them, and does
 # not connect to the addresses.
-export SIGHTLINE_QUEUE_DIR=/queue SIGHTLINE_BADGER_DIR=/badger SIGHTLINE_LOGS_FILE=/logs.json
+export SIGHTLINE_QUEUE_DIR=/queue SIGHTLINE_BADGER_DIR=/badger
 export SIGHTLINE_TRACES_ENDPOINT=jaeger:4317
 export SIGHTLINE_GATEWAY_SERVICE=gateway-headless.sightline SIGHTLINE_GATEWAY_ENDPOINT=gateway:4317
-export KUBE_NODE_NAME=node
+export SIGHTLINE_GATEWAY_NAME=gateway-0 KUBE_NODE_NAME=node
+export SIGHTLINE_METRICS_STORE=http://127.0.0.1:8428 SIGHTLINE_LOGS_STORE=http://127.0.0.1:9428
+export SIGHTLINE_JAEGER_UI=http://127.0.0.1:16686 SIGHTLINE_PAGES_HOSTS=localhost
 export SIGHTLINE_STORE_ADDRESSES=https://one:9200,https://two:9200
 export SIGHTLINE_STORE_USERNAME=jaeger SIGHTLINE_STORE_PASSWORD=secret
 
@@ -44,16 +46,29 @@ for base in agent gateway jaeger; do
         *) program=${OTELCOL:-../bin/otelcol} ;;
     esac
     for overlay in "$base"-*.yaml; do
-        # These two overlays are loaded after another overlay.
-        case $overlay in *-insecure.yaml | *-backend.yaml) continue ;; esac
-        export SIGHTLINE_TLS_DIR=/tls
-        check "$program" "$base.yaml" "$overlay"
-        [ ! -e "$base-backend.yaml" ] || check "$program" "$base.yaml" "$overlay" "$base-backend.yaml"
-        # Without TLS, the files must not use the certificate directory.
-        unset SIGHTLINE_TLS_DIR
-        check "$program" "$base.yaml" "$overlay" "$base-insecure.yaml"
-        [ ! -e "$base-backend.yaml" ] \
-            || check "$program" "$base.yaml" "$overlay" "$base-insecure.yaml" "$base-backend.yaml"
+        # These overlays are loaded after another overlay.
+        case $overlay in *-insecure.yaml | *-backend.yaml | *-stores.yaml) continue ;; esac
+        for stores in "" "$base-stores.yaml"; do
+            [ -z "$stores" ] || [ -e "$stores" ] || continue
+            # $stores is empty or one file name.
+            # shellcheck disable=SC2086
+            set -- "$base.yaml" "$overlay" $stores
+            export SIGHTLINE_TLS_DIR=/tls
+            check "$program" "$@"
+            [ ! -e "$base-backend.yaml" ] || check "$program" "$@" "$base-backend.yaml"
+            # Without TLS, the files must not use the certificate directory.
+            unset SIGHTLINE_TLS_DIR
+            check "$program" "$@" "$base-insecure.yaml"
+            [ ! -e "$base-backend.yaml" ] || check "$program" "$@" "$base-insecure.yaml" "$base-backend.yaml"
+        done
     done
 done
+
+if output=$("${VMAUTH:-../bin/vmauth}" -auth.config=vmauth.yaml -dryRun 2>&1); then
+    echo "valid:   vmauth.yaml"
+else
+    failed=1
+    echo "invalid: vmauth.yaml"
+    echo "$output"
+fi
 exit $failed

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use sightline::examples::EXAMPLES;
-use sightline::stack::{AGENT, GATEWAY, JAEGER, StackSpec};
+use sightline::stack::{AGENT, GATEWAY, StackSpec, VMAUTH};
 use sightline_tests::examples::{ORDER_SERVICE, skip_reason};
 use sightline_tests::test_stack::root;
 
@@ -22,12 +22,12 @@ fn other_files_use_the_described_ports() -> Result<()> {
             "collector-config/gateway.yaml",
             port("SIGHTLINE_SPAN_METRICS_PORT", ports.number(GATEWAY, "span-metrics")?),
         ),
-        ("collector-config/jaeger.yaml", port("SIGHTLINE_UI_PORT", ports.number(JAEGER, "ui")?)),
+        ("collector-config/jaeger.yaml", port("SIGHTLINE_UI_PORT", ports.number(VMAUTH, "pages")?)),
         (
             "deploy/kind/port-forward.sh",
-            format!("\"$JAEGER_PORT\" {} JAEGER_PORT", ports.number(JAEGER, "ui")?),
+            format!("\"$JAEGER_PORT\" {} JAEGER_PORT", ports.number(VMAUTH, "pages")?),
         ),
-        ("Makefile", format!("\nJAEGER_PORT ?= {}\n", ports.number(JAEGER, "ui")?)),
+        ("Makefile", format!("\nJAEGER_PORT ?= {}\n", ports.number(VMAUTH, "pages")?)),
     ];
     check(&expected)
 }

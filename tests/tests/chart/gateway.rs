@@ -132,7 +132,7 @@ pub(crate) fn missing_header_is_counted() -> Result<()> {
         eventually("the gateway counts the lost span", DEFAULT_TIMEOUT, async || {
             let metrics = gateway.metrics("SIGHTLINE_METRICS_PORT").await?;
             let name = "otelcol_exporter_send_failed_spans";
-            let lost = metrics.sum(name, &[("exporter", "otlp_grpc/traces")]);
+            let lost = metrics.sum(name, &[("exporter", "otlp_grpc/backend")]);
             ensure!(lost == Some(1.0), "{name} is {lost:?}");
             Ok(())
         })

@@ -1,4 +1,4 @@
-//! Runs the whole stack on this machine: Jaeger, gateway, agent and services. `make up` and the end-to-end tests use
+//! Runs the whole stack on this machine: backend, gateway, agent and services. `make up` and the end-to-end tests use
 //! this module. [`StackSpec`] describes the processes.
 //!
 //! ```no_run
@@ -53,7 +53,7 @@ pub use self::config::{StackConfig, Storage};
 pub use self::error::{LogEnd, StackError, describe};
 pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, UnusablePort, free_port};
 pub use self::process::Process;
-pub use self::spec::{AGENT, GATEWAY, JAEGER, SpecError, StackSpec};
+pub use self::spec::{AGENT, GATEWAY, JAEGER, SpecError, StackSpec, VICTORIA_LOGS, VICTORIA_METRICS, VMAUTH};
 pub use self::stop::Exit;
 pub use self::ui::{JaegerUi, is_placeholder};
 
@@ -80,6 +80,7 @@ pub struct Stack {
     /// The children in the order of the description, in which they are started.
     children: Vec<Child>,
     jaeger_ui: u16,
+    pages: u16,
     http: reqwest::Client,
     started: Instant,
     /// Fields are dropped in their order, so the lock is released after the children have ended.
@@ -115,11 +116,12 @@ impl Stack {
         let certificates = prepare::ensure_certificates(&config, &certs)?;
         let http = http::local_client().map_err(StackError::Client)?;
         let jaeger_ui = config.ports.number(JAEGER, "ui")?;
+        let pages = config.ports.number(VMAUTH, "pages")?;
         let directories = Directories { state, certs, pipeline, ui, root };
         prepare::write_additions(&config, &directories)?;
         let children = Vec::new();
         let mut stack =
-            Self { config, directories, certificates, children, jaeger_ui, http, started, _lock: lock };
+            Self { config, directories, certificates, children, jaeger_ui, pages, http, started, _lock: lock };
         let is_selected = |process: &Process| stack.config.processes.contains(process);
         let names = stack.config.spec.processes().iter().map(|process| process.name.clone());
         for process in names.filter(is_selected).collect::<Vec<_>>() {
@@ -265,7 +267,7 @@ impl Stack {
     }
 
     /// Stops all processes within ten seconds: the services in the order of [`StackSpec::stages`], then the agent, the
-    /// gateway and Jaeger. A process is stopped only after all processes that send data to it have exited. Processes that
+    /// gateway, Jaeger and the stores. A process is stopped only after all processes that send data to it have exited. Processes that
     /// are still running after [`StackConfig::stop_timeout`] are killed, and their [`Exit`] says so.
     pub async fn stop(&mut self) -> Vec<Exit> {
         let children = std::mem::take(&mut self.children);
@@ -336,12 +338,6 @@ impl Stack {
         self.directories.state.join("logs").join(format!("{process}.log"))
     }
 
-    /// Returns the file to which the gateway writes log records. Each line is one export request in OTLP JSON.
-    #[must_use]
-    pub fn stored_logs(&self) -> PathBuf {
-        self.directories.state.join(GATEWAY).join("logs.json")
-    }
-
     /// Returns the directory of the certificates, which contains one directory for each process.
     #[must_use]
     pub fn certificates_dir(&self) -> &Path {
@@ -360,15 +356,21 @@ impl Stack {
         Ok(loopback_url(self.config.ports.server(service)?))
     }
 
-    /// Returns the URL of Jaeger's UI and API, `http://127.0.0.1:PORT`.
-    #[must_use]
-    pub fn jaeger_url(&self) -> String {
+    /// Returns the URL of Jaeger's own UI and API, `http://127.0.0.1:PORT`.
+    fn jaeger_url(&self) -> String {
         loopback_url(self.jaeger_ui)
     }
 
-    /// Returns a client for the Jaeger of this stack. Fails if the HTTP client cannot be set up.
+    /// Returns the URL of the pages, `http://127.0.0.1:PORT`. Its root is Jaeger's UI.
+    #[must_use]
+    pub fn pages_url(&self) -> String {
+        loopback_url(self.pages)
+    }
+
+    /// Returns a client for the Jaeger of this stack, which it reaches as a browser does. Fails if the HTTP client cannot
+    /// be set up.
     pub fn jaeger(&self) -> Result<Jaeger, JaegerError> {
-        Jaeger::local(self.jaeger_ui)
+        Jaeger::local(self.pages)
     }
 }
 

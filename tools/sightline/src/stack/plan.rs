@@ -203,7 +203,14 @@ mod tests {
         let plan = plan_of(&config, "jaeger");
         assert_eq!(
             plan.arguments,
-            ["--config", "/pipeline/jaeger.yaml", "--config", "/pipeline/jaeger-memory.yaml"]
+            [
+                "--config",
+                "/pipeline/jaeger.yaml",
+                "--config",
+                "/pipeline/jaeger-memory.yaml",
+                "--config",
+                "/pipeline/jaeger-stores.yaml"
+            ]
         );
         assert_eq!(plan.environment["SIGHTLINE_TLS_DIR"], "/state/certs/jaeger");
         assert_eq!(plan.environment["SIGHTLINE_UI_DIR"], "/ui");
@@ -273,6 +280,7 @@ mod tests {
         let config = StackConfig::new(larger_example(), Path::new("/checkout"), "/state", Path::new("/bin"));
         let of = |process| check(&config, config.spec.get(process).unwrap()).unwrap();
         assert_eq!(of("agent"), Check::Get("http://127.0.0.1:13133/".to_owned()));
+        assert_eq!(of("victoria-logs"), Check::Get("http://127.0.0.1:29428/health".to_owned()));
         assert_eq!(of("front-service"), Check::Get("http://127.0.0.1:9080/healthz".to_owned()));
         assert_eq!(of("back-end"), Check::Get("http://127.0.0.1:9082/readyz".to_owned()));
         assert_eq!(of("plain"), Check::Connect("127.0.0.1:9084".to_owned()));

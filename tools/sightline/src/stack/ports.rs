@@ -282,14 +282,14 @@ mod tests {
         let number = |process, name| ports.number(process, name).unwrap();
         assert_eq!((number("agent", "otlp-grpc"), number("agent", "otlp-http")), (4317, 4318));
         assert_eq!((number("agent", "health"), number("gateway", "otlp")), (13133, 14317));
-        assert_eq!((number("jaeger", "otlp"), number("jaeger", "ui")), (24317, 16686));
+        assert_eq!((number("jaeger", "otlp"), number("vmauth", "pages")), (24317, 16686));
         let numbers: HashSet<_> = ports.all().iter().map(|port| port.number).collect();
         assert_eq!(numbers.len(), ports.all().len());
         let variable = |process: &str, name: &str| {
             let port = ports.all().iter().find(|port| port.process == process && port.name == name);
             port.unwrap().variable.clone()
         };
-        assert_eq!(variable("jaeger", "ui"), "SIGHTLINE_JAEGER_UI_PORT");
+        assert_eq!(variable("vmauth", "pages"), "SIGHTLINE_VMAUTH_PAGES_PORT");
         assert_eq!(variable("gateway", "span-metrics"), "SIGHTLINE_GATEWAY_SPAN_METRICS_PORT");
         assert_eq!(variable("agent", "otlp-grpc"), "SIGHTLINE_AGENT_OTLP_GRPC_PORT");
         assert_eq!(variable("front-service", "http"), "SIGHTLINE_FRONT_HTTP_PORT");
@@ -303,7 +303,7 @@ mod tests {
         let error = ports.number("agent", "otlp").unwrap_err().to_string();
         assert!(error.contains("otlp-grpc, otlp-http, health, metrics"), "{error}");
         let error = ports.number("order-service", "http").unwrap_err().to_string();
-        assert!(error.contains("jaeger, gateway, agent, front-service, back-end, job"), "{error}");
+        assert!(error.contains("jaeger, vmauth, gateway, agent, front-service, back-end, job"), "{error}");
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(ports, expected);
         for bad in ["0", "65536", "http", "-1"] {
             let error = standard.clone().with_env(|_| Some(bad.to_owned())).unwrap_err();
-            assert!(error.to_string().contains("SIGHTLINE_JAEGER_UI_PORT"), "{error}");
+            assert!(error.to_string().contains("SIGHTLINE_VICTORIA_METRICS_HTTP_PORT"), "{error}");
         }
     }
 

@@ -66,7 +66,9 @@ fn config(dir: &Path, script: &str) -> StackConfig {
     let pipeline = dir.join("collector-config");
     fs::create_dir_all(&pipeline).unwrap();
     fs::write(pipeline.join("agent.yaml"), "").unwrap();
-    for name in ["otelcol", "jaeger", "front-service", "back-end", "job"] {
+    for name in
+        ["otelcol", "jaeger", "victoria-metrics", "victoria-logs", "vmauth", "front-service", "back-end", "job"]
+    {
         let path = dir.join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -243,7 +245,8 @@ async fn rejects_unknown_names() {
     let error = Stack::spawn(config.clone().with("order", "A", "b")).unwrap_err().to_string();
     assert_eq!(
         error,
-        "there is no process \"order\" in this stack; there are: jaeger, gateway, agent, front-service, back-end, job"
+        "there is no process \"order\" in this stack; there are: victoria-metrics, victoria-logs, jaeger, vmauth, gateway, \
+         agent, front-service, back-end, job"
     );
     let mut stack = Stack::spawn(StackConfig { processes: Vec::new(), ..config }).unwrap();
     assert!(matches!(stack.start_process("order"), Err(StackError::UnknownProcess { .. })));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sightline::stack::spec::{ProcessSpec, Protocol};
-use sightline::stack::{AGENT, GATEWAY, JAEGER, PortError, Stack};
+use sightline::stack::{AGENT, GATEWAY, PortError, Stack, VMAUTH};
 
 /// Returns the addresses of the stack, and commands to try next.
 pub(super) fn describe(stack: &Stack) -> Result<String, PortError> {
@@ -12,7 +12,13 @@ pub(super) fn describe(stack: &Stack) -> Result<String, PortError> {
     let running: Vec<&ProcessSpec> =
         stack.config().spec.services().filter(|service| stack.pid(&service.name).is_some()).collect();
 
-    let mut rows = Vec::new();
+    let pages = stack.pages_url();
+    // The first addresses are those that a person opens first.
+    let mut rows = vec![
+        ("Traces", format!("{pages}/")),
+        ("Metrics", format!("{pages}/prometheus/vmui/")),
+        ("Logs", format!("{pages}/select/vmui/")),
+    ];
     for service in &running {
         rows.push((service.name.name(), address(stack, service)?));
     }
@@ -23,13 +29,11 @@ pub(super) fn describe(stack: &Stack) -> Result<String, PortError> {
     if !admin.is_empty() {
         rows.push(("admin ports", format!("http://127.0.0.1:{}: /metrics /livez /readyz", admin.join(", "))));
     }
-    rows.push(("Jaeger", stack.jaeger_url()));
     let (grpc, http) = (ports.number(AGENT, "otlp-grpc")?, ports.number(AGENT, "otlp-http")?);
     rows.extend([
         (AGENT, format!("https://localhost:{grpc} OTLP/gRPC, {http} OTLP/HTTP")),
         ("", format!("mutual TLS: certificates in {}", stack.certificates_dir().display())),
         ("span metrics", format!("http://127.0.0.1:{}/metrics", ports.number(GATEWAY, "span-metrics")?)),
-        ("log records", stack.stored_logs().display().to_string()),
         ("process logs", format!("{dir}/logs/*.log")),
     ]);
 
@@ -81,9 +85,9 @@ fn program() -> String {
     program.strip_prefix(&working_directory).unwrap_or(&program).display().to_string()
 }
 
-/// Returns the option with which other commands find this Jaeger, or an empty text if Jaeger uses the default port.
+/// Returns the option with which other commands find this Jaeger, or an empty text if its pages use the default port.
 fn jaeger_option(stack: &Stack) -> Result<String, PortError> {
-    let default = stack.config().spec.ports().number(JAEGER, "ui")?;
-    let actual = stack.ports().number(JAEGER, "ui")?;
-    Ok(if actual == default { String::new() } else { format!(" --jaeger {}", stack.jaeger_url()) })
+    let default = stack.config().spec.ports().number(VMAUTH, "pages")?;
+    let actual = stack.ports().number(VMAUTH, "pages")?;
+    Ok(if actual == default { String::new() } else { format!(" --jaeger {}", stack.pages_url()) })
 }

@@ -9,10 +9,13 @@ use sightline::stack::{Binaries, StackConfig, StackSpec, Storage};
 
 use crate::commands::services_file;
 
-/// Run Jaeger, the gateway, the agent and the services of sightline.toml on this machine
+/// Run the backend, the gateway, the agent and the services of sightline.toml on this machine
 ///
-/// Sends three requests to the example services, shows their traces and prints the addresses of the stack. Ctrl-C
-/// stops everything.
+/// The backend is Jaeger with a store for metrics and a store for logs. Sends three requests to the example services,
+/// shows their traces and prints the addresses of the stack. Ctrl-C stops everything.
+///
+/// The environment variables VICTORIA_METRICS, VICTORIA_LOGS and VMAUTH are paths of programs to run instead of those in
+/// bin/.
 ///
 /// Each port can be changed with an environment variable: see below. If a port is in use, nothing is started, and the
 /// error names the port and its variable.
@@ -71,7 +74,7 @@ pub(crate) struct Args {
 /// The part of the stack to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Only {
-    /// Jaeger, the gateway and the agent
+    /// The backend, the gateway and the agent
     Pipeline,
 }
 
@@ -162,6 +165,8 @@ mod tests {
 
     use super::*;
 
+    const PIPELINE: [&str; 6] = ["victoria-metrics", "victoria-logs", "jaeger", "vmauth", "gateway", "agent"];
+
     #[derive(Parser)]
     struct Command {
         #[command(flatten)]
@@ -180,15 +185,15 @@ mod tests {
     #[test]
     fn runs_the_pipeline_and_the_services_of_the_checkout() {
         let config = config(&[]).unwrap();
-        assert_eq!(names(&config)[..3], ["jaeger", "gateway", "agent"]);
+        assert_eq!(names(&config)[..PIPELINE.len()], PIPELINE);
         assert_eq!(config.processes.len(), config.spec.processes().len());
-        assert_eq!(config.processes.len(), 3 + config.spec.services().count());
+        assert_eq!(config.processes.len(), PIPELINE.len() + config.spec.services().count());
     }
 
     #[test]
     fn only_the_pipeline_runs_for_a_service_that_is_started_by_hand() {
         let pipeline_only = config(&["--only", "pipeline"]).unwrap();
-        assert_eq!(names(&pipeline_only), ["jaeger", "gateway", "agent"]);
+        assert_eq!(names(&pipeline_only), PIPELINE);
         assert!(pipeline_only.spec.get("local").is_some());
         let error = config(&["--only", "pipeline", "--service", "agent"]).unwrap_err().to_string();
         assert!(error.contains("a process of the pipeline has this name"), "{error}");
@@ -201,7 +206,7 @@ mod tests {
         let file = dir.path().join("other.toml");
         std::fs::write(&file, "[services.shop]\nprogram = \"bin/shop\"\nprotocol = \"worker\"\n").unwrap();
         let config = config(&["--file", file.to_str().unwrap(), "--env", "A=b"]).unwrap();
-        assert_eq!(names(&config), ["jaeger", "gateway", "agent", "shop"]);
+        assert_eq!(names(&config), [&PIPELINE[..], &["shop"]].concat());
         assert_eq!(config.environment["shop"]["A"], "b");
         let shop = config.binaries.path(config.spec.get("shop").unwrap());
         assert_eq!(shop, Some(dir.path().join("bin/shop")));

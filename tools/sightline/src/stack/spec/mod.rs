@@ -27,11 +27,20 @@ pub const FILE_NAME: &str = "sightline.toml";
 /// The process of the pipeline to which every service sends its telemetry.
 pub const AGENT: &str = "agent";
 
-/// The process of the pipeline that writes log records to a file.
+/// The process of the pipeline that sees whole traces.
 pub const GATEWAY: &str = "gateway";
 
-/// The process of the pipeline that stores traces.
+/// The process of the pipeline that stores traces, and that receives all signals for the stores.
 pub const JAEGER: &str = "jaeger";
+
+/// The process of the pipeline that stores metrics.
+pub const VICTORIA_METRICS: &str = "victoria-metrics";
+
+/// The process of the pipeline that stores log records.
+pub const VICTORIA_LOGS: &str = "victoria-logs";
+
+/// The process of the pipeline through which a browser reaches the pages of Jaeger and the stores.
+pub const VMAUTH: &str = "vmauth";
 
 /// The name of the admin port of a service.
 pub const ADMIN: &str = "admin";
@@ -154,6 +163,11 @@ impl ProcessSpec {
         }
     }
 
+    /// Whether an environment variable of the process contains this placeholder.
+    fn refers_to(&self, placeholder: &Placeholder) -> bool {
+        self.env.iter().flat_map(|(_, template)| template.placeholders()).any(|each| each == placeholder)
+    }
+
     fn port(&self, name: &str) -> Option<&Port> {
         self.ports.iter().find(|port| port.name == name)
     }
@@ -231,7 +245,7 @@ impl StackSpec {
         self.processes.iter().filter(|process| process.is_service())
     }
 
-    /// Returns the processes of the pipeline in the order in which they start: Jaeger, gateway, agent.
+    /// Returns the processes of the pipeline in the order in which they start: the backend, the gateway, the agent.
     pub fn pipeline(&self) -> impl Iterator<Item = &ProcessSpec> {
         self.processes.iter().filter(|process| !process.is_service())
     }
@@ -268,10 +282,12 @@ impl StackSpec {
         Ports::new(self.processes.iter().flat_map(|process| process.ports.clone()).collect())
     }
 
-    /// Returns the names that need a certificate: every process.
+    /// Returns the names that need a certificate: each service, and the processes of the pipeline that use one.
     #[must_use]
     pub fn identities(&self) -> Vec<String> {
-        self.processes.iter().map(|process| process.name.to_string()).collect()
+        let has_certificate =
+            |process: &&ProcessSpec| process.is_service() || process.refers_to(&Placeholder::Certs);
+        self.processes.iter().filter(has_certificate).map(|process| process.name.to_string()).collect()
     }
 
     /// Returns the Cargo packages of the services, each once.

@@ -24,6 +24,8 @@ pub(super) enum Kind {
 
 /// The name of the port at which a process of the pipeline reports its health.
 const HEALTH_PORT: &str = "health";
+/// The name of that port if the process has only one port.
+const HTTP_PORT: &str = "http";
 /// The path at which the admin port of a service reports its health.
 const READY_PATH: &str = "/readyz";
 
@@ -266,7 +268,10 @@ impl Reader<'_> {
         }
         let path = self.http_path("health", service.health.as_ref(), protocol);
         match (self.kind, path, protocol) {
-            (Kind::Pipeline, Some(path), _) => Health::Get { port: HEALTH_PORT.to_owned(), path },
+            (Kind::Pipeline, Some(path), _) => {
+                let port = if service.ports.contains_key(HEALTH_PORT) { HEALTH_PORT } else { HTTP_PORT };
+                Health::Get { port: port.to_owned(), path }
+            }
             (Kind::Services, Some(path), _) => Health::Get { port: Protocol::Http.name().to_owned(), path },
             (_, None, Some(protocol @ (Protocol::Http | Protocol::Grpc))) => {
                 Health::Connect { port: protocol.name().to_owned() }

@@ -49,14 +49,23 @@ fn a_file_without_mistakes_is_accepted() {
 #[test]
 fn a_file_without_services_is_accepted() {
     assert_eq!(StackSpec::parse("", Path::new("file.toml")).unwrap().services().count(), 0);
-    assert_eq!(StackSpec::pipeline_only().unwrap().pipeline().count(), 3);
+    assert_eq!(StackSpec::pipeline_only().unwrap().pipeline().count(), 6);
 }
 
 #[test]
 fn callers_stop_before_the_services_that_they_call() {
     let stages = example().stages();
     let stages: Vec<_> = stages.iter().map(|stage| names(stage)).collect();
-    assert_eq!(stages, [["job"], ["front-service"], ["back-end"], ["agent"], ["gateway"], ["jaeger"]]);
+    let expected: [&[&str]; 7] = [
+        &["vmauth", "job"],
+        &["front-service"],
+        &["back-end"],
+        &["agent"],
+        &["gateway"],
+        &["jaeger"],
+        &["victoria-metrics", "victoria-logs"],
+    ];
+    assert_eq!(stages, expected);
 }
 
 #[test]
