@@ -18,6 +18,7 @@ pub mod poll;
 pub mod prometheus;
 pub mod schedule;
 pub mod store;
+pub mod stores;
 pub mod suite;
 pub mod test_stack;
 pub mod traffic;

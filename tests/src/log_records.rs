@@ -1,13 +1,12 @@
-//! Readers for the log records in two places: the file in which the gateway stores log records, and the console output
-//! of a service. Each line of the gateway's file is an OTLP request in JSON. Each line of a service's console output is
-//! a log record in JSON.
+//! Readers for the log records in two places: the log store, and the console output of a service. Both have one JSON
+//! object for each log record.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// One log record, from the gateway's file or from a service's console output.
+/// One log record, from the log store or from a service's console output.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogRecord {
     /// `service.name`.
@@ -22,27 +21,16 @@ pub struct LogRecord {
     pub span_id: String,
 }
 
-/// Reads the records in the gateway's file. An incomplete last line is ignored: the gateway is still writing it.
-pub fn in_gateway_file(path: &Path) -> Result<Vec<LogRecord>> {
-    let text = read(path)?;
-    let mut records = Vec::new();
-    for line in complete_lines(&text) {
-        let request: Value = serde_json::from_str(line)
-            .with_context(|| format!("{} has a line that is not JSON: {line}", path.display()))?;
-        for resource in list(&request["resourceLogs"]) {
-            let service = attribute(&resource["resource"], "service.name");
-            for scope in list(&resource["scopeLogs"]) {
-                records.extend(list(&scope["logRecords"]).iter().map(|record| LogRecord {
-                    service: service.clone(),
-                    message: text_of(&record["body"]["stringValue"]),
-                    severity: text_of(&record["severityText"]),
-                    trace_id: text_of(&record["traceId"]),
-                    span_id: text_of(&record["spanId"]),
-                }));
-            }
-        }
+/// Reads a record of the log store.
+#[must_use]
+pub fn of_store(record: &Value) -> LogRecord {
+    LogRecord {
+        service: text_of(&record["service.name"]),
+        message: text_of(&record["_msg"]),
+        severity: text_of(&record["severity_text"]),
+        trace_id: text_of(&record["trace_id"]),
+        span_id: text_of(&record["span_id"]),
     }
-    Ok(records)
 }
 
 /// Reads the records that a service wrote to its console. Lines that are not JSON objects, such as panic messages, are
@@ -70,17 +58,8 @@ fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).filter(|line| !line.is_empty())
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-fn attribute(owner: &Value, key: &str) -> String {
-    let found = list(&owner["attributes"]).iter().find(|attribute| attribute["key"] == key);
-    found.map(|attribute| text_of(&attribute["value"]["stringValue"])).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -88,10 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_records_from_the_gateway_file_and_the_console() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("logs");
-        let request = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}}]},"scopeLogs":[{"logRecords":[{"severityText":"INFO","body":{"stringValue":"served"},"traceId":"aa","spanId":"bb"}]}]}]}"#;
+    fn reads_records_from_the_store_and_the_console() {
         let expected = LogRecord {
             service: "s".into(),
             message: "served".into(),
@@ -99,11 +75,14 @@ mod tests {
             trace_id: "aa".into(),
             span_id: "bb".into(),
         };
-        std::fs::write(&path, format!("{request}\n{{\"resourceLo")).unwrap();
-        assert_eq!(in_gateway_file(&path).unwrap(), std::slice::from_ref(&expected));
+        let stored =
+            r#"{"_msg":"served","service.name":"s","severity_text":"INFO","trace_id":"aa","span_id":"bb"}"#;
+        assert_eq!(of_store(&serde_json::from_str(stored).unwrap()), expected);
 
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("logs");
         let line = r#"{"timestamp":"t","level":"INFO","target":"x","message":"served","trace_id":"aa","span_id":"bb"}"#;
-        std::fs::write(&path, format!("thread panicked\n{line}\n")).unwrap();
+        std::fs::write(&path, format!("thread panicked\n{line}\n{{\"timest")).unwrap();
         assert_eq!(on_console("s", &path).unwrap(), [expected]);
     }
 }

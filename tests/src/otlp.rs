@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
@@ -100,6 +101,19 @@ pub async fn send_over_http(
     credentials: &Credentials,
     request: ExportTraceServiceRequest,
 ) -> Result<()> {
+    post(endpoint, credentials, "/v1/traces", request.encode_to_vec()).await
+}
+
+/// Sends log records over HTTP. Fails unless the endpoint accepts the request.
+pub async fn send_logs_over_http(
+    endpoint: &OtlpEndpoint,
+    credentials: &Credentials,
+    request: ExportLogsServiceRequest,
+) -> Result<()> {
+    post(endpoint, credentials, "/v1/logs", request.encode_to_vec()).await
+}
+
+async fn post(endpoint: &OtlpEndpoint, credentials: &Credentials, path: &str, body: Vec<u8>) -> Result<()> {
     let OtlpEndpoint { port, server_name } = endpoint;
     let (scheme, config) = match credentials.tls()? {
         Some(config) => ("https", config),
@@ -113,9 +127,9 @@ pub async fn send_over_http(
         .tls_backend_preconfigured(config)
         .build()?;
     let response = client
-        .post(format!("{scheme}://{server_name}:{port}/v1/traces"))
+        .post(format!("{scheme}://{server_name}:{port}{path}"))
         .header("content-type", "application/x-protobuf")
-        .body(request.encode_to_vec())
+        .body(body)
         .send()
         .await?;
     ensure!(response.status().is_success(), "the endpoint responded with {}", response.status());

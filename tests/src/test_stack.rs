@@ -251,11 +251,6 @@ impl TestStack {
         Ok(self.jaeger.traces(&search).await?)
     }
 
-    /// Returns the log records that the gateway has received.
-    pub fn stored_logs(&self) -> Result<Vec<LogRecord>> {
-        log_records::in_gateway_file(&self.inner.stored_logs())
-    }
-
     /// Returns the log records that a service has written to its console.
     pub fn console_logs(&self, process: &str) -> Result<Vec<LogRecord>> {
         log_records::on_console(process, &self.inner.log_path(process))

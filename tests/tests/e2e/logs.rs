@@ -39,8 +39,8 @@ async fn ids(stack: &TestStack) -> Result<()> {
     };
     expected.sort();
     let check = async || {
-        let stored = of_trace(stack.stored_logs()?);
-        ensure!(stored == expected, "the gateway stored {stored:#?}");
+        let stored = of_trace(stack.stored_logs().await?);
+        ensure!(stored == expected, "the log store has {stored:#?}");
         let written =
             SERVICES.map(|process| stack.console_logs(process)).into_iter().collect::<Result<Vec<_>>>()?;
         let written = of_trace(written.concat());

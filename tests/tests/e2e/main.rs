@@ -15,6 +15,7 @@ mod redaction;
 mod sampling;
 mod services_file;
 mod shutdown;
+mod stores;
 mod tls;
 mod ui;
 
@@ -26,6 +27,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut suite = Suite::new()?;
     // The slowest tests start first. The other tests run in parallel with them.
     outage::add(&mut suite);
+    stores::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);
     services_file::add(&mut suite);

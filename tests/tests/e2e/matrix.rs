@@ -29,7 +29,7 @@ fn request_metric(service: &ProcessSpec) -> &'static str {
     }
 }
 
-/// The gateway has no telemetry, and no file with logs, if `sightline.toml` has no services.
+/// There is no telemetry if `sightline.toml` has no services.
 async fn of_checkout(stack: &TestStack) -> Result<()> {
     if stack.inner().config().spec.services().next().is_none() {
         Ok(())
@@ -52,7 +52,7 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
         }
     }
     let check = async || {
-        let logs = stack.stored_logs()?;
+        let logs = stack.stored_logs().await?;
         let gateway = stack.gateway_metrics().await?;
         let mut table = format!("{:<20}traces  metrics  /metrics  logs\n", "");
         for service in spec.services() {

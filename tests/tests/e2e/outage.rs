@@ -121,7 +121,7 @@ async fn wait_for_queued_spans(stack: &TestStack) -> Result<()> {
 }
 
 /// A task that requests one order after another until it is stopped.
-struct Traffic {
+pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
     /// The name of each phase, and the number of orders that were served before the phase.
@@ -130,7 +130,7 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn start(stack: &TestStack) -> Result<Self> {
+    pub(crate) fn start(stack: &TestStack) -> Result<Self> {
         let (http, orders_url) = (stack.http().clone(), stack.orders_url()?);
         let (stop, served) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let (task_stop, task_served) = (Arc::clone(&stop), Arc::clone(&served));
@@ -154,12 +154,16 @@ impl Traffic {
     }
 
     /// Starts a new phase of the test. Error messages contain the phase of each incomplete trace.
-    fn begin_phase(&mut self, phase: impl Into<String>) {
+    pub(crate) fn begin_phase(&mut self, phase: impl Into<String>) {
         self.phases.push((phase.into(), self.served.load(Ordering::Relaxed)));
     }
 
     /// Starts a new phase and waits until [`ORDERS_PER_PHASE`] orders are served in this phase.
-    async fn wait_for_orders(&mut self, stack: &TestStack, phase: impl Into<String>) -> Result<()> {
+    pub(crate) async fn wait_for_orders(
+        &mut self,
+        stack: &TestStack,
+        phase: impl Into<String>,
+    ) -> Result<()> {
         self.begin_phase(phase);
         let before = self.served.load(Ordering::Relaxed);
         let check = async || {
@@ -200,7 +204,7 @@ impl Traffic {
     }
 
     /// Stops the task. Returns each trace and the phase in which the order was served.
-    async fn stop(self) -> Result<Vec<(TraceId, String)>> {
+    pub(crate) async fn stop(self) -> Result<Vec<(TraceId, String)>> {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.task.await??;
         let phase = |order: usize| {

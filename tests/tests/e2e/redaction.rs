@@ -68,7 +68,7 @@ async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secre
     let marker = stack.get_order(&Caller::new(), "1").await?;
     stack.wait_for_trace(&marker.trace, ORDER).await?;
     let check = async || {
-        let logs = stack.stored_logs()?;
+        let logs = stack.stored_logs().await?;
         let services = SERVICES.map(|process| {
             logs.iter().any(|log| log.service == process && log.trace_id == marker.trace.as_str())
         });
@@ -83,7 +83,11 @@ async fn ensure_absent(stack: &TestStack, id: &sightline::jaeger::TraceId, secre
             "the stored trace".to_owned(),
             stack.jaeger().trace_text(id).await?.context("the trace is no longer stored")?,
         ),
-        ("the stored logs".to_owned(), std::fs::read_to_string(stack.inner().stored_logs())?),
+        ("the stored logs".to_owned(), stack.page("/select/logsql/query", &[("query", "*")]).await?),
+        (
+            "the stored metrics".to_owned(),
+            stack.page("/prometheus/api/v1/series", &[("match[]", "{__name__!=''}")]).await?,
+        ),
         ("the gateway's metrics".to_owned(), stack.metrics_page(stack.gateway_metrics_port()?).await?),
     ];
     for process in SERVICES {

@@ -121,9 +121,8 @@ mod tests {
         let order = std::fs::read_to_string(order_file).unwrap();
         let order: Vec<_> = order.lines().collect();
         // The processes of one stage stop in any order.
-        let is_ordered = |names: &[&str]| {
-            names.is_sorted_by_key(|name| order.iter().position(|process| process == name))
-        };
+        let is_ordered =
+            |names: &[&str]| names.is_sorted_by_key(|name| order.iter().position(|process| process == name));
         assert!(is_ordered(&["job", "front-service", "back-end", "agent", "gateway", "jaeger"]), "{order:?}");
         for name in ["jaeger", "vmauth"] {
             for store in ["victoria-metrics", "victoria-logs"] {

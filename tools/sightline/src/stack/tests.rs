@@ -66,9 +66,16 @@ fn config(dir: &Path, script: &str) -> StackConfig {
     let pipeline = dir.join("collector-config");
     fs::create_dir_all(&pipeline).unwrap();
     fs::write(pipeline.join("agent.yaml"), "").unwrap();
-    for name in
-        ["otelcol", "jaeger", "victoria-metrics", "victoria-logs", "vmauth", "front-service", "back-end", "job"]
-    {
+    for name in [
+        "otelcol",
+        "jaeger",
+        "victoria-metrics",
+        "victoria-logs",
+        "vmauth",
+        "front-service",
+        "back-end",
+        "job",
+    ] {
         let path = dir.join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
