@@ -53,7 +53,6 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
     }
     let check = async || {
         let logs = stack.stored_logs().await?;
-        let gateway = stack.gateway_metrics().await?;
         let mut table = format!("{:<20}traces  metrics  /metrics  logs\n", "");
         for service in spec.services() {
             let name = service.name.name();
@@ -67,6 +66,7 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
                 let trace = stack.jaeger().trace(id).await?;
                 has_spans &= trace.is_some_and(|trace| trace.spans_of(name).next().is_some());
             }
+            let stored = stack.stored_metric(&format!("sum({metric}{{service_name=\"{name}\"}})")).await?;
             let logs: Vec<_> = logs.iter().filter(|log| log.service == name).collect();
             let counts = |count: Option<f64>| count.is_some_and(|count| count >= 1.0);
             // A service without an admin port has no page with its metrics.
@@ -76,7 +76,7 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
             };
             let arrived = [
                 has_spans,
-                ids.is_empty() || counts(gateway.sum(metric, &[("job", name)])),
+                ids.is_empty() || counts(stored),
                 own,
                 !logs.is_empty() && ids.iter().all(|id| logs.iter().any(|log| log.trace_id == id.as_str())),
             ];

@@ -107,7 +107,7 @@ fn client() -> Result<reqwest::Client> {
 
 /// Returns a client for the Jaeger of this stack.
 fn jaeger(up: &Up) -> Result<Jaeger> {
-    let row = up.row("Jaeger")?;
+    let row = up.row("Traces")?;
     let url = row.split_whitespace().find(|word| word.starts_with("http://")).context("no address")?;
     let mut url: Url = url.parse()?;
     url.set_path("/");
