@@ -17,13 +17,13 @@ impl TestStack {
         Ok(self.find_logs("*").await?.iter().map(log_records::of_store).collect())
     }
 
-    /// Returns the stored log records that match a LogsQL query. Each record is an object whose values are strings.
+    /// Returns the stored log records that match a query in `LogsQL`. Each record is an object whose values are strings.
     pub async fn find_logs(&self, query: &str) -> Result<Vec<Value>> {
         let text = self.page("/select/logsql/query", &[("query", query)]).await?;
         text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
-    /// Returns the last value of each series that a PromQL query selects.
+    /// Returns the last value of each series that a `PromQL` query selects.
     pub async fn find_series(&self, query: &str) -> Result<Vec<Series>> {
         let text = self.page("/prometheus/api/v1/query", &[("query", query)]).await?;
         let response: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
@@ -31,7 +31,7 @@ impl TestStack {
         result.iter().map(|series| series_of(series).with_context(|| format!("{query}: {series}"))).collect()
     }
 
-    /// Returns the value of a PromQL query that selects at most one series.
+    /// Returns the value of a `PromQL` query that selects at most one series.
     pub async fn stored_metric(&self, query: &str) -> Result<Option<f64>> {
         let series = self.find_series(query).await?;
         ensure!(series.len() < 2, "{query} has several series: {series:?}");

@@ -14,8 +14,6 @@ use crate::commands::services_file;
 /// The backend is Jaeger with a store for metrics and a store for logs. Sends three requests to the example services,
 /// shows their traces and prints the addresses of the stack. Ctrl-C stops everything.
 ///
-/// The environment variables VICTORIA_METRICS, VICTORIA_LOGS and VMAUTH are paths of programs to run instead of those in
-/// bin/.
 ///
 /// Each port can be changed with an environment variable: see below. If a port is in use, nothing is started, and the
 /// error names the port and its variable.
@@ -61,6 +59,15 @@ pub(crate) struct Args {
     /// Jaeger program to run instead of bin/jaeger
     #[arg(long, env = "JAEGER", value_name = "FILE")]
     jaeger: Option<PathBuf>,
+    /// Program of the metrics store to run instead of bin/victoria-metrics
+    #[arg(long, env = "VICTORIA_METRICS", value_name = "FILE")]
+    victoria_metrics: Option<PathBuf>,
+    /// Program of the log store to run instead of bin/victoria-logs
+    #[arg(long, env = "VICTORIA_LOGS", value_name = "FILE")]
+    victoria_logs: Option<PathBuf>,
+    /// Proxy of the pages to run instead of bin/vmauth
+    #[arg(long, env = "VMAUTH", value_name = "FILE")]
+    vmauth: Option<PathBuf>,
     /// Directory with the Jaeger UI to serve instead of bin/jaeger-ui, or `embedded` for the UI that is compiled into
     /// the Jaeger program
     #[arg(long, env = "JAEGER_UI", value_name = "DIR")]
@@ -111,7 +118,14 @@ impl Args {
         config.binaries.sightline = Some(sightline);
         // An empty environment variable counts as unset.
         let non_empty = |path: &PathBuf| !path.as_os_str().is_empty();
-        for (name, path) in [("otelcol", self.otelcol), ("jaeger", self.jaeger)] {
+        let programs = [
+            ("otelcol", self.otelcol),
+            ("jaeger", self.jaeger),
+            ("victoria-metrics", self.victoria_metrics),
+            ("victoria-logs", self.victoria_logs),
+            ("vmauth", self.vmauth),
+        ];
+        for (name, path) in programs {
             if let Some(path) = path.filter(non_empty) {
                 config.binaries.tools.insert(name.to_owned(), path);
             }
