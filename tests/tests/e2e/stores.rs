@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use reqwest::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sightline::stack::{AGENT, GATEWAY, VICTORIA_LOGS, VICTORIA_METRICS, VMAUTH, free_port};
 use sightline_tests::caller::Caller;
@@ -130,21 +131,28 @@ async fn monitor_latency(stack: &TestStack) -> Result<Option<f64>> {
         .rfind(|value| value.is_finite()))
 }
 
-/// The metrics store is killed. The log store gets SIGTERM, because after SIGKILL the records of its last seconds are
-/// lost.
+/// The time without the stores.
+const AWAY: Duration = Duration::from_secs(4);
+
+/// First, both stores hang. Then the metrics store is killed, and the log store gets SIGTERM, because after SIGKILL the
+/// records of its last seconds are lost.
 async fn away() -> Result<()> {
-    /// The time without the stores.
-    const AWAY: Duration = Duration::from_secs(5);
     let mut stack = TestStack::start(|config| config).await?;
     let mut traffic = Traffic::start(&stack)?;
     traffic.wait_for_orders(&stack, "before").await?;
+    for (signal, phase) in [(Signal::STOP, "the stores hang"), (Signal::CONT, "the stores continue")] {
+        for store in [VICTORIA_METRICS, VICTORIA_LOGS] {
+            let pid = stack.inner().pid(store).context(store)?;
+            let pid =
+                i32::try_from(pid).ok().and_then(Pid::from_raw).context("the process ID is not valid")?;
+            kill_process(pid, signal)?;
+        }
+        serve_orders(&mut traffic, &stack, phase).await?;
+    }
     traffic.begin_phase("the stores stop");
     stack.inner_mut().kill_process(VICTORIA_METRICS).await?;
     stack.stop_process(VICTORIA_LOGS).await?;
-    let stopped = Instant::now();
-    while stopped.elapsed() < AWAY {
-        traffic.wait_for_orders(&stack, "without the stores").await?;
-    }
+    serve_orders(&mut traffic, &stack, "without the stores").await?;
     traffic.begin_phase("the stores start");
     stack.start_processes(&[VICTORIA_METRICS, VICTORIA_LOGS]).await?;
     traffic.wait_for_orders(&stack, "after").await?;
@@ -175,6 +183,15 @@ async fn away() -> Result<()> {
     };
     stack.eventually("each order is counted once and has its three log records", check).await?;
     stack.stop().await
+}
+
+/// Waits for [`AWAY`] while orders are served.
+async fn serve_orders(traffic: &mut Traffic, stack: &TestStack, phase: &str) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < AWAY {
+        traffic.wait_for_orders(stack, phase).await?;
+    }
+    Ok(())
 }
 
 /// A service that does not use our library sends a log record with secrets.
