@@ -273,7 +273,7 @@ chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## 
 	cargo test --workspace --test chart -- $(ARGS)
 
 .PHONY: e2e
-e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real services, Collector and Jaeger
+e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real services, Collector, Jaeger and stores
 	@tools/build-rust.sh host fixture
 	SIGHTLINE_SERVICES="$(abspath bin)" cargo test --workspace --test e2e --test volume
 
