@@ -8,6 +8,10 @@ use serde_json::Value;
 use crate::log_records::{self, LogRecord};
 use crate::test_stack::TestStack;
 
+/// The metric in which the service `orders` counts the requests for orders.
+pub const ORDER_REQUESTS: &str =
+    r#"http_server_request_duration_seconds_count{service_name="orders",http_route="/orders/{id}"}"#;
+
 /// The labels of a series and its last value.
 pub type Series = (BTreeMap<String, String>, f64);
 

@@ -1,5 +1,5 @@
-//! A load test: requests orders as fast as this machine serves them, checks that every span is stored, and prints the
-//! request rate and the memory use.
+//! A load test: requests orders as fast as this machine serves them, checks that every span and log record is stored and
+//! every order counted, and prints the request rate and the memory use.
 //!
 //! `SIGHTLINE_VOLUME_REQUESTS` sets the number of orders; the default is 2000. The test is a separate program because
 //! it uses all processors and would slow down other tests.
@@ -16,8 +16,9 @@ use sightline::stack::Process;
 use sightline_tests::caller::Caller;
 use sightline_tests::memory::resident_mib;
 use sightline_tests::poll::eventually;
+use sightline_tests::stores::ORDER_REQUESTS;
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, TestStack};
+use sightline_tests::test_stack::{ORDER, SERVICES, TestStack};
 
 /// The number of concurrent requests, which is enough to keep two processors busy.
 const CONCURRENT_REQUESTS: usize = 8;
@@ -68,9 +69,14 @@ async fn loses_no_spans() -> Result<()> {
         }
         Ok(())
     };
-    let stored = eventually("every span is stored", STORE_TIMEOUT, check).await;
+    let mut stored = eventually("every span is stored", STORE_TIMEOUT, check).await;
     report.memory("after all spans are stored", &stack)?;
     report.print(requests, took, requests * spans_per_order, started.elapsed());
+
+    if stored.is_ok() {
+        let condition = "every log record is stored, and every order is counted";
+        stored = eventually(condition, STORE_TIMEOUT, async || check_stores(&stack, requests).await).await;
+    }
 
     let stack = Arc::try_unwrap(stack).ok().context("a request is still running")?;
     // The services count the spans that they deliver, and exit with an error if they lost any spans.
@@ -79,6 +85,16 @@ async fn loses_no_spans() -> Result<()> {
         (Err(missing), Ok(())) => Err(missing.context("the pipeline lost spans, but the services lost none")),
         (Err(missing), Err(lost)) => Err(missing.context(format!("{lost:#}"))),
     }
+}
+
+/// Fails if the stores do not have the three log records of each order, and the number of the orders, each once.
+async fn check_stores(stack: &TestStack, orders: usize) -> Result<()> {
+    let records = stack.find_logs("trace_id:* | stats count() records").await?;
+    let records = records.first().and_then(|row| row["records"].as_str()).unwrap_or_default();
+    ensure!(records == (orders * SERVICES.len()).to_string(), "{records} log records of {orders} orders");
+    let counted = stack.stored_metric(&format!("sum({ORDER_REQUESTS})")).await?;
+    ensure!(counted == Some(f64::from(u32::try_from(orders)?)), "{counted:?} of {orders} orders are counted");
+    Ok(())
 }
 
 /// Requests this number of orders, [`CONCURRENT_REQUESTS`] at a time, and returns their traces.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use sightline::stack::{AGENT, GATEWAY, VICTORIA_LOGS, VICTORIA_METRICS, VMAUTH, free_port};
 use sightline_tests::caller::Caller;
 use sightline_tests::otlp::{Credentials, OtlpEndpoint, send_logs_over_http};
+use sightline_tests::stores::ORDER_REQUESTS;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{ORDERS, SERVICES, TestStack, USERS};
 
@@ -25,10 +26,6 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add_shared("stores::have_no_secrets_of_log_records", masked);
     suite.add_shared("stores::pages_are_for_this_machine_and_only_read", pages);
 }
-
-/// The requests for orders that the metric of the service counts.
-const REQUESTS: &str =
-    r#"http_server_request_duration_seconds_count{service_name="orders",http_route="/orders/{id}"}"#;
 
 /// Each order has one log record of each service.
 async fn logs_of_a_trace(stack: &TestStack) -> Result<()> {
@@ -75,8 +72,8 @@ async fn two_gateways() -> Result<()> {
     let calls = r#"traces_span_metrics_calls_total{service_name="orders",span_kind="SPAN_KIND_SERVER"}"#;
     let check = async || {
         for query in [
-            format!("sum({REQUESTS})"),
-            format!("sum({})", REQUESTS.replace("_count{", r#"_bucket{le="+Inf","#)),
+            format!("sum({ORDER_REQUESTS})"),
+            format!("sum({})", ORDER_REQUESTS.replace("_count{", r#"_bucket{le="+Inf","#)),
             format!("sum({calls})"),
         ] {
             let stored = stack.stored_metric(&query).await?;
@@ -173,7 +170,7 @@ async fn away() -> Result<()> {
             wrong.len(),
             sent.len()
         );
-        let counted = stack.stored_metric(&format!("sum({REQUESTS})")).await?;
+        let counted = stack.stored_metric(&format!("sum({ORDER_REQUESTS})")).await?;
         ensure!(
             counted == Some(f64::from(u32::try_from(sent.len())?)),
             "{counted:?} of {} orders",
