@@ -1,6 +1,7 @@
 #!/bin/sh
-# Validates each combination of base file and overlays in collector-config/ with the program that runs it, and the routes of vmauth. A warning
-# counts as a failure: the Collector warns about a deprecated component name, and removes the name two versions later.
+# Validates each combination of base file and overlays in collector-config/ with the program that runs it, and the routes
+# of vmauth. A warning counts as a failure: the Collector warns about a deprecated component name, and removes the name
+# two versions later.
 #
 # Environment: OTELCOL, JAEGER, VMAUTH (the programs).
 set -eu
