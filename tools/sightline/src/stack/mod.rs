@@ -120,8 +120,17 @@ impl Stack {
         let directories = Directories { state, certs, pipeline, ui, root };
         prepare::write_additions(&config, &directories)?;
         let children = Vec::new();
-        let mut stack =
-            Self { config, directories, certificates, children, jaeger_ui, pages, http, started, _lock: lock };
+        let mut stack = Self {
+            config,
+            directories,
+            certificates,
+            children,
+            jaeger_ui,
+            pages,
+            http,
+            started,
+            _lock: lock,
+        };
         let is_selected = |process: &Process| stack.config.processes.contains(process);
         let names = stack.config.spec.processes().iter().map(|process| process.name.clone());
         for process in names.filter(is_selected).collect::<Vec<_>>() {
