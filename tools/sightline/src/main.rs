@@ -1,4 +1,4 @@
-//! The `sightline` program: runs the stack on one machine, creates its certificates and shows its traces.
+//! The `sightline` program: runs the stack on one machine, creates its certificates and shows its telemetry.
 
 mod commands;
 
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use sightline::{output, stack};
 
-/// Run the Sightline stack on this machine, check it and show its traces
+/// Run the Sightline stack on this machine, check it and show its traces, logs and metrics
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
@@ -25,6 +25,8 @@ enum Command {
     Check(commands::check::Args),
     Trace(commands::trace::Args),
     Traces(commands::traces::Args),
+    Logs(commands::logs::Args),
+    Metrics(commands::metrics::Args),
     #[command(name = stack::parent_death::COMMAND, hide = true)]
     DieWithParent(commands::die_with_parent::Args),
 }
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Command::Check(args) => commands::check::run(args),
         Command::Trace(args) => commands::trace::run(args),
         Command::Traces(args) => commands::traces::run(args),
+        Command::Logs(args) => commands::logs::run(args),
+        Command::Metrics(args) => commands::metrics::run(args),
         Command::DieWithParent(args) => Err(commands::die_with_parent::run(&args)),
     };
     result.unwrap_or_else(|error| {

@@ -9,7 +9,8 @@ use sightline::waterfall::{self, Options};
 use time::Duration;
 use url::Url;
 
-use super::{Backend, JAEGER_FAILED, block_on, ensure_http, parse_duration};
+use super::pages::{JAEGER_FAILED, Pages};
+use super::{block_on, ensure_http, parse_duration};
 
 /// Send an order and wait until its trace is complete in Jaeger
 ///
@@ -24,13 +25,13 @@ pub(crate) struct Args {
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = parse_duration)]
     within: Duration,
     #[command(flatten)]
-    backend: Backend,
+    pages: Pages,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     ensure_http("--orders", &args.orders)?;
     block_on(async {
-        let jaeger = args.backend.client()?;
+        let jaeger = args.pages.jaeger()?;
         let sent = demo::send_order(&args.orders).await.context(
             "the order failed (is `make up` running? If order-service is elsewhere, set --orders URL or \
              SIGHTLINE_ORDERS_URL)",

@@ -3,7 +3,10 @@
 pub(crate) mod certs;
 pub(crate) mod check;
 pub(crate) mod die_with_parent;
+pub(crate) mod logs;
+pub(crate) mod metrics;
 pub(crate) mod new_service;
+mod pages;
 pub(crate) mod remove_examples;
 pub(crate) mod services;
 mod services_file;
@@ -12,24 +15,8 @@ pub(crate) mod traces;
 pub(crate) mod up;
 
 use anyhow::Context as _;
-use sightline::jaeger::Jaeger;
 use time::Duration;
 use url::Url;
-
-/// The Jaeger that a command queries.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Backend {
-    /// Address of Jaeger's UI and API
-    #[arg(long, value_name = "URL", env = "SIGHTLINE_JAEGER_URL", default_value = "http://127.0.0.1:16686")]
-    jaeger: Url,
-}
-
-impl Backend {
-    fn client(self) -> anyhow::Result<Jaeger> {
-        ensure_http("--jaeger", &self.jaeger)?;
-        Ok(Jaeger::new(self.jaeger)?)
-    }
-}
 
 fn ensure_http(option: &str, url: &Url) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -38,10 +25,6 @@ fn ensure_http(option: &str, url: &Url) -> anyhow::Result<()> {
     );
     Ok(())
 }
-
-/// The text that is added to every error of a Jaeger query. It says what to do.
-const JAEGER_FAILED: &str = "cannot query Jaeger (is `make up` running? If Jaeger is elsewhere, set --jaeger URL or \
-                             SIGHTLINE_JAEGER_URL)";
 
 /// Runs a future on the current thread.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

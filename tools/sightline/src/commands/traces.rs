@@ -9,7 +9,8 @@ use sightline::waterfall::text::{duration, escape, fit};
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
-use super::{Backend, JAEGER_FAILED, block_on, parse_duration};
+use super::pages::{JAEGER_FAILED, Pages};
+use super::{block_on, parse_duration};
 
 /// List the traces that contain spans of a service, newest first
 ///
@@ -26,12 +27,12 @@ pub(crate) struct Args {
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = parse_duration)]
     since: Duration,
     #[command(flatten)]
-    backend: Backend,
+    pages: Pages,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     block_on(async {
-        let jaeger = args.backend.client()?;
+        let jaeger = args.pages.jaeger()?;
         let now = OffsetDateTime::now_utc();
         // The clock of a service may be ahead of the clock of this machine, so search up to one minute in the future.
         let to = now + Duration::minutes(1);

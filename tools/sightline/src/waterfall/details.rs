@@ -66,23 +66,23 @@ pub(super) fn resources(trace: &Trace, style: Style) -> Vec<String> {
 }
 
 fn attributes(attributes: &[(String, Value)], pad: &str, style: Style) -> Vec<String> {
-    attributes
-        .iter()
-        .flat_map(|(key, value)| {
-            let key = style.paint(&format!("{} =", escape(key)), Paint::Faint);
-            let mut value = value_lines(value).into_iter();
-            let first = value.next().unwrap_or_default();
-            let first = if first.is_empty() { String::new() } else { format!(" {first}") };
-            std::iter::once(format!("{pad}{key}{first}"))
-                .chain(value.map(move |line| format!("{pad}    {line}")))
-        })
-        .collect()
+    attributes.iter().flat_map(|(key, value)| attribute(key, &value.to_string(), pad, style)).collect()
+}
+
+/// Returns the lines of an attribute.
+pub(super) fn attribute(key: &str, value: &str, pad: &str, style: Style) -> Vec<String> {
+    let key = style.paint(&format!("{} =", escape(key)), Paint::Faint);
+    let mut value = value_lines(value).into_iter();
+    let first = value.next().unwrap_or_default();
+    let first = if first.is_empty() { String::new() } else { format!(" {first}") };
+    let mut lines = vec![format!("{pad}{key}{first}")];
+    lines.extend(value.map(|line| format!("{pad}    {line}")));
+    lines
 }
 
 /// Returns the lines of a value: at most [`MAX_LINES`] lines and [`MAX_CHARS`] characters. If the value is longer, an
 /// additional line says so.
-fn value_lines(value: &Value) -> Vec<String> {
-    let text = value.to_string();
+fn value_lines(text: &str) -> Vec<String> {
     let short: String = text.chars().take(MAX_CHARS).collect();
     let mut lines: Vec<String> =
         short.lines().take(MAX_LINES).map(|line| escape(line).into_owned()).collect();

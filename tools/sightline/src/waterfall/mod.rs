@@ -1,22 +1,25 @@
-//! Renders a trace as a waterfall of text: services, spans, start times, durations and errors.
+//! Renders a trace as a waterfall of text: services, spans, start times, durations, errors and log records.
 //!
 //! [`render`] is a pure function from a [`Trace`] and [`Options`] to a string, so tests can compare its whole output.
 //! It accepts any spans, even if they do not form a tree. The length of its output is limited.
 
 mod details;
 mod pods;
+mod records;
 mod row;
-mod style;
+pub(crate) mod style;
 pub mod text;
 mod tree;
 
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use self::records::Records;
 use self::row::Layout;
 use self::style::{Paint, Style};
 use self::tree::{Position, Row};
 use crate::jaeger::{Span, Trace};
+use crate::stores::Record;
 
 /// The maximum number of failed spans to show in addition to the first [`Options::max_spans`] spans.
 const MAX_HIDDEN_ERRORS: usize = 5;
@@ -36,11 +39,13 @@ pub struct Options<'a> {
     /// The id of the caller's span, which is not stored. The children of this span are shown as roots and not as
     /// orphans.
     pub caller: Option<&'a str>,
+    /// The log records of the trace, sorted by time. Each record is shown below its span.
+    pub records: &'a [Record],
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { width: 100, colour: false, attributes: false, max_spans: 500, caller: None }
+        Self { width: 100, colour: false, attributes: false, max_spans: 500, caller: None, records: &[] }
     }
 }
 
@@ -49,7 +54,8 @@ impl Default for Options<'_> {
 pub fn render(trace: &Trace, options: &Options<'_>) -> String {
     let style = Style { colour: options.colour };
     let rows = tree::arrange(&trace.spans, options.caller);
-    let layout = Layout::new(trace, options.width);
+    let layout = Layout::new(trace, options.width, !options.records.is_empty());
+    let mut records = Records::new(options.records, options.attributes);
     let mut lines = heading(trace, &rows, style);
     lines.push(String::new());
     lines.push(style.paint(&layout.titles(), Paint::Faint));
@@ -60,8 +66,10 @@ pub fn render(trace: &Trace, options: &Options<'_>) -> String {
         if options.attributes {
             lines.extend(details::span(row.span, layout.indent(), style));
         }
+        lines.extend(records.of_span(row.span, &layout, style));
     }
     lines.extend(hidden_summary(hidden, shown.len(), &layout, style));
+    lines.extend(records.of_no_span(hidden, &layout, style));
     lines.extend(pods::lines(trace, style));
     if options.attributes {
         lines.extend(details::resources(trace, style));

@@ -24,10 +24,12 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(trace: &Trace, columns: usize) -> Self {
+    /// With `records`, there is room for the lines of log records, whose times are in the first column.
+    pub(super) fn new(trace: &Trace, columns: usize, records: bool) -> Self {
         let services: Vec<String> = trace.services().into_iter().map(str::to_owned).collect();
         let longest = services.iter().map(|name| width(&escape(name))).max().unwrap_or(0);
-        let service = longest.clamp("SERVICE".len(), MAX_SERVICE);
+        let least = if records { TIME } else { "SERVICE".len() };
+        let service = longest.clamp(least, MAX_SERVICE);
         // There are five gaps between the columns of the table. Each gap is one character wide.
         let rest = columns.max(MIN_WIDTH).saturating_sub(service + KIND + 2 * TIME + 5);
         let bar = (rest * 3 / 10).min(MAX_BAR);
@@ -38,6 +40,24 @@ impl Layout {
     /// Returns the column at which the span names start.
     pub(super) fn indent(&self) -> usize {
         self.service + KIND + 2
+    }
+
+    /// Returns the number of columns from [`indent`](Self::indent) to the end of a line.
+    pub(super) fn room(&self) -> usize {
+        self.label + self.bar + 2 * TIME + 3
+    }
+
+    /// Returns the columns of a line that belongs to the row above it: a time and a kind in the place of the service and
+    /// the kind. `at` is in nanoseconds since 1970, and is shown relative to the start of the trace.
+    pub(super) fn margin(&self, at: u64, kind: &str, kind_paint: Paint, style: Style) -> String {
+        let time = match at.checked_sub(self.start) {
+            _ if at == 0 => "?".to_owned(),
+            Some(after) => duration(after),
+            None => format!("-{}", duration(self.start - at)),
+        };
+        let time = format!("{time:>0$}", self.service);
+        let kind = fit(&escape(kind), KIND);
+        format!("{} {} ", style.paint(&time, Paint::Faint), style.paint(&kind, kind_paint))
     }
 
     /// Returns the line with the titles of the columns.
@@ -69,8 +89,7 @@ impl Layout {
         )];
         if let Status::Error(message) = &span.status {
             let message = error_message(span, message);
-            let room = self.label + self.bar + 2 * TIME + 3;
-            let text = fit(&format!("✗ {}", escape(&message)), room);
+            let text = fit(&format!("✗ {}", escape(&message)), self.room());
             lines.push(format!(
                 "{}{}",
                 " ".repeat(self.indent()),

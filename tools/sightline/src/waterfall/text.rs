@@ -82,6 +82,33 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
+/// Returns the text in lines of at most this many columns, which break at spaces where that is possible. If there are more
+/// than `max_lines` lines, the last one ends with `…`. Spaces at a break are removed.
+#[must_use]
+pub fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> {
+    let columns = columns.max(2);
+    let mut lines = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let head = take_columns(rest.chars(), columns);
+        if head.len() == rest.len() {
+            lines.push(head);
+            break;
+        }
+        if lines.len() + 1 == max_lines {
+            lines.push(format!("{}…", take_columns(rest.chars(), columns - 1).trim_end()));
+            break;
+        }
+        // A break at a space that leaves most of the line empty, as before a long URL, would be harder to read.
+        let at_space = rest[head.len()..].starts_with(' ').then_some(head.len());
+        let end = at_space.or_else(|| head.rfind(' ').filter(|&end| width(&head[..end]) * 2 > columns));
+        let end = end.unwrap_or(head.len());
+        lines.push(rest[..end].trim_end().to_owned());
+        rest = rest[end..].trim_start();
+    }
+    lines
+}
+
 /// Formats a duration in nanoseconds, in at most eight columns.
 #[must_use]
 pub fn duration(nanoseconds: u64) -> String {
@@ -136,6 +163,16 @@ mod tests {
                 assert_eq!(width(&fit(text, columns)), columns, "{text} in {columns}");
             }
         }
+    }
+
+    #[test]
+    fn wraps_at_spaces() {
+        assert_eq!(wrap("the request has failed", 11, 9), ["the request", "has failed"]);
+        assert_eq!(wrap("  short ", 11, 9), ["short"]);
+        assert_eq!(wrap("see https://example.org/a/b", 12, 9), ["see https://", "example.org/", "a/b"]);
+        assert_eq!(wrap("one two three four", 9, 2), ["one two", "three fo…"]);
+        assert_eq!(wrap("用户用户", 3, 9), ["用", "户", "用", "户"]);
+        assert_eq!(wrap("", 9, 9), [""; 0]);
     }
 
     #[test]
