@@ -48,7 +48,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 let options = Options {
                     width: output::terminal_width().min(120),
                     colour: output::use_colour(),
-                    caller: Some(&sent.caller),
+                    caller: sent.caller.as_deref(),
                     ..Options::default()
                 };
                 output::println(format_args!("The trace is complete in Jaeger at {}\n", jaeger.address()));

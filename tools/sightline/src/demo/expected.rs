@@ -71,7 +71,7 @@ impl Expected {
 }
 
 /// Returns descriptions of what is missing from the trace: expected spans, and parents of stored spans. `caller` is the
-/// id of the caller's span, which is never stored and does not count as missing.
+/// id of a caller's span, which is never stored and does not count as missing.
 #[must_use]
 pub fn missing(trace: &Trace, expected: &[Expected], caller: Option<&str>) -> Vec<String> {
     let mut missing: Vec<String> = expected

@@ -1,19 +1,23 @@
 //! Three requests to the running services, and the traces that must be in Jaeger afterwards.
 //!
-//! Each request has a `traceparent` header with a new trace id and the sampled flag. The trace id is therefore known
-//! before the request is sent, and the first service must continue the trace of its caller.
+//! The first service starts the trace of a request, as it does for any caller without telemetry. The response header
+//! `traceresponse` contains the trace id. If the header says that the trace is not sampled, or if it is missing, the request
+//! is sent again with a `traceparent` header that has the sampled flag. `sightline check` therefore also works with a
+//! sampling ratio below 1. The span in that header is not stored, so Jaeger's UI marks such a trace as incomplete. That is
+//! why the header is not always sent.
 
 mod expected;
+mod trace_header;
 
 use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
-use rustls::crypto::SecureRandom;
 use serde_json::{Value as Json, json};
 use thiserror::Error;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use url::Url;
 
+use self::trace_header::{Caller, TRACEPARENT, TRACERESPONSE, sampled_trace};
 use crate::examples::{self, ORDER_SERVICE, USER_SERVICE};
 use crate::http;
 use crate::jaeger::{Jaeger, JaegerError, Trace, TraceId};
@@ -57,17 +61,18 @@ impl Demo {
         }
     }
 
-    /// Returns the request. `unique` must be different in each call, because two users cannot have the same e-mail
-    /// address.
-    fn request(self, orders: &str, users: &str, unique: &str) -> Request {
-        match self {
+    /// Returns the method, the URL and the JSON body of the request. They are different in each call, because two users
+    /// cannot have the same e-mail address.
+    fn request(self, orders: &str, users: &str) -> Result<Request, DemoError> {
+        Ok(match self {
             Self::Order => order_request(orders),
             Self::FailingOrder => (Method::GET, format!("{orders}/orders/999"), None),
             Self::NewUser => {
+                let unique = Caller::new()?.span_id;
                 let user = json!({"name": "Ada Lovelace", "email": format!("ada.{unique}@example.org")});
                 (Method::POST, format!("{users}/users"), Some(user))
             }
-        }
+        })
     }
 
     fn expects(self, status: StatusCode) -> bool {
@@ -100,8 +105,8 @@ pub struct Sent {
     pub status: StatusCode,
     /// The trace id of the request.
     pub trace_id: TraceId,
-    /// The span id of the caller in the `traceparent` header. This span is not stored.
-    pub caller: String,
+    /// The span id in the `traceparent` header. This span is not stored. `None` if the service has started the trace.
+    pub caller: Option<String>,
 }
 
 /// An error while sending a request or waiting for its trace.
@@ -159,17 +164,16 @@ pub enum DemoError {
 /// has an unexpected status.
 pub async fn send(stack: &Stack, demo: Demo) -> Result<Sent, DemoError> {
     let client = http::local_client().map_err(DemoError::Client)?;
-    let caller = Caller::new()?;
-    let request = demo.request(&stack.url(ORDER_SERVICE)?, &stack.url(USER_SERVICE)?, &caller.span_id);
-    send_request(&client, demo, request, caller).await
+    let (orders, users) = (stack.url(ORDER_SERVICE)?, stack.url(USER_SERVICE)?);
+    send_sampled(&client, demo, || demo.request(&orders, &users)).await
 }
 
 /// Sends an order to the order-service at this address, which may be on a different machine. Fails if there is no
 /// successful response.
 pub async fn send_order(orders: &Url) -> Result<Sent, DemoError> {
     let client = http::client(orders).map_err(DemoError::Client)?;
-    let request = order_request(orders.as_str().trim_end_matches('/'));
-    send_request(&client, Demo::Order, request, Caller::new()?).await
+    let orders = orders.as_str().trim_end_matches('/');
+    send_sampled(&client, Demo::Order, || Ok(order_request(orders))).await
 }
 
 /// Method, URL and JSON body.
@@ -179,33 +183,35 @@ fn order_request(orders: &str) -> Request {
     (Method::GET, format!("{orders}/orders/7"), None)
 }
 
-/// The trace id and the span id that the `traceparent` header contains. There is no span with this span id.
-struct Caller {
-    trace_id: TraceId,
-    span_id: String,
-}
-
-impl Caller {
-    fn new() -> Result<Self, DemoError> {
-        let trace_id = format!("{:032x}", u128::from_be_bytes(random()?));
-        // Parsing fails only if all bits are zero, because such an id is not valid.
-        let trace_id = trace_id.parse().map_err(|_| DemoError::Random)?;
-        Ok(Self { trace_id, span_id: format!("{:016x}", u64::from_be_bytes(random()?)) })
+/// Sends a request. If the service does not start a sampled trace, sends the request again as part of a sampled trace.
+async fn send_sampled(
+    client: &Client,
+    demo: Demo,
+    request: impl Fn() -> Result<Request, DemoError>,
+) -> Result<Sent, DemoError> {
+    let (request_line, status, trace) = send_request(client, demo, request()?, None).await?;
+    if let Some(trace_id) = trace {
+        return Ok(Sent { demo, request: request_line, status, trace_id, caller: None });
     }
+    let caller = Caller::new()?;
+    let (request, status, _) = send_request(client, demo, request()?, Some(&caller)).await?;
+    Ok(Sent { demo, request, status, trace_id: caller.trace_id, caller: Some(caller.span_id) })
 }
 
+/// Sends a request, and returns its method and URL, the status of the response, and the trace id if the response has the
+/// id of a sampled trace. Fails if there is no response, or if it has an unexpected status.
 async fn send_request(
     client: &Client,
     demo: Demo,
     (method, url, body): Request,
-    Caller { trace_id, span_id: caller }: Caller,
-) -> Result<Sent, DemoError> {
+    caller: Option<&Caller>,
+) -> Result<(String, StatusCode, Option<TraceId>), DemoError> {
     let request = format!("{method} {url}");
-    let (status, body) = exchange(client, method, &url, body, &format!("00-{trace_id}-{caller}-01"))
+    let (status, trace, body) = exchange(client, method, &url, body, caller)
         .await
         .map_err(|source| DemoError::NoResponse { request: request.clone(), source: source.without_url() })?;
     if demo.expects(status) {
-        Ok(Sent { demo, request, status, trace_id, caller })
+        Ok((request, status, trace))
     } else {
         let body = body.chars().take(300).collect();
         Err(DemoError::UnexpectedResponse { request, status, body })
@@ -217,20 +223,25 @@ async fn exchange(
     method: Method,
     url: &str,
     body: Option<Json>,
-    traceparent: &str,
-) -> reqwest::Result<(StatusCode, String)> {
-    let mut request = client.request(method, url).header("traceparent", traceparent);
+    caller: Option<&Caller>,
+) -> reqwest::Result<(StatusCode, Option<TraceId>, String)> {
+    let mut request = client.request(method, url);
+    if let Some(caller) = caller {
+        request = request.header(TRACEPARENT, caller.traceparent());
+    }
     if let Some(body) = body {
         request = request.json(&body);
     }
     let response = request.send().await?;
-    Ok((response.status(), response.text().await?))
+    let header = response.headers().get(TRACERESPONSE).and_then(|value| value.to_str().ok());
+    let trace = header.and_then(sampled_trace);
+    Ok((response.status(), trace, response.text().await?))
 }
 
 /// Waits until the trace is complete, and returns it.
 ///
-/// A trace is complete when all expected spans are stored, when all parents except the caller's span are stored, and
-/// when two consecutive queries return the same number of spans. Every few seconds, calls `progress` with the time
+/// A trace is complete when all expected spans are stored, when all parents except the span of [`Sent::caller`] are stored,
+/// and when two consecutive queries return the same number of spans. Every few seconds, calls `progress` with the time
 /// since the beginning of the wait. Fails after `timeout`, or if Jaeger cannot be queried.
 pub async fn wait_until_complete(
     jaeger: &Jaeger,
@@ -247,7 +258,7 @@ pub async fn wait_until_complete(
         tick.tick().await;
         let trace = jaeger.trace(&sent.trace_id).await?;
         let trace = trace.unwrap_or_else(|| Trace { id: sent.trace_id.to_string(), spans: Vec::new() });
-        let missing = missing(&trace, sent.demo.expected(), Some(&sent.caller));
+        let missing = missing(&trace, sent.demo.expected(), sent.caller.as_deref());
         let stored = trace.spans.len();
         if missing.is_empty() && stored == previously_stored {
             return Ok(trace);
@@ -264,9 +275,55 @@ pub async fn wait_until_complete(
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], DemoError> {
-    let random: &dyn SecureRandom = rustls::crypto::ring::default_provider().secure_random;
-    let mut bytes = [0; N];
-    random.fill(&mut bytes).map_err(|_| DemoError::Random)?;
-    Ok(bytes)
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::http::HeaderMap;
+
+    use super::*;
+
+    const TRACE: &str = "5b8efff798038103d269b633813fc60c";
+
+    /// Sends an order to a service that sends `traceresponse` with these flags, or without flags no such header. Returns
+    /// what was sent, and the headers `traceparent` that the service received.
+    async fn order(flags: Option<&'static str>) -> (Sent, Vec<Option<String>>) {
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let log = Arc::clone(&received);
+        let app = Router::new().fallback(async move |headers: HeaderMap| {
+            let parent = headers.get(TRACEPARENT).map(|value| value.to_str().unwrap().to_owned());
+            log.lock().unwrap().push(parent);
+            let mut headers = HeaderMap::new();
+            if let Some(flags) = flags {
+                let value = format!("00-{TRACE}-00f067aa0ba902b7-{flags}");
+                headers.insert(TRACERESPONSE, value.parse().unwrap());
+            }
+            headers
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let sent = send_order(&url).await.unwrap();
+        let received = received.lock().unwrap().clone();
+        (sent, received)
+    }
+
+    #[tokio::test]
+    async fn the_service_starts_the_trace() {
+        let (sent, parents) = order(Some("01")).await;
+        assert_eq!((sent.trace_id.as_str(), sent.caller), (TRACE, None));
+        assert_eq!(parents, [None]);
+    }
+
+    #[tokio::test]
+    async fn asks_for_a_sampled_trace_if_the_service_does_not_start_one() {
+        for flags in [Some("00"), None] {
+            let (sent, parents) = order(flags).await;
+            let caller = sent.caller.unwrap();
+            let expected = format!("00-{}-{caller}-01", sent.trace_id);
+            assert_eq!(parents, [None, Some(expected)], "{flags:?}");
+            assert_ne!(sent.trace_id.as_str(), TRACE);
+        }
+    }
 }

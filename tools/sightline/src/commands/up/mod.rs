@@ -184,7 +184,7 @@ async fn show_traces(stack: &Stack, started: Instant) -> Result<(), DemoError> {
         let options = Options {
             width: output::terminal_width().min(120),
             colour: output::use_colour(),
-            caller: Some(&sent.caller),
+            caller: sent.caller.as_deref(),
             ..Options::default()
         };
         output::println(headline(sent));
