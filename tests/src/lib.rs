@@ -6,6 +6,7 @@
 
 pub mod browser;
 pub mod caller;
+pub mod command;
 pub mod documents;
 pub mod examples;
 pub mod jaeger_ui;

@@ -79,7 +79,7 @@ impl Up {
 }
 
 /// Appends the lines of a stream to `output` in the background.
-fn collect(stream: impl AsyncRead + Send + Unpin + 'static, output: Arc<Mutex<String>>) {
+pub(crate) fn collect(stream: impl AsyncRead + Send + Unpin + 'static, output: Arc<Mutex<String>>) {
     let mut lines = BufReader::new(stream).lines();
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {

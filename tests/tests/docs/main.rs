@@ -18,6 +18,7 @@ const PAGES: [(Runner, &str, &str); 6] = [
     (Runner::E2e, "README.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/adopt.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/services-file.md", "tests/tests/e2e/docs.rs"),
+    (Runner::E2e, "docs/terminal.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/troubleshoot.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::KindE2e, "README.md", "tests/tests/kubernetes/docs.rs"),
     (Runner::KindE2e, "docs/troubleshoot.md", "tests/tests/kubernetes/docs.rs"),

@@ -86,7 +86,10 @@ fn for_stack(stack: &TestStack, script: &str) -> Result<String> {
     let mut replacements = Vec::new();
     for checkout in ["../sightline/", ""] {
         replacements.push((format!("{checkout}.sightline"), state.to_owned()));
-        replacements.push((format!("{checkout}bin/sightline traces"), format!("poll {program} traces")));
+        for command in ["traces", "logs", "metrics"] {
+            let polled = format!("poll {program} {command}");
+            replacements.push((format!("{checkout}bin/sightline {command}"), polled));
+        }
         replacements.push((format!("{checkout}bin/sightline"), program.to_owned()));
     }
     for (standard, actual) in

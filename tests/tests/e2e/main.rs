@@ -16,6 +16,7 @@ mod sampling;
 mod services_file;
 mod shutdown;
 mod stores;
+mod terminal;
 mod tls;
 mod ui;
 
@@ -42,6 +43,7 @@ fn main() -> anyhow::Result<ExitCode> {
     tls::add(&mut suite);
     exporters::add(&mut suite);
     shutdown::add(&mut suite);
+    terminal::add(&mut suite);
     ui::add(&mut suite);
     suite.add_examples(examples::add)?;
     Ok(suite.run())

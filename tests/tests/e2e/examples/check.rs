@@ -3,12 +3,19 @@
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use sightline::jaeger::Trace;
+use sightline::stack::StackConfig;
 use sightline_tests::examples::{ORDER, ORDER_SERVICE};
+use sightline_tests::outline::outline;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{TestStack, services};
 
+/// The variable of the head sampler.
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_checkout("examples::check::shows_a_complete_trace", complete);
+    suite.add_checkout("examples::check::works_with_a_service_that_samples", sampled);
     suite.add_checkout("examples::check::reports_missing_spans", missing);
     suite.add_checkout("examples::check::names_the_unreachable_service", unreachable);
 }
@@ -41,7 +48,38 @@ fn ensure_output(output: &Output, code: i32, stream: &[u8], expected: &[&str]) -
 async fn complete(stack: &TestStack) -> Result<()> {
     let output = check(&stack.inner().url(ORDER_SERVICE)?, stack.jaeger().address(), "60s").await?;
     let spans = format!("{} spans", ORDER.lines().count());
-    ensure_output(&output, 0, &output.stdout, &["200 OK", &spans, "reserve_stock", stack.jaeger().address()])
+    ensure_output(
+        &output,
+        0,
+        &output.stdout,
+        &["200 OK", &spans, "reserve_stock", stack.jaeger().address()],
+    )?;
+    // A caller's span that is not stored would make the trace incomplete in Jaeger's UI.
+    let stored = outline(&stored_trace(stack, &output).await?);
+    ensure!(stored == ORDER.replacen("^ ", "", 1), "the root has a parent, or spans differ:\n{stored}");
+    Ok(())
+}
+
+/// Without a caller's span, this service records no trace.
+async fn sampled(stack: &TestStack) -> Result<()> {
+    let sampler = |config: StackConfig| config.with(ORDER_SERVICE, SAMPLER, "parentbased_always_off");
+    let mut service = stack.start_single_service(ORDER_SERVICE, sampler).await?;
+    let url = service.url()?;
+    let output = check(url.as_str(), stack.jaeger().address(), "60s").await?;
+    let spans = format!("{} spans", ORDER.lines().count());
+    ensure_output(&output, 0, &output.stdout, &["200 OK", &spans, "no errors"])?;
+    let stored = outline(&stored_trace(stack, &output).await?);
+    ensure!(stored == ORDER, "{stored}");
+    let exit = service.stop().await?;
+    ensure!(exit.is_clean(), "{}, {}", exit.describe(), service.log_tail());
+    Ok(())
+}
+
+/// Returns the trace that the command has found.
+async fn stored_trace(stack: &TestStack, output: &Output) -> Result<Trace> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let id = text.lines().next().and_then(|line| line.rsplit(' ').next()).context("no trace id")?;
+    stack.jaeger().trace(&id.parse()?).await?.context("the trace is not stored")
 }
 
 async fn missing(stack: &TestStack) -> Result<()> {
@@ -58,5 +96,5 @@ async fn unreachable(stack: &TestStack) -> Result<()> {
     let output = check(&unused_address, stack.jaeger().address(), "60s").await?;
     ensure_output(&output, 2, &output.stderr, &[&unused_address, "--orders"])?;
     let output = check(&stack.inner().url(ORDER_SERVICE)?, &unused_address, "60s").await?;
-    ensure_output(&output, 2, &output.stderr, &[&unused_address, "--jaeger"])
+    ensure_output(&output, 2, &output.stderr, &[&unused_address, "--pages"])
 }

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::TraceId;
+use sightline_tests::caller::Caller;
 use sightline_tests::documents::{self, Runner};
+use sightline_tests::examples::ORDER_SERVICE;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{TestStack, root};
 
@@ -11,6 +13,7 @@ use crate::docs::run;
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_checkout("examples::docs::the_commands_in_adopt_create_a_service", adopt);
     suite.add_checkout("examples::docs::the_commands_in_readme_succeed", readme);
+    suite.add_checkout("examples::docs::the_commands_in_terminal_succeed", terminal);
     suite.add_checkout("examples::docs::the_commands_in_troubleshoot_succeed", troubleshoot);
 }
 
@@ -31,6 +34,19 @@ async fn readme(stack: &TestStack) -> Result<()> {
     let traces = trace_ids(&output)?;
     ensure!(traces.len() == 1, "{} responses have a traceresponse header:\n{output}", traces.len());
     wait_for_services(stack, &traces[0], &["inventory-service", "order-service", "user-service"]).await
+}
+
+async fn terminal(stack: &TestStack) -> Result<()> {
+    // The commands read the telemetry of earlier orders. The last one failed, so there is a record with a level of error.
+    super::complete_order(stack).await?;
+    let orders = stack.inner().url(ORDER_SERVICE)?.parse()?;
+    let response = Caller::new().get(stack.http(), &orders, "orders/999").await?;
+    ensure!(response.status == 502, "{response:?}");
+    let output = run(stack, documents::of("docs/terminal.md", Runner::E2e)?, &root()).await?;
+    for text in ["order read, stock reserved", "request failed", "GET /orders/{id}"] {
+        ensure!(output.contains(text), "{text} is missing in:\n{output}");
+    }
+    Ok(())
 }
 
 async fn troubleshoot(stack: &TestStack) -> Result<()> {
