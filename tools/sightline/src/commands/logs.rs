@@ -91,7 +91,7 @@ async fn show(args: Args) -> anyhow::Result<ExitCode> {
         output::println(format_args!("From the log store at {}\n", stores.address()));
     }
     let mut seen = Seen::default();
-    for record in records.iter() {
+    for record in &records {
         seen.add(record);
         if !view.print(record) {
             return Ok(ExitCode::SUCCESS);

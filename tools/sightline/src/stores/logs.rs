@@ -237,7 +237,7 @@ mod tests {
         let stores = serve(|uri| {
             assert_eq!(uri.path(), "/base/select/logsql/query");
             let (query, start) = (parameter(uri, "query"), parameter(uri, "start"));
-            (200, format!("{{\"_msg\":{:?}}}\n\n{{\"_msg\":\"{start}\"}}\n", query))
+            (200, format!("{{\"_msg\":{query:?}}}\n\n{{\"_msg\":\"{start}\"}}\n"))
         });
         let search = LogSearch { from: Some(OffsetDateTime::UNIX_EPOCH), ..LogSearch::default() };
         let records = stores.await.logs(&search, 7).await.unwrap();

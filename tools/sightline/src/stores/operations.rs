@@ -68,8 +68,8 @@ const SPANS: Source = Source {
     failed: r#"status_code="STATUS_CODE_ERROR""#,
 };
 
-/// The function of VictoriaMetrics that counts a new series from 0. VictoriaMetrics' `increase` ignores the first value of
-/// a series if it is much larger than the next difference, for example after a single burst of requests.
+/// The function of `VictoriaMetrics` that counts a new series from 0. Its function `increase` ignores the first value of a
+/// series if it is much larger than the next difference, for example after a single burst of requests.
 const PURE: &str = "increase_pure";
 /// The function that all stores with Prometheus' API have.
 const STANDARD: &str = "increase";
@@ -200,8 +200,11 @@ mod tests {
     }
 
     fn sample(service: &str, labels: &[(&str, &str)], value: &str) -> String {
-        let labels: String = labels.iter().map(|(name, value)| format!(r#","{name}":"{value}""#)).collect();
-        format!(r#"{{"metric":{{"service_name":"{service}"{labels}}},"value":[0,"{value}"]}}"#)
+        let labels: serde_json::Map<_, _> = std::iter::once(&("service_name", service))
+            .chain(labels)
+            .map(|&(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        serde_json::json!({ "metric": labels, "value": [0, value] }).to_string()
     }
 
     #[tokio::test]

@@ -8,8 +8,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::logs::Level;
 
-/// The first parts of the names of resource attributes. VictoriaLogs stores the attributes of a resource as fields of each
-/// record, so only their names tell them from the attributes of the record. The scope is stored in the same way.
+/// The first parts of the names of resource attributes. `VictoriaLogs` stores the attributes of a resource as fields of
+/// each record, so only their names tell them from the attributes of the record. The scope is stored in the same way.
 const RESOURCE: [&str; 14] = [
     "browser.",
     "cloud.",
@@ -141,7 +141,7 @@ pub(crate) mod tests {
         Record { fields: fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
-    /// A shortened record from VictoriaLogs 1.52.
+    /// A shortened record from `VictoriaLogs` 1.52.
     const STORED: &str = r#"{"_msg":"request failed","_stream":"{service.name=\"user-service\"}",
         "_stream_id":"00","_time":"2026-11-28T14:17:44.955480554Z","error":"user 999 fails",
         "event_name":"event services/user-service/src/error.rs:38","host.name":"vm","process.pid":"20258",
