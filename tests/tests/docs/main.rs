@@ -14,7 +14,7 @@ use crate::make::{CiTargets, check};
 const NOT_RUN: usize = 6;
 
 /// The pages with blocks that a test runs, and the source file of each test.
-const PAGES: [(Runner, &str, &str); 6] = [
+const PAGES: [(Runner, &str, &str); 7] = [
     (Runner::E2e, "README.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/adopt.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/services-file.md", "tests/tests/e2e/docs.rs"),

@@ -7,8 +7,8 @@ use crate::stores::{Level, Record};
 use crate::waterfall::style::{Paint, Style};
 use crate::waterfall::text::escape;
 
-/// Returns a record as one line: time, level, service, message, attributes and trace id. `trace_id` is whether to include
-/// the trace id. Control characters are escaped.
+/// Returns a record as one line: time, level, service, message, attributes and trace id. `trace_id` is whether to
+/// include the trace id. Control characters are escaped.
 #[must_use]
 pub fn line(record: &Record, trace_id: bool, colour: bool) -> String {
     let style = Style { colour };

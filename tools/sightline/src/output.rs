@@ -10,8 +10,8 @@ pub fn println(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// Prints a line to standard output. Returns whether the reader still reads. A command that prints until it is stopped ends
-/// when the reader has closed the pipe.
+/// Prints a line to standard output. Returns whether the reader still reads. A command that prints until it is stopped
+/// ends when the reader has closed the pipe.
 #[must_use]
 pub fn try_println(text: impl Display) -> bool {
     !matches!(writeln!(io::stdout(), "{text}"), Err(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -22,8 +22,8 @@ pub fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// Prints lines in the place of the lines that the last call printed, from the top of the terminal. Lines that do not fit
-/// into the height of the terminal are left out, and the last line says how many.
+/// Prints lines in the place of the lines that the last call printed, from the top of the terminal. Lines that do not
+/// fit into the height of the terminal are left out, and the last line says how many.
 pub fn redraw(lines: &[String]) {
     let height = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_row));
     // The cursor stays in the last row of the terminal, so the text does not scroll.

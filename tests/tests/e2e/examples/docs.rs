@@ -37,7 +37,8 @@ async fn readme(stack: &TestStack) -> Result<()> {
 }
 
 async fn terminal(stack: &TestStack) -> Result<()> {
-    // The commands read the telemetry of earlier orders. The last one failed, so there is a record with a level of error.
+    // The commands read the telemetry of earlier orders. The last one failed, so there is a record with a level of
+    // error.
     super::complete_order(stack).await?;
     let orders = stack.inner().url(ORDER_SERVICE)?.parse()?;
     let response = Caller::new().get(stack.http(), &orders, "orders/999").await?;

@@ -18,8 +18,8 @@ use super::{block_on, parse_duration};
 const DEFAULT_SINCE: Duration = Duration::HOUR;
 /// The default of `--limit`, without and with `--follow`.
 const DEFAULT_LIMIT: (u32, u32) = (100, 10);
-/// The time before a new stream of which the store sends the records too. It is longer than the time that the store waits
-/// for late records.
+/// The time before a new stream of which the store sends the records too. It is longer than the time that the store
+/// waits for late records.
 const OVERLAP: std::time::Duration = std::time::Duration::from_secs(15);
 /// The time between two attempts to connect to the store again.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -28,8 +28,8 @@ const REMEMBERED: usize = 10_000;
 
 /// Show the log records of services, the newest last
 ///
-/// Exits with 0 if there are records, 1 if there are none, and 2 if the log store cannot be queried. With --follow, exits
-/// with 0 on Ctrl-C.
+/// Exits with 0 if there are records, 1 if there are none, and 2 if the log store cannot be queried. With --follow,
+/// exits with 0 on Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show only the records of this service, whose name is its resource attribute service.name

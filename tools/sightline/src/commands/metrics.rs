@@ -19,8 +19,8 @@ use super::{block_on, parse_duration};
 /// The services measure HTTP and gRPC requests themselves, so the numbers include requests whose trace was not kept. A
 /// service without these metrics is shown with the gateway's metrics of its spans.
 ///
-/// Exits with 0 if there were requests, 1 if there were none, and 2 if the metrics store cannot be queried. With --watch,
-/// exits with 0 on Ctrl-C.
+/// Exits with 0 if there were requests, 1 if there were none, and 2 if the metrics store cannot be queried. With
+/// --watch, exits with 0 on Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Show only the requests that this service served
@@ -29,8 +29,8 @@ pub(crate) struct Args {
     /// The time up to now over which to count, such as 90s, 15m, 2h or 7d
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = parse_duration)]
     since: Duration,
-    /// Show the table again in each interval. If standard output is not a terminal, the tables are printed one after the
-    /// other
+    /// Show the table again in each interval. If standard output is not a terminal, the tables are printed one after
+    /// the other
     #[arg(short, long)]
     watch: bool,
     /// The interval of --watch
@@ -144,8 +144,8 @@ impl Search {
     }
 }
 
-/// Prints lines: in the place of the last ones on a terminal, otherwise below them and with an empty line. Returns whether
-/// the reader still reads.
+/// Prints lines: in the place of the last ones on a terminal, otherwise below them and with an empty line. Returns
+/// whether the reader still reads.
 fn print(lines: &[String]) -> bool {
     if output::can_redraw() {
         output::redraw(lines);

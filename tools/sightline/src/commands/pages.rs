@@ -28,7 +28,7 @@ pub(super) const METRICS_FAILED: &str = "cannot query the metrics store (is `mak
 #[derive(Debug, clap::Args)]
 pub(crate) struct Pages {
     /// Address of the pages: Jaeger's UI and API, with the metrics and the logs next to it. Without this option and its
-    /// variable, the address in `SIGHTLINE_JAEGER_URL` is used [default: <http://127.0.0.1:16686>]
+    /// variable, the address in `SIGHTLINE_JAEGER_URL` is used [default: `http://127.0.0.1:16686`]
     #[arg(long, visible_alias = "jaeger", value_name = "URL", env = "SIGHTLINE_PAGES_URL")]
     pages: Option<Url>,
 }

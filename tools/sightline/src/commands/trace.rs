@@ -14,8 +14,8 @@ use super::pages::{JAEGER_FAILED, Pages};
 
 /// The maximum number of log records to query.
 const MAX_RECORDS: u32 = 2_000;
-/// The time before and after a trace in which its log records are searched. A task can write records long after the last
-/// span has ended. Without a limit, the log store would have to search everything that it has.
+/// The time before and after a trace in which its log records are searched. A task can write records long after the
+/// last span has ended. Without a limit, the log store would have to search everything that it has.
 const MARGIN: Duration = Duration::HOUR;
 
 /// Show a trace as a waterfall of services, spans, durations and errors, with the log records of each span
@@ -75,7 +75,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Returns the log records of a trace. Prints a warning if they cannot be queried, because the trace is useful without them.
+/// Returns the log records of a trace. Prints a warning if they cannot be queried, because the trace is useful without
+/// them.
 async fn records(stores: &Stores, id: &TraceId, trace: &Trace) -> Vec<Record> {
     let time = |nanoseconds: u64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanoseconds)).ok();
     let bounds = trace.bounds();

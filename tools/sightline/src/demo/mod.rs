@@ -1,10 +1,10 @@
 //! Three requests to the running services, and the traces that must be in Jaeger afterwards.
 //!
 //! The first service starts the trace of a request, as it does for any caller without telemetry. The response header
-//! `traceresponse` contains the trace id. If the header says that the trace is not sampled, or if it is missing, the request
-//! is sent again with a `traceparent` header that has the sampled flag. `sightline check` therefore also works with a
-//! sampling ratio below 1. The span in that header is not stored, so Jaeger's UI marks such a trace as incomplete. That is
-//! why the header is not always sent.
+//! `traceresponse` contains the trace id. If the header says that the trace is not sampled, or if it is missing, the
+//! request is sent again with a `traceparent` header that has the sampled flag. `sightline check` therefore also works
+//! with a sampling ratio below 1. The span in that header is not stored, so Jaeger's UI marks such a trace as
+//! incomplete. That is why the header is not always sent.
 
 mod expected;
 mod trace_header;
@@ -198,8 +198,8 @@ async fn send_sampled(
     Ok(Sent { demo, request, status, trace_id: caller.trace_id, caller: Some(caller.span_id) })
 }
 
-/// Sends a request, and returns its method and URL, the status of the response, and the trace id if the response has the
-/// id of a sampled trace. Fails if there is no response, or if it has an unexpected status.
+/// Sends a request, and returns its method and URL, the status of the response, and the trace id if the response has
+/// the id of a sampled trace. Fails if there is no response, or if it has an unexpected status.
 async fn send_request(
     client: &Client,
     demo: Demo,
@@ -240,9 +240,9 @@ async fn exchange(
 
 /// Waits until the trace is complete, and returns it.
 ///
-/// A trace is complete when all expected spans are stored, when all parents except the span of [`Sent::caller`] are stored,
-/// and when two consecutive queries return the same number of spans. Every few seconds, calls `progress` with the time
-/// since the beginning of the wait. Fails after `timeout`, or if Jaeger cannot be queried.
+/// A trace is complete when all expected spans are stored, when all parents except the span of [`Sent::caller`] are
+/// stored, and when two consecutive queries return the same number of spans. Every few seconds, calls `progress` with
+/// the time since the beginning of the wait. Fails after `timeout`, or if Jaeger cannot be queried.
 pub async fn wait_until_complete(
     jaeger: &Jaeger,
     sent: &Sent,
@@ -286,8 +286,8 @@ mod tests {
 
     const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 
-    /// Sends an order to a service that sends `traceresponse` with these flags, or without flags no such header. Returns
-    /// what was sent, and the headers `traceparent` that the service received.
+    /// Sends an order to a service that sends `traceresponse` with these flags, or without flags no such header.
+    /// Returns what was sent, and the headers `traceparent` that the service received.
     async fn order(flags: Option<&'static str>) -> (Sent, Vec<Option<String>>) {
         let received = Arc::new(Mutex::new(Vec::new()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

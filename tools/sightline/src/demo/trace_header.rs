@@ -31,8 +31,8 @@ impl Caller {
     }
 }
 
-/// Returns the trace id in a header `traceresponse`. Returns `None` if the trace is not sampled, or if the header is not in
-/// the format of version 00.
+/// Returns the trace id in a header `traceresponse`. Returns `None` if the trace is not sampled, or if the header is
+/// not in the format of version 00.
 pub(super) fn sampled_trace(header: &str) -> Option<TraceId> {
     let parts: Vec<_> = header.trim().split('-').collect();
     let ["00", trace_id, _, flags] = parts.as_slice() else { return None };

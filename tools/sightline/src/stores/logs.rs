@@ -113,8 +113,8 @@ impl LogSearch {
 }
 
 impl Stores {
-    /// Returns the newest `limit` records that a search finds, the oldest of them first. Fails if the log store does not
-    /// respond, or if it responds with an error or an invalid body.
+    /// Returns the newest `limit` records that a search finds, the oldest of them first. Fails if the log store does
+    /// not respond, or if it responds with an error or an invalid body.
     pub async fn logs(&self, search: &LogSearch, limit: u32) -> Result<Vec<Record>, StoreError> {
         let query = format!("{} | sort by (_time) desc limit {limit}", search.filter());
         let mut records = self.log_query(&query, search).await?;
@@ -146,8 +146,8 @@ impl Stores {
         lines.map(|line| parse(line, &url)).collect()
     }
 
-    /// Starts to follow the records that a search finds, without regard to its times. The first records are those of the
-    /// last `back`.
+    /// Starts to follow the records that a search finds, without regard to its times. The first records are those of
+    /// the last `back`.
     ///
     /// The store releases a record five seconds after its time, so that records of other senders can take their place
     /// before it. It does not release a record that it receives more than five seconds later than that. Fails under the

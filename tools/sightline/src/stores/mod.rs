@@ -1,8 +1,8 @@
-//! Reads log records and metrics from the stores of the backend, through the pages: the address at which Jaeger's UI, the
-//! metrics and the logs are served.
+//! Reads log records and metrics from the stores of the backend, through the pages: the address at which Jaeger's UI,
+//! the metrics and the logs are served.
 //!
-//! The paths are those of `collector-config/vmauth.yaml`: `VictoriaLogs` is at `/select/logsql`, and a metrics store with
-//! Prometheus' API is at `/prometheus/api/v1`.
+//! The paths are those of `collector-config/vmauth.yaml`: `VictoriaLogs` is at `/select/logsql`, and a metrics store
+//! with Prometheus' API is at `/prometheus/api/v1`.
 
 mod client;
 mod logs;

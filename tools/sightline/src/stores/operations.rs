@@ -14,7 +14,8 @@ use super::quote::quote;
 pub struct Operation {
     /// The `service.name` of the service.
     pub service: String,
-    /// `{method} {http.route}`, the method alone if no route matched, `{package.Service}/{Method}`, or the name of a span.
+    /// `{method} {http.route}`, the method alone if no route matched, `{package.Service}/{Method}`, or the name of a
+    /// span.
     pub operation: String,
     /// The number of requests. A store that extrapolates, as Prometheus does, returns fractions.
     pub requests: f64,
@@ -42,8 +43,8 @@ struct Source {
     failed: &'static str,
 }
 
-/// Each request is counted in one of the first two metrics: in that of HTTP or in that of gRPC. The services measure both
-/// themselves, so sampling does not change the numbers.
+/// Each request is counted in one of the first two metrics: in that of HTTP or in that of gRPC. The services measure
+/// both themselves, so sampling does not change the numbers.
 const OWN: [Source; 2] = [
     Source {
         metric: "http_server_request_duration_seconds",
@@ -59,8 +60,8 @@ const OWN: [Source; 2] = [
     },
 ];
 
-/// The gateway's metrics of spans, for services without metrics of their own. A request that is in [`OWN`] is counted here
-/// too, so no service is taken from both.
+/// The gateway's metrics of spans, for services without metrics of their own. A request that is in [`OWN`] is counted
+/// here too, so no service is taken from both.
 const SPANS: Source = Source {
     metric: "traces_span_metrics_duration_seconds",
     labels: &["span_name"],
@@ -68,15 +69,15 @@ const SPANS: Source = Source {
     failed: r#"status_code="STATUS_CODE_ERROR""#,
 };
 
-/// The function of `VictoriaMetrics` that counts a new series from 0. Its function `increase` ignores the first value of a
-/// series if it is much larger than the next difference, for example after a single burst of requests.
+/// The function of `VictoriaMetrics` that counts a new series from 0. Its function `increase` ignores the first value
+/// of a series if it is much larger than the next difference, for example after a single burst of requests.
 const PURE: &str = "increase_pure";
 /// The function that all stores with Prometheus' API have.
 const STANDARD: &str = "increase";
 
 impl Stores {
-    /// Returns the operations with requests in the time `window` before `at`, sorted by service and name. With `service`,
-    /// only those of this service.
+    /// Returns the operations with requests in the time `window` before `at`, sorted by service and name. With
+    /// `service`, only those of this service.
     ///
     /// Fails if the metrics store does not respond, or if it responds with an error or an invalid body.
     pub async fn operations(
@@ -148,8 +149,8 @@ impl Stores {
 }
 
 impl Source {
-    /// Returns the query for the increase of a counter, for each service and operation, and for each bucket if the counter
-    /// is one of the buckets.
+    /// Returns the query for the increase of a counter, for each service and operation, and for each bucket if the
+    /// counter is one of the buckets.
     fn query(
         &self,
         increase: &str,

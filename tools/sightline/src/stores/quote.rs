@@ -3,8 +3,8 @@
 /// Returns a string literal for `LogsQL` and `PromQL`.
 ///
 /// Both languages use the syntax of Go for text in double quotes. A JSON string is a subset of this syntax: the escape
-/// sequences `\"`, `\\`, `\b`, `\f`, `\n`, `\r`, `\t` and `\u00XX` have the same meaning, and all other characters stand for
-/// themselves.
+/// sequences `\"`, `\\`, `\b`, `\f`, `\n`, `\r`, `\t` and `\u00XX` have the same meaning, and all other characters
+/// stand for themselves.
 pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

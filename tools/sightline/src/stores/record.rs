@@ -9,7 +9,8 @@ use time::format_description::well_known::Rfc3339;
 use super::logs::Level;
 
 /// The first parts of the names of resource attributes. `VictoriaLogs` stores the attributes of a resource as fields of
-/// each record, so only their names tell them from the attributes of the record. The scope is stored in the same way.
+/// each record, so only their names distinguish them from the attributes of the record. The scope is stored in the same
+/// way.
 const RESOURCE: [&str; 14] = [
     "browser.",
     "cloud.",
@@ -101,8 +102,8 @@ impl Record {
         self.field("span_id")
     }
 
-    /// Returns the level of the severity number, or of the severity text if there is no number. Returns `None` if neither
-    /// is known.
+    /// Returns the level of the severity number, or of the severity text if there is no number. Returns `None` if
+    /// neither is known.
     #[must_use]
     pub fn level(&self) -> Option<Level> {
         let number = self.field("severity_number").parse().ok().and_then(Level::of_severity);

@@ -34,7 +34,8 @@ impl<'a> Records<'a> {
         Self { by_span, attributes }
     }
 
-    /// Returns the lines of the records of a span. If the span is stored twice, its records are only below the first one.
+    /// Returns the lines of the records of a span. If the span is stored twice, its records are only below the first
+    /// one.
     pub(super) fn of_span(&mut self, span: &Span, layout: &Layout, style: Style) -> Vec<String> {
         let records = self.by_span.remove(span.span_id.as_str()).unwrap_or_default();
         self.lines(&records, false, layout, style)

@@ -47,8 +47,8 @@ impl Layout {
         self.label + self.bar + 2 * TIME + 3
     }
 
-    /// Returns the columns of a line that belongs to the row above it: a time and a kind in the place of the service and
-    /// the kind. `at` is in nanoseconds since 1970, and is shown relative to the start of the trace.
+    /// Returns the columns of a line that belongs to the row above it: a time and a kind in the place of the service
+    /// and the kind. `at` is in nanoseconds since 1970, and is shown relative to the start of the trace.
     pub(super) fn margin(&self, at: u64, kind: &str, kind_paint: Paint, style: Style) -> String {
         let time = match at.checked_sub(self.start) {
             _ if at == 0 => "?".to_owned(),

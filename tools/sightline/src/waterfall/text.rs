@@ -82,8 +82,8 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
-/// Returns the text in lines of at most this many columns, which break at spaces where that is possible. If there are more
-/// than `max_lines` lines, the last one ends with `…`. Spaces at a break are removed.
+/// Returns the text in lines of at most this many columns, which break at spaces where that is possible. If there are
+/// more than `max_lines` lines, the last one ends with `…`. Spaces at a break are removed.
 #[must_use]
 pub fn wrap(text: &str, columns: usize, max_lines: usize) -> Vec<String> {
     let columns = columns.max(2);
