@@ -41,8 +41,8 @@ pub(crate) struct Args {
     /// Show only the records of this level and above: trace, debug, info, warn, error or fatal
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
-    /// Show new records as they arrive. A record appears about five seconds after it was written, and not at all if it
-    /// arrives more than ten seconds after it was written
+    /// Show new records as they arrive. A record appears about five seconds after it was written. A record that arrives
+    /// in the store later than that may be left out
     #[arg(short, long)]
     follow: bool,
     /// How far to look back, such as 90s, 15m, 2h or 7d [default: 1h; with --trace everything that is stored]

@@ -150,8 +150,8 @@ impl Stores {
     /// the last `back`.
     ///
     /// The store releases a record five seconds after its time, so that records of other senders can take their place
-    /// before it. It does not release a record that it receives more than five seconds later than that. Fails under the
-    /// same conditions as [`logs`](Self::logs).
+    /// before it. A record that arrives later is left out if a newer record of the same service has been released, or
+    /// after five more seconds. Fails under the same conditions as [`logs`](Self::logs).
     pub async fn follow(&self, search: &LogSearch, back: Duration) -> Result<Follow, StoreError> {
         // The store subtracts its delay of five seconds first.
         let back = format!("{}s", back.saturating_sub(Duration::from_secs(5)).as_secs());
