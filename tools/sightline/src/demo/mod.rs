@@ -7,6 +7,7 @@
 //! incomplete. That is why the header is not always sent.
 
 mod expected;
+mod stored;
 mod trace_header;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::jaeger::{Jaeger, JaegerError, Trace, TraceId};
 use crate::stack::{PortError, Stack, StackConfig};
 
 pub use self::expected::{Expected, missing};
+pub use self::stored::{Stored, StoredError, wait_until_stored};
 
 /// The time between two queries for the same trace.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);

@@ -71,9 +71,10 @@ impl StoreError {
 }
 
 impl Stores {
-    /// Creates a client for the pages at this address. The address may contain a base path. Fails if the HTTP client
-    /// cannot be set up.
-    pub fn new(base: Url) -> Result<Self, StoreError> {
+    /// Creates a client for the pages at this address. Only Jaeger's UI can have a base path: the stores are at the root,
+    /// so the path of the address is ignored. Fails if the HTTP client cannot be set up.
+    pub fn new(mut base: Url) -> Result<Self, StoreError> {
+        base.set_path("");
         let http = http::client(&base).map_err(StoreError::Client)?;
         Ok(Self { base, http })
     }
@@ -84,7 +85,7 @@ impl Stores {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Returns the URL of a path below the base path, without a query.
+    /// Returns the URL of a path, without a query.
     pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         // Fails only for a URL that cannot have a path, such as `mailto:`. Requests to such a URL fail anyway.

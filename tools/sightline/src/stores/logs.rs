@@ -235,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn returns_the_newest_records_in_order_of_time() {
         let stores = serve(|uri| {
-            assert_eq!(uri.path(), "/base/select/logsql/query");
+            assert_eq!(uri.path(), "/select/logsql/query");
             let (query, start) = (parameter(uri, "query"), parameter(uri, "start"));
             (200, format!("{{\"_msg\":{query:?}}}\n\n{{\"_msg\":\"{start}\"}}\n"))
         });
@@ -250,7 +250,7 @@ mod tests {
         let search = LogSearch::default();
         let page = serve(|_| (200, "<!doctype html>".to_owned())).await;
         let error = page.logs(&search, 1).await.unwrap_err();
-        assert!(error.to_string().contains("/base/select/logsql/query is not that of a store"), "{error}");
+        assert!(error.to_string().contains("/select/logsql/query is not that of a store"), "{error}");
         let broken = serve(|_| (502, "no backend\n".to_owned())).await;
         let error = broken.logs(&search, 1).await.unwrap_err();
         assert!(error.to_string().ends_with("502 Bad Gateway: no backend"), "{error}");
