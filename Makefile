@@ -156,7 +156,7 @@ JAEGER_PORT ?= 16686
 export KIND_CLUSTER KIND_IMAGE KIND_NODES KUBE_CONTEXT NAMESPACE RELEASE ORDER_PORT JAEGER_PORT
 
 .PHONY: images
-images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images and get Jaeger's image
+images: need-cargo need-docker $(filter bin/otelcol,$(collector)) ## build the container images and get those of Jaeger and the stores
 	@deploy/images/build.sh
 
 .PHONY: kind-up
@@ -169,7 +169,7 @@ helm-install: need-helm need-kubectl need-cluster ## install or upgrade Sightlin
 		$(if $(NAMESPACE),--namespace $(NAMESPACE) --create-namespace) --wait --timeout 5m $(ARGS)
 
 .PHONY: port-forward
-port-forward: need-kubectl need-cluster ## forward order-service and Jaeger to loopback; Ctrl-C stops it
+port-forward: need-kubectl need-cluster ## forward order-service and the pages to loopback; Ctrl-C stops it
 	@exec deploy/kind/port-forward.sh
 
 .PHONY: kind-e2e

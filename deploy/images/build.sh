@@ -1,18 +1,33 @@
 #!/bin/sh
-# Builds an image for each service of sightline.toml and each line of the file `images`, and gets Jaeger's image. Prints a
-# table of sizes at the end, and exits with code 1 if an image is over its size limit.
+# Builds an image for each service of sightline.toml and each line of the file `images`, and gets the images of Jaeger, the
+# stores and vmauth. Prints a table of sizes at the end, and exits with code 1 if an image is over its size limit.
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #   deploy/images/build.sh image NAME:TAG FILE DESCRIPTION
 #                                      builds only this image, of a static program that exists already
 #
-# OTELCOL and JAEGER are the paths of the Go programs, by default in bin/. JAEGER_UI is the directory of Jaeger's UI, by
-# default bin/jaeger-ui, or `embedded` if the UI is compiled into JAEGER. tools/build-rust.sh reads more.
+# OTELCOL, JAEGER, VICTORIA_METRICS, VICTORIA_LOGS and VMAUTH are the paths of the Go programs, by default in bin/.
+# JAEGER_UI is the directory of Jaeger's UI, by default bin/jaeger-ui, or `embedded` if the UI is compiled into JAEGER.
+# tools/build-rust.sh reads more.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/images
 jaeger_image=docker.io/jaegertracing/jaeger:$(tools/version.sh jaeger)
 version=$(tools/version.sh)
+
+# Prints the name of each image of VictoriaMetrics, VictoriaLogs and vmauth, and its program. The versions are those of
+# go.mod, and a test of the chart compares them with its values.
+stores() {
+    for program in victoria-metrics victoria-logs vmauth; do
+        case $program in
+            victoria-logs) module=victoria-logs path=github.com/VictoriaMetrics/VictoriaLogs ;;
+            *) module=victoria-metrics path=github.com/VictoriaMetrics/VictoriaMetrics ;;
+        esac
+        tag=$(awk -v path="$path" '{ for (i = 1; i < NF; i++) if ($i == path) print $(i + 1) }' "tools/$module/go.mod")
+        echo "docker.io/victoriametrics/$program:$tag $program"
+    done
+}
+
 # The size limit of the image of a service, in MB.
 service_limit=15
 
@@ -32,6 +47,7 @@ table() {
 if [ "${1-}" = list ]; then
     table | while read -r name _; do echo "sightline/$name:$version"; done
     echo "$jaeger_image"
+    stores | cut -d ' ' -f 1
     exit 0
 fi
 
@@ -88,25 +104,9 @@ while read -r name program limit description; do
     row "sightline/$name:$version" "$(wc -c <"$file")" "$limit"
 done <"$work/images"
 
-# The official image of Jaeger has the UI in its program. If the official image cannot be pulled, an image with the same
-# UI in a directory is built here, and the next run tries to pull the official image again.
-substitute="Jaeger built from source"
-found=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.description"}}' \
-    "$jaeger_image" 2>/dev/null) || found=$substitute
-case $found in
-    "$substitute"*) is_official=false ;;
-    *) is_official=true ;;
-esac
-if $is_official; then
-    note="official"
-elif docker pull --quiet "$jaeger_image" >"$work/log" 2>&1; then
-    note="official, pulled"
-else
-    echo "$jaeger_image cannot be pulled, so it is built from tools/jaeger and tools/jaeger-ui"
-    echo "  ($(tail -n 1 "$work/log"))"
-    jaeger=${JAEGER:-bin/jaeger}
-    [ -x "$jaeger" ] || make --no-print-directory bin/jaeger
-    [ -x "$jaeger" ] || stop "$jaeger does not exist: unset JAEGER, so that make builds bin/jaeger"
+# Sets `ui` to the directory of Jaeger's UI. The official image has the UI in its program, and an image that is built here
+# has it in this directory.
+jaeger_ui() {
     ui=${JAEGER_UI:-bin/jaeger-ui}
     case $ui in
         embedded) ui= ;;
@@ -114,11 +114,43 @@ else
     esac
     [ -z "$ui" ] || [ -f "$ui/index.html" ] ||
         stop "$ui/index.html does not exist: unset JAEGER_UI, so that make copies the UI into bin/jaeger-ui"
-    image "$jaeger_image" jaeger "$jaeger" "${jaeger_image##*:}" "$substitute" "$ui"
-    note="built here"
-fi
-size=$(docker image inspect --format '{{.Size}}' "$jaeger_image")
-row "$jaeger_image" "$size" "none ($note)"
+}
+
+# official IMAGE PROGRAM VARIABLE SOURCES NAME: gets an official image. If it cannot be pulled, an image with the same
+# program, which has the same flags, is built here, and the next run tries to pull the official image again. VARIABLE
+# names the environment variable with the path of the program.
+official() {
+    image=$1 program=$2 ui=
+    substitute="$5 built from source"
+    found=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.description"}}' \
+        "$image" 2>/dev/null) || found=$substitute
+    case $found in
+        "$substitute"*) is_official=false ;;
+        *) is_official=true ;;
+    esac
+    if $is_official; then
+        note="official"
+    elif docker pull --quiet "$image" >"$work/log" 2>&1; then
+        note="official, pulled"
+    else
+        echo "$image cannot be pulled, so it is built from $4"
+        echo "  ($(tail -n 1 "$work/log"))"
+        file=$(eval "echo \"\${$3:-bin/$program}\"")
+        [ -x "$file" ] || make --no-print-directory "bin/$program"
+        [ -x "$file" ] || stop "$file does not exist: unset $3, so that make builds bin/$program"
+        [ "$program" != jaeger ] || jaeger_ui
+        image "$image" "$program" "$file" "${image##*:}" "$substitute" "$ui"
+        note="built here"
+    fi
+    size=$(docker image inspect --format '{{.Size}}' "$image")
+    row "$image" "$size" "none ($note)"
+}
+
+official "$jaeger_image" jaeger JAEGER "tools/jaeger and tools/jaeger-ui" Jaeger
+stores | while read -r image program; do
+    variable=$(echo "$program" | tr '[:lower:]-' '[:upper:]_')
+    official "$image" "$program" "$variable" "tools/victoria-metrics and tools/victoria-logs" "$program"
+done
 
 cat "$work/table"
 ! grep -q ' OVER$' "$work/table" || stop "an image is over its size limit"

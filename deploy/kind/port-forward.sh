@@ -1,6 +1,6 @@
 #!/bin/sh
-# Forwards two loopback ports of this machine to order-service and Jaeger's UI in the cluster, until Ctrl-C. When a pod
-# is deleted, the script connects to another ready pod.
+# Forwards two loopback ports of this machine to order-service and the pages for traces, metrics and logs in the cluster,
+# until Ctrl-C. When a pod is deleted, the script connects to another ready pod.
 #
 # Environment, set by the Makefile: KUBECTL (the program), KUBE_CONTEXT, NAMESPACE (empty: the namespace of the
 # context), RELEASE, and the ports on this machine: ORDER_PORT and JAEGER_PORT.
@@ -50,6 +50,15 @@ keep() {
 
 start "$RELEASE-order-service" "$ORDER_PORT" 8081 ORDER_PORT
 start "$RELEASE-jaeger" "$JAEGER_PORT" 16686 JAEGER_PORT
+# Without the stores, Jaeger itself serves its UI at this port.
+# shellcheck disable=SC2086
+containers=$("$KUBECTL" $flags get deployment "$RELEASE-jaeger" --output 'jsonpath={.spec.template.spec.containers[*].name}')
+case " $containers " in
+    *' vmauth '*)
+        printf '  %-26s http://127.0.0.1:%s\n' Traces "$JAEGER_PORT/" Metrics "$JAEGER_PORT/prometheus/vmui/" \
+            Logs "$JAEGER_PORT/select/vmui/"
+        ;;
+esac
 echo "Try: curl -i http://127.0.0.1:$ORDER_PORT/orders/1    Ctrl-C stops this"
 while sleep 1; do
     keep "$RELEASE-order-service" "$ORDER_PORT" 8081 ORDER_PORT
