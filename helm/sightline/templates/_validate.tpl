@@ -27,6 +27,13 @@ These checks involve the values of several subcharts. Each subchart checks its o
 {{- fail (printf "\n\nJaeger's Service is %q, but gateways do not read Jaeger's values. Also set collector.gateway.traces.service to %q." $name $name) -}}
 {{- end -}}
 {{- end -}}
+{{- if and $collector .Values.global.serviceMonitor.enabled $collector.Values.gateway.serviceMonitor.serviceMetrics -}}
+{{- range $name, $service := $services -}}
+{{- if $service.Values.admin.enabled -}}
+{{- fail (printf "\n\ncollector.gateway.serviceMonitor.serviceMetrics is true, but %s has a ServiceMonitor too, so Prometheus would store its metrics twice, and sums would count everything twice. Set serviceMetrics to false, or admin.enabled of all services to false." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- include "umbrella.validateTLS" . -}}
 {{- include "umbrella.validateNames" (dict "context" . "services" $services) -}}
 {{- include "umbrella.validateAddresses" (dict "context" . "services" $services) -}}

@@ -32,7 +32,8 @@ fn find_links(directory: &Path, problems: &mut Vec<String>) -> Result<()> {
 }
 
 /// The prefixes of the files in `collector-config/` that each subchart uses.
-const CONFIG_FILES: [(&str, &[&str]); 2] = [("collector", &["agent", "gateway"]), ("jaeger", &["jaeger"])];
+const CONFIG_FILES: [(&str, &[&str]); 2] =
+    [("collector", &["agent", "gateway"]), ("jaeger", &["jaeger", "vmauth"])];
 
 /// The directory `config` of a subchart contains copies of files in `collector-config/`. The files for a local stack are
 /// not copied.

@@ -23,10 +23,12 @@ mod policy;
 mod references;
 mod rejections;
 mod rejections_gateway;
+mod rejections_stores;
 mod rendering;
 mod server;
 mod services_file;
 mod snapshots;
+mod stores;
 mod tls;
 mod upgrade;
 mod value_set;
@@ -65,6 +67,11 @@ const RENDERING_CHECKS: &[(&str, Check<Rendering>)] = &[
     ("pipeline::environment_matches_the_files", pipeline::environment_matches_the_files),
     ("pipeline::memory_limiter_is_first_and_low_enough", pipeline::memory_limiter_is_first_and_low_enough),
     ("pipeline::configuration_is_valid", pipeline::configuration_is_valid),
+    ("stores::listen_on_loopback", stores::listen_on_loopback),
+    ("stores::are_probed", stores::are_probed),
+    ("stores::get_what_gateways_send", stores::get_what_gateways_send),
+    ("stores::queues_leave_memory_for_traces", stores::queues_leave_memory_for_traces),
+    ("stores::nothing_is_scraped_twice", stores::nothing_is_scraped_twice),
     ("policy::every_pod_is_isolated", policy::every_pod_is_isolated),
     ("policy::egress_and_ingress_agree", policy::egress_and_ingress_agree),
     ("policy::configured_addresses_are_allowed", policy::configured_addresses_are_allowed),
@@ -98,7 +105,8 @@ fn run() -> Result<ExitCode> {
     for set in sets.iter().chain([&value_set::as_delivered()?]) {
         add_value_set(&mut trials, set);
     }
-    for rejection in rejections::TABLE.iter().chain(rejections_gateway::TABLE) {
+    for rejection in rejections::TABLE.iter().chain(rejections_gateway::TABLE).chain(rejections_stores::TABLE)
+    {
         add(&mut trials, format!("rejects::{}", rejection.name), || rejection.check());
     }
     for (name, test) in [
@@ -107,6 +115,13 @@ fn run() -> Result<ExitCode> {
         ("missing_header_is_counted", gateway::missing_header_is_counted),
     ] {
         add(&mut trials, format!("gateway::{name}"), test);
+    }
+    for (name, test) in [
+        ("flags_are_as_in_a_local_stack", stores::flags_are_as_in_a_local_stack as fn() -> Result<()>),
+        ("images_have_the_pinned_versions", stores::images_have_the_pinned_versions),
+        ("pages_accept_only_known_hosts", stores::pages_accept_only_known_hosts),
+    ] {
+        add(&mut trials, format!("stores::{name}"), test);
     }
     add(&mut trials, "pods::agents_tolerate_every_taint".to_owned(), pods::agents_tolerate_every_taint);
     for (name, test) in policy::tests() {

@@ -92,7 +92,7 @@ fn config_paths(container: &Container) -> Vec<String> {
 }
 
 /// Returns the path and the text of each file that a container mounts from a `ConfigMap`.
-fn mounted_files(
+pub(crate) fn mounted_files(
     rendering: &Rendering,
     workload: &Workload,
     container: &Container,

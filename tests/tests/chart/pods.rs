@@ -83,7 +83,7 @@ fn volume_allowed(volume: &Volume) -> bool {
         || volume.secret.is_some()
 }
 
-fn probes(container: &Container) -> impl Iterator<Item = (&'static str, &Probe)> {
+pub(crate) fn probes(container: &Container) -> impl Iterator<Item = (&'static str, &Probe)> {
     let probes = [
         ("startupProbe", &container.startup_probe),
         ("readinessProbe", &container.readiness_probe),
@@ -126,10 +126,11 @@ pub(crate) fn resources(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// Whether the container runs the Collector or Jaeger, which are Go programs. All other containers run Rust programs.
+/// Whether the container runs a program of the pipeline: the Collector, Jaeger, a store or vmauth. They are Go programs.
+/// All other containers run Rust programs.
 fn is_go(container: &Container) -> bool {
     let image = container.image.as_deref().unwrap_or_default();
-    image.contains("otelcol") || image.contains("jaeger")
+    ["otelcol", "jaeger", "victoriametrics/"].iter().any(|name| image.contains(name))
 }
 
 /// Returns the literal value of an environment variable.
@@ -138,7 +139,7 @@ pub(crate) fn env<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
 }
 
 /// Parses a Kubernetes quantity (`256Mi`, `1G`) or a Go memory limit (`204MiB`). Returns bytes.
-fn bytes(text: &str) -> Option<f64> {
+pub(crate) fn bytes(text: &str) -> Option<f64> {
     let split = text.find(|character: char| character.is_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor = match unit.trim_end_matches('B') {
@@ -188,7 +189,8 @@ pub(crate) fn mounts(workload: &Workload) -> Vec<String> {
     problems
 }
 
-/// Checks that port names and numbers are unique in a pod, and that each probe uses a declared port of its container.
+/// Checks that port names and numbers are unique in a pod, and that each probe uses a declared port: the name of a port of
+/// its container, or the number of a port of the pod.
 pub(crate) fn ports(workload: &Workload) -> Vec<String> {
     let mut problems = Vec::new();
     let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
@@ -211,11 +213,16 @@ pub(crate) fn ports(workload: &Workload) -> Vec<String> {
         for (kind, probe) in probes(container) {
             let used = probe.http_get.as_ref().map(|get| &get.port);
             let used = used.or(probe.tcp_socket.as_ref().map(|socket| &socket.port));
-            let declared = container.ports.iter().flatten().any(|port| match used {
-                Some(IntOrString::String(name)) => port.name.as_ref() == Some(name),
-                Some(IntOrString::Int(number)) => port.container_port == *number,
+            let declared = match used {
+                Some(IntOrString::String(name)) => {
+                    container.ports.iter().flatten().any(|port| port.name.as_ref() == Some(name))
+                }
+                Some(IntOrString::Int(number)) => workload
+                    .containers()
+                    .flat_map(|container| container.ports.iter().flatten())
+                    .any(|port| port.container_port == *number),
                 None => true,
-            });
+            };
             if !declared {
                 problems
                     .push(format!("{}: {kind} uses port {used:?}, which is not declared", container.name));

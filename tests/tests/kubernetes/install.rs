@@ -92,8 +92,8 @@ impl Install {
             installed.as_secs_f64(),
             started.elapsed().as_secs_f64()
         ));
-        let pods = memory::measure(&install.cluster, NAMESPACE).await?;
-        install.add_measurement(format!("memory without load, MiB:\n{}", memory::table(&pods)));
+        let memory = memory::measure(&install.cluster, NAMESPACE).await?;
+        install.add_measurement(format!("memory without load, MiB:\n{}", memory::table(&memory)));
         Ok(install)
     }
 
@@ -123,6 +123,16 @@ impl Install {
             Ok(trace)
         };
         eventually(format!("trace {id} is stored with the expected shape"), DEFAULT_TIMEOUT, check).await
+    }
+
+    /// Sends a query to an API of the stores, through the proxy in front of the pages.
+    pub(crate) async fn page(&self, path: &str, query: &str) -> Result<String> {
+        let url = format!("{}{path}", self.jaeger.address());
+        let url = url::Url::parse_with_params(&url, [("query", query)])?;
+        let response = self.http.get(url).send().await?;
+        let (status, text) = (response.status(), response.text().await?);
+        ensure!(status.is_success(), "{path} responded with {status}: {text}");
+        Ok(text)
     }
 
     /// Runs kubectl in this namespace. See [`Cluster::kubectl`].

@@ -27,6 +27,7 @@ mod rollouts;
 mod routes;
 mod snapshot;
 mod standards;
+mod stores;
 mod tls;
 mod uninstall;
 mod upgrade;
@@ -123,10 +124,14 @@ impl Suite {
                     )
                     .case("tls::endpoints_require_a_trusted_certificate", self.case(tls::endpoints))
                     .case("go_service::a_go_program_joins_with_one_entry", self.case(go_service::joins)),
+                // Services send metrics once a minute.
+                Lane::default()
+                    .case("stores::find_the_log_records_of_an_order", self.case(stores::log_records))
+                    .case("stores::two_gateways_count_each_request_once", self.case(stores::counters)),
                 // Both cases run `helm test`, whose pod has a fixed name.
                 Lane::default()
                     .case(
-                        "install::helm_test_sends_an_order_and_reads_its_trace",
+                        "install::helm_test_sends_an_order_and_reads_all_signals",
                         self.case(standards::helm_test),
                     )
                     .case("docs::the_commands_in_troubleshoot_succeed", self.case(docs::troubleshoot)),
@@ -152,7 +157,8 @@ impl Suite {
                         self.case(rollouts::inventory_service),
                     )
                     .case("rollouts::a_deleted_gateway_loses_no_span", self.case(rollouts::gateway))
-                    .case("rollouts::a_deleted_agent_loses_no_span", self.case(rollouts::agent)),
+                    .case("rollouts::a_deleted_agent_loses_no_span", self.case(rollouts::agent))
+                    .case("stores::keep_their_data_when_their_pod_is_replaced", self.case(stores::kept)),
                 Lane::default()
                     .case(
                         "renderings::the_api_server_accepts_every_rendering",

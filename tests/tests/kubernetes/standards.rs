@@ -57,6 +57,8 @@ pub(crate) async fn jaeger_ui(install: &Install) -> Result<()> {
 pub(crate) async fn helm_test(install: &Install) -> Result<()> {
     let args = ["test", RELEASE, "--namespace", install.namespace, "--timeout", HELM_TIMEOUT, "--logs"];
     let output = install.cluster.helm(args).await?;
-    ensure!(output.contains("12 spans"), "helm test does not show the trace of an order: {output}");
+    for text in ["12 spans", "The stores have 3 log records of the trace, and the metrics of order-service"] {
+        ensure!(output.contains(text), "the output of helm test does not contain {text:?}: {output}");
+    }
     Ok(())
 }

@@ -29,7 +29,7 @@ const ORDERS_TIMEOUT: Duration = Duration::from_mins(10);
 const BACKLOG_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The limit for the resident memory of all pods together, in MiB.
-const MEMORY_LIMIT_MIB: f64 = 700.0;
+const MEMORY_LIMIT_MIB: f64 = 800.0;
 
 pub(crate) async fn memory_limit(install: &Install) -> Result<()> {
     let (http, url) = (reqwest::Client::builder().no_proxy().build()?, install.orders.url()?);
@@ -46,12 +46,12 @@ pub(crate) async fn memory_limit(install: &Install) -> Result<()> {
     // When the trace of a new order is stored, no older spans are in a queue.
     eventually("the trace of a new order is stored", BACKLOG_TIMEOUT, async || install.request_order().await)
         .await?;
-    let pods = memory::measure(&install.cluster, install.namespace).await?;
+    let memory = memory::measure(&install.cluster, install.namespace).await?;
     install.add_measurement(format!(
         "{count} orders in {took:.0} s, at most 100 per second; memory after them, MiB:\n{}",
-        memory::table(&pods)
+        memory::table(&memory)
     ));
-    let resident: f64 = pods.iter().map(|pod| pod.resident).sum();
+    let resident: f64 = memory.iter().map(|container| container.resident).sum();
     ensure!(
         resident < MEMORY_LIMIT_MIB,
         "the installation uses {resident:.0} MiB, the limit is {MEMORY_LIMIT_MIB} MiB"

@@ -51,7 +51,9 @@ Returns the list in gateway.yaml with the additional entries, as JSON. Takes con
 {{- $overlay := dict -}}
 {{- with $connectors -}}{{- $_ := set $overlay "connectors" . -}}{{- end -}}
 {{- with include "collector.tracesExporter" . | fromYaml -}}
-{{- $_ := set $overlay "exporters" (dict "otlp_grpc/backend" .) -}}
+{{- $exporters := dict "otlp_grpc/backend" . -}}
+{{- if include "collector.sendsAllSignals" $ -}}{{- $_ := set $exporters "otlp_grpc/stores" . -}}{{- end -}}
+{{- $_ := set $overlay "exporters" $exporters -}}
 {{- end -}}
 {{- with $processors -}}{{- $_ := set $overlay "processors" . -}}{{- end -}}
 {{- with mergeOverwrite $overlay (deepCopy $gateway.config) -}}{{- toYaml . -}}{{- end -}}

@@ -12,6 +12,9 @@ The names of a component's files from collector-config/, in load order, as a JSO
 {{- if eq .context.Values.global.tls.mode "disabled" -}}
 {{- $files = append $files (printf "%s-insecure.yaml" .component) -}}
 {{- end -}}
+{{- if and (eq .component "gateway") (include "collector.sendsAllSignals" .context) -}}
+{{- $files = append $files "gateway-stores.yaml" -}}
+{{- end -}}
 {{- if and (eq .component "gateway") (eq (include "collector.tracesMode" .context) "server") -}}
 {{- $files = append $files "gateway-backend.yaml" -}}
 {{- end -}}

@@ -19,6 +19,14 @@ OTLP over gRPC.
 {{- .Values.gateway.traces.tls.mode | default (ternary "disabled" "mutual" (eq .Values.global.tls.mode "disabled")) -}}
 {{- end -}}
 
+{{/*
+Whether gateways also send metrics and log records to the backend: `true` or empty. Jaeger of this release receives them
+if its pod contains the stores.
+*/}}
+{{- define "collector.sendsAllSignals" -}}
+{{- if ternary .Values.gateway.traces.metricsAndLogs .Values.global.stores.enabled (ne .Values.gateway.traces.endpoint "") }}true{{ end -}}
+{{- end -}}
+
 {{/* The name of the environment variable for a header whose value is in a secret. Takes the name of the header. */}}
 {{- define "collector.headerVariable" -}}
 SIGHTLINE_TRACES_HEADER_{{ . | upper | replace "-" "_" }}
@@ -119,7 +127,7 @@ The settings of the exporter that no file of collector-config/ contains, as YAML
 {{- fail (printf "\n\ncollector.gateway.traces.endpoint is %q, but no NetworkPolicy allows gateways to reach this endpoint. Allow the connection in collector.gateway.networkPolicy.extraEgress, for example [{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: tracing}}}], ports: [{port: 4317}]}]." $traces.endpoint) -}}
 {{- end -}}
 {{- if not $traces.endpoint -}}
-{{- range $key, $value := dict "headers" $traces.headers "tls.mode" $traces.tls.mode "tls.caSecret" $traces.tls.caSecret -}}
+{{- range $key, $value := dict "headers" $traces.headers "metricsAndLogs" $traces.metricsAndLogs "tls.mode" $traces.tls.mode "tls.caSecret" $traces.tls.caSecret -}}
 {{- if $value -}}
 {{- fail (printf "\n\ncollector.gateway.traces.%s is set, but traces.endpoint is empty, so gateways send to Jaeger in this release, which needs none of this. Set traces.endpoint to the host:port of the backend, or remove the value." $key) -}}
 {{- end -}}

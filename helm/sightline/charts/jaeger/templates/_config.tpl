@@ -7,6 +7,9 @@ an overlay from the values.
 
 {{- define "jaeger.files" -}}
 {{- $files := list "jaeger.yaml" (printf "jaeger-%s.yaml" .Values.storage.type) -}}
+{{- if include "jaeger.hasStores" . -}}
+{{- $files = append $files "jaeger-stores.yaml" -}}
+{{- end -}}
 {{- if eq .Values.global.tls.mode "disabled" -}}
 {{- $files = append $files "jaeger-insecure.yaml" -}}
 {{- end -}}
@@ -22,9 +25,13 @@ an overlay from the values.
 {{- with mergeOverwrite $overlay (deepCopy .Values.config) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* The data of the ConfigMap: the files whose names jaeger.files lists, and the overlay from the values. */}}
+{{/*
+The data of the ConfigMap: the files whose names jaeger.files lists, the file of vmauth, and the overlay from the values.
+*/}}
 {{- define "jaeger.configData" -}}
-{{- range include "jaeger.files" . | fromJsonArray -}}
+{{- $files := include "jaeger.files" . | fromJsonArray -}}
+{{- if include "jaeger.hasStores" . -}}{{- $files = append $files "vmauth.yaml" -}}{{- end -}}
+{{- range $files -}}
 {{- $text := $.Files.Get (printf "config/%s" .) -}}
 {{- if not $text -}}
 {{- fail (printf "\n\njaeger: the chart has no file config/%s. The files in config are copies of the files in collector-config/. Restore them with make chart UPDATE_RENDERED=1." .) -}}
@@ -56,6 +63,13 @@ values.yaml: |
 {{ include "sightline.goMemory" (dict "resources" .Values.resources "valuesPath" "jaeger") }}
 - name: SIGHTLINE_BIND
   value: {{ ternary (printf "[%s]" $bind) $bind (contains ":" $bind) | quote }}
+- name: SIGHTLINE_UI_BIND
+  value: {{ ternary "127.0.0.1" (ternary (printf "[%s]" $bind) $bind (contains ":" $bind)) (eq (include "jaeger.hasStores" .) "true") | quote }}
+{{- if include "jaeger.hasStores" . }}
+- name: SIGHTLINE_UI_PORT
+  value: {{ splitList ":" (include "jaeger.uiAddress" .) | last | quote }}
+{{ include "jaeger.storesEnv" . }}
+{{- end }}
 {{- with .Values.ui.assetsPath }}
 - name: SIGHTLINE_UI_DIR
   value: {{ . | quote }}

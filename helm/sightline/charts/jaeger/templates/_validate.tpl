@@ -32,7 +32,22 @@ These checks cannot be expressed in the schema.
 {{- fail (printf "\n\njaeger.storage.type is %s, but no NetworkPolicy allows Jaeger to reach the database. Allow the connection in jaeger.networkPolicy.extraEgress, for example [{to: [{podSelector: {matchLabels: {app: %s}}}], ports: [{port: %s}]}]." $type $type (get (dict "opensearch" "9200" "cassandra" "9042" "clickhouse" "9000") $type)) -}}
 {{- end -}}
 {{- end -}}
+{{- include "jaeger.validateStores" . -}}
 {{- if and .Values.persistence.existingClaim (or (ne $type "badger") (not .Values.persistence.enabled)) -}}
 {{- fail (printf "\n\njaeger.persistence.existingClaim is %q, but nothing would be stored there, because storage.type is %s and persistence.enabled is %v. Use storage.type badger with persistence.enabled true, or remove the claim." .Values.persistence.existingClaim $type .Values.persistence.enabled) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "jaeger.validateStores" -}}
+{{- if and (include "jaeger.hasStores" .) (gt (int .Values.replicaCount) 1) -}}
+{{- fail (printf "\n\njaeger.replicaCount is %d, but the pod contains the metrics store and the log store, so each pod would store only some of the metrics and log records. Use 1, or set global.stores.enabled to false: gateways then send only traces, and collector.gateway.config can send metrics and log records to stores of your own." (int .Values.replicaCount)) -}}
+{{- end -}}
+{{- if and .Values.pages.hosts (not (include "jaeger.hasStores" .)) -}}
+{{- fail (printf "\n\njaeger.pages.hosts is %q, but global.stores.enabled is false, so Jaeger itself serves its UI, and does not check host names. Remove the hosts, or set global.stores.enabled to true." (join "," .Values.pages.hosts)) -}}
+{{- end -}}
+{{- range $name, $store := .Values.stores -}}
+{{- if and $store.existingClaim (not (include "jaeger.storeClaimName" (dict "context" $ "store" $name))) -}}
+{{- fail (printf "\n\njaeger.stores.%s.existingClaim is %q, but nothing would be stored there, because global.stores.enabled is %v and jaeger.persistence.enabled is %v. Set both to true, or remove the claim." $name $store.existingClaim $.Values.global.stores.enabled $.Values.persistence.enabled) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

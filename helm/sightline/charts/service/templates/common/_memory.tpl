@@ -42,14 +42,21 @@ that Jaeger has not written yet, so a higher rate needs more memory: 640 MiB at 
 That is why the test (tests/tests/kubernetes/volume.rs) sends orders at a fixed rate.
 */}}
 {{- define "sightline.goMemory" -}}
+{{- include "sightline.goMemoryOf" (merge (dict "gogc" "50") .) | trim -}}
+{{- end -}}
+
+{{/* The same for a program that sets GOGC itself, unless the argument gogc sets the value. */}}
+{{- define "sightline.goMemoryOf" -}}
 {{- include "sightline.checkMemory" . -}}
 {{- $limit := dig "limits" "memory" "" (default dict .resources) -}}
 {{- if not $limit -}}
 {{- fail (printf "\n\n%s.resources.limits.memory is not set, but the memory limiter and GOMEMLIMIT are percentages of it. Set it, for example to 256Mi." .valuesPath) -}}
 {{- end -}}
 {{- $bytes := include "sightline.bytes" (dict "value" $limit "valuesPath" (printf "%s.resources.limits.memory" .valuesPath)) | float64 -}}
+{{- if .gogc }}
 - name: GOGC
-  value: "50"
+  value: {{ .gogc | quote }}
+{{- end }}
 - name: GOMEMLIMIT
   value: {{ printf "%dMiB" (divf (mulf $bytes 0.8) 1048576 | int64) }}
 {{- end -}}

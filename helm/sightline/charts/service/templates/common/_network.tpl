@@ -51,7 +51,8 @@ also its addresses if the values contain them. Takes the context.
 {{- end -}}
 
 {{/*
-A ServiceMonitor for the Prometheus operator. Takes context, name, labels, selector, ports.
+A ServiceMonitor for the Prometheus operator. Takes context, name, labels, selector, ports, and relabelings: a dict from a
+port to the relabelings of its metrics (optional).
 */}}
 {{- define "sightline.serviceMonitor" -}}
 {{- $monitor := .context.Values.global.serviceMonitor -}}
@@ -83,6 +84,10 @@ spec:
     {{- range .ports }}
     - port: {{ . }}
       interval: {{ $monitor.interval }}
+      {{- with get (default dict $.relabelings) . }}
+      metricRelabelings:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
     {{- end }}
 {{- end -}}
 {{- end -}}
