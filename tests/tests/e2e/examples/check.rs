@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::jaeger::Trace;
-use sightline::stack::StackConfig;
+use sightline::stack::{JAEGER, StackConfig};
 use sightline_tests::examples::{ORDER, ORDER_SERVICE};
 use sightline_tests::outline::outline;
 use sightline_tests::suite::Suite;
@@ -16,15 +16,21 @@ const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_checkout("examples::check::shows_a_complete_trace", complete);
     suite.add_checkout("examples::check::works_with_a_service_that_samples", sampled);
+    suite.add_checkout("examples::check::waits_for_the_stores", stores);
     suite.add_checkout("examples::check::reports_missing_spans", missing);
     suite.add_checkout("examples::check::names_the_unreachable_service", unreachable);
 }
 
 /// Runs `sightline check` without a home directory, a terminal, a temporary directory or system CAs.
 async fn check(orders: &str, jaeger: &str, within: &str) -> Result<Output> {
+    run(orders, jaeger, &["--within", within]).await
+}
+
+async fn run(orders: &str, jaeger: &str, options: &[&str]) -> Result<Output> {
     let program = services()?.join("sightline");
     tokio::process::Command::new(&program)
-        .args(["check", "--within", within])
+        .arg("check")
+        .args(options)
         .env_clear()
         .envs([("SIGHTLINE_ORDERS_URL", orders), ("SIGHTLINE_JAEGER_URL", jaeger)])
         .envs([("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")])
@@ -80,6 +86,24 @@ async fn stored_trace(stack: &TestStack, output: &Output) -> Result<Trace> {
     let text = String::from_utf8_lossy(&output.stdout);
     let id = text.lines().next().and_then(|line| line.rsplit(' ').next()).context("no trace id")?;
     stack.jaeger().trace(&id.parse()?).await?.context("the trace is not stored")
+}
+
+async fn stores(stack: &TestStack) -> Result<()> {
+    let orders = stack.inner().url(ORDER_SERVICE)?;
+    let output = run(&orders, stack.jaeger().address(), &["--stores", "--within", "90s"]).await?;
+    let expected = "The stores have 3 log records of the trace, and the metrics of order-service";
+    ensure_output(&output, 0, &output.stdout, &[expected])?;
+
+    // Jaeger itself does not serve the pages of the stores.
+    let ports = stack.inner().ports();
+    let own = format!("http://127.0.0.1:{}", ports.number(JAEGER, "ui")?);
+    let output = run(&orders, &own, &["--stores", "--within", "90s"]).await?;
+    ensure_output(
+        &output,
+        2,
+        &output.stderr,
+        &["/select/logsql/query is not that of a store", "global.stores.enabled"],
+    )
 }
 
 async fn missing(stack: &TestStack) -> Result<()> {

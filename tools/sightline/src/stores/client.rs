@@ -47,7 +47,10 @@ pub enum StoreError {
         message: String,
     },
     /// The response is not a store's. Jaeger, for example, responds to all unknown paths with the page of its UI.
-    #[error("the response from {url} is not that of a store: is there a store behind this address?")]
+    #[error(
+        "the response from {url} is not that of a store (is this the address of the pages, and in a cluster, is \
+         `global.stores.enabled` true?)"
+    )]
     NotAStore {
         /// The requested URL without the query.
         url: Url,
