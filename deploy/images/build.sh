@@ -15,7 +15,7 @@ here=deploy/images
 jaeger_image=docker.io/jaegertracing/jaeger:$(tools/version.sh jaeger)
 version=$(tools/version.sh)
 
-# Prints the name of each image of VictoriaMetrics, VictoriaLogs and vmauth, and its program. The versions are those of
+# Prints the name of each image of VictoriaMetrics, VictoriaLogs and vmauth, its program and its sources. The versions are those of
 # go.mod, and a test of the chart compares them with its values.
 stores() {
     for program in victoria-metrics victoria-logs vmauth; do
@@ -24,7 +24,7 @@ stores() {
             *) module=victoria-metrics path=github.com/VictoriaMetrics/VictoriaMetrics ;;
         esac
         tag=$(awk -v path="$path" '{ for (i = 1; i < NF; i++) if ($i == path) print $(i + 1) }' "tools/$module/go.mod")
-        echo "docker.io/victoriametrics/$program:$tag $program"
+        echo "docker.io/victoriametrics/$program:$tag $program tools/$module"
     done
 }
 
@@ -91,7 +91,7 @@ built=$(tools/build-rust.sh static)
 # the image size that Docker prints depends on Docker's storage driver.
 row() { awk -v image="$1" -v bytes="$2" -v limit="$3" 'BEGIN {
     over = limit ~ /^[0-9]+$/ && bytes > limit * 1e6
-    printf "  %-42s %6.1f MB   limit %s%s\n", image, bytes / 1e6, limit, over ? "   OVER" : ""
+    printf "  %-52s %6.1f MB   limit %s%s\n", image, bytes / 1e6, limit, over ? "   OVER" : ""
 }' >>"$work/table"; }
 
 table >"$work/images"
@@ -147,9 +147,9 @@ official() {
 }
 
 official "$jaeger_image" jaeger JAEGER "tools/jaeger and tools/jaeger-ui" Jaeger
-stores | while read -r image program; do
+stores | while read -r image program sources; do
     variable=$(echo "$program" | tr '[:lower:]-' '[:upper:]_')
-    official "$image" "$program" "$variable" "tools/victoria-metrics and tools/victoria-logs" "$program"
+    official "$image" "$program" "$variable" "$sources" "$program"
 done
 
 cat "$work/table"
