@@ -46,6 +46,7 @@
 //! | [`log_processor`](TelemetryBuilder::log_processor) | a log processor, which can change log records |
 //! | [`view`](TelemetryBuilder::view) | a view, which renames, drops or aggregates metrics |
 //! | [`metric_reader`](TelemetryBuilder::metric_reader) | a metric reader |
+//! | `runtime_metrics` | turns the metrics of the process and of the runtime off |
 //! | [`propagator`](TelemetryBuilder::propagator) | a propagator |
 //! | [`resource_detector`](TelemetryBuilder::resource_detector) | a resource detector |
 //! | [`resource_attributes`](TelemetryBuilder::resource_attributes) | fixed attributes of the resource |
@@ -81,6 +82,7 @@
 //! | `sql` | `db`: spans and metrics of database calls |
 //! | `kubernetes` | resource attributes from the pod's files and from the API server |
 //! | `prometheus` | `/metrics` on the admin port |
+//! | `runtime-metrics` | metrics of the process and of the Tokio runtime |
 //! | `otlp-grpc`, `otlp-http` | export over OTLP with this protocol |
 //! | `console` | spans and metrics on standard output; logs need no feature |
 //! | `gzip` | compression of OTLP exports |
@@ -98,7 +100,7 @@
 //! # Guarantees
 //!
 //! - **Loss is counted.** [`Telemetry::shutdown`] reports every span and log record that was not delivered, including
-//!   those that a full queue dropped.
+//!   those that a full queue dropped. While the process runs, the `otel.sdk.*` metrics report the same counts.
 //! - **Telemetry never makes a request fail.** Queues are bounded and never block. If the Collector is slow or absent,
 //!   the telemetry that does not fit in a queue or is not delivered in time is dropped and counted.
 //! - **Exports do not depend on the service's runtime.** They run on their own thread. Async code can therefore call
@@ -118,6 +120,7 @@
         feature = "sql",
         feature = "kubernetes",
         feature = "prometheus",
+        feature = "runtime-metrics",
         feature = "otlp-grpc",
         feature = "otlp-http",
         feature = "console",
@@ -136,6 +139,8 @@ mod error;
 mod instrument;
 mod lifecycle;
 mod resource;
+#[cfg(feature = "runtime-metrics")]
+mod runtime_metrics;
 mod service;
 mod signals;
 #[cfg(test)]

@@ -17,6 +17,7 @@ const MODULES: &[&str] = &[
     "delivery",
     "resource",
     "signals",
+    "runtime_metrics",
     "instrument",
     "instrument/db",
     "instrument/http",

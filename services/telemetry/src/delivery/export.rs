@@ -1,4 +1,4 @@
-//! A dedicated thread for exporters, and counters of what they deliver.
+//! A dedicated thread for exporters.
 //!
 //! Exporters need a Tokio runtime, but the threads of the SDK's batch processors have none. Suppose that exporters used
 //! the service's runtime, and that this runtime had a single worker thread. A shutdown from async code would then block
@@ -8,7 +8,6 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,11 +16,13 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+use crate::delivery::count::Delivery;
 
 /// The thread for the I/O of exporters. Dropping this value ends the thread.
 #[derive(Debug)]
@@ -49,56 +50,6 @@ impl ExportThread {
     }
 }
 
-/// Counters for one exporter: the items submitted to it, and the items that it delivered.
-///
-/// An item is a span or a log record. It counts as submitted before it enters the queue, so the difference between the
-/// two counters includes items that a full queue dropped.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    /// The items and their destination, for example `spans to otlp`.
-    label: &'static str,
-    submitted: AtomicU64,
-    delivered: AtomicU64,
-    closed: AtomicBool,
-}
-
-impl Delivery {
-    pub(crate) fn new(label: &'static str) -> Arc<Self> {
-        Arc::new(Self {
-            label,
-            submitted: AtomicU64::new(0),
-            delivered: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-        })
-    }
-
-    /// Counts one submitted item.
-    pub(crate) fn record_submitted(&self) {
-        self.submitted.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Marks the exporter as closed. The code that submits log records checks [`is_closed`](Self::is_closed) and then
-    /// submits nothing more.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    fn record_delivered(&self, count: usize) {
-        self.delivered.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
-    /// Describes the loss, for example `7 of 120 spans to otlp`. Returns `None` if everything was delivered.
-    pub(crate) fn describe_loss(&self) -> Option<String> {
-        let submitted = self.submitted.load(Ordering::Relaxed);
-        let delivered = self.delivered.load(Ordering::Relaxed);
-        (submitted > delivered).then(|| format!("{} of {submitted} {}", submitted - delivered, self.label))
-    }
-}
-
 /// Runs the exporter `inner` on the export thread's runtime and counts what it delivers.
 pub(crate) struct Exporter<E> {
     inner: E,
@@ -118,9 +69,19 @@ impl<E> Exporter<E> {
         Self { inner, handle: thread.handle().clone(), batch_timeout, delivery }
     }
 
-    /// Runs one export and blocks the calling thread until the export and its retries end.
-    fn block_on<F: Future<Output = OTelSdkResult>>(&self, export: impl Fn() -> F) -> OTelSdkResult {
-        self.handle.block_on(retry_broken_connections(export, self.batch_timeout))
+    /// Runs one export of `count` items and counts them by its result. Blocks the calling thread until the export and
+    /// its retries end.
+    fn block_on<F: Future<Output = OTelSdkResult>>(
+        &self,
+        count: usize,
+        export: impl Fn() -> F,
+    ) -> OTelSdkResult {
+        let count = count as u64;
+        self.delivery.take(count);
+        let started = Instant::now();
+        let result = self.handle.block_on(retry_broken_connections(export, self.batch_timeout));
+        self.delivery.finish(count, started.elapsed(), &result);
+        result
     }
 }
 
@@ -174,8 +135,7 @@ fn is_broken_connection(error: &OTelSdkError) -> bool {
 // affects nothing else.
 impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let count = batch.len();
-        self.block_on(|| self.inner.export(batch.clone())).inspect(|()| self.delivery.record_delivered(count))
+        self.block_on(batch.len(), || self.inner.export(batch.clone()))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -194,8 +154,7 @@ impl<E: SpanExporter> SpanExporter for Exporter<E> {
 impl<E: LogExporter> LogExporter for Exporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let records: Vec<_> = batch.iter().collect();
-        self.block_on(|| self.inner.export(LogBatch::new(&records)))
-            .inspect(|()| self.delivery.record_delivered(records.len()))
+        self.block_on(records.len(), || self.inner.export(LogBatch::new(&records)))
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -208,11 +167,11 @@ impl<E: LogExporter> LogExporter for Exporter<E> {
 }
 
 impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
-    /// Exports metrics without counting deliveries. With the default temporality, `cumulative`, the export after a
-    /// failed export also contains the data of the failed export. So data is lost only if the last export fails, and
-    /// the provider's shutdown reports that failure. With `delta`, the measurements of a failed export are lost.
+    /// Exports metrics. With the default temporality, `cumulative`, the export after a failed export also contains the
+    /// data of the failed export. So data is lost only if the last export fails, and the provider's shutdown reports
+    /// that failure. With `delta`, the measurements of a failed export are lost.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.block_on(|| self.inner.export(metrics))
+        self.block_on(data_points(metrics), || self.inner.export(metrics))
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -226,4 +185,23 @@ impl<E: PushMetricExporter> PushMetricExporter for Exporter<E> {
     fn temporality(&self) -> Temporality {
         self.inner.temporality()
     }
+}
+
+/// Returns the number of data points in `metrics`.
+fn data_points(metrics: &ResourceMetrics) -> usize {
+    fn of<T>(data: &MetricData<T>) -> usize {
+        match data {
+            MetricData::Gauge(gauge) => gauge.data_points().count(),
+            MetricData::Sum(sum) => sum.data_points().count(),
+            MetricData::Histogram(histogram) => histogram.data_points().count(),
+            MetricData::ExponentialHistogram(histogram) => histogram.data_points().count(),
+        }
+    }
+    let all = metrics.scope_metrics().flat_map(ScopeMetrics::metrics);
+    all.map(|metric| match metric.data() {
+        AggregatedMetrics::F64(data) => of(data),
+        AggregatedMetrics::I64(data) => of(data),
+        AggregatedMetrics::U64(data) => of(data),
+    })
+    .sum()
 }

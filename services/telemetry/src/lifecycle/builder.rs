@@ -10,6 +10,7 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, Stream};
 use opentelemetry_sdk::resource::ResourceDetector;
 use opentelemetry_sdk::trace::{ShouldSample, SpanProcessor};
+use tokio::runtime::Handle;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::context::propagators::AddedPropagator;
@@ -21,7 +22,7 @@ use crate::settings::{Env, ProcessEnv, Settings, SettingsError};
 use crate::signals::added::Addition;
 use crate::signals::{logs, metrics, traces};
 
-/// Everything that the program adds.
+/// Everything that the program adds or turns off.
 #[derive(Default)]
 pub(super) struct Extensions {
     pub(super) resource: resource::Additions,
@@ -29,6 +30,8 @@ pub(super) struct Extensions {
     pub(super) traces: traces::Extensions,
     pub(super) metrics: metrics::Extensions,
     pub(super) logs: logs::Extensions,
+    /// Whether the program turns the metrics of the process and of the runtime off.
+    pub(super) no_runtime_metrics: bool,
 }
 
 /// Starts telemetry with parts of the program's own. [`Telemetry::builder`] creates it.
@@ -421,6 +424,24 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Turns the metrics of the process and of the Tokio runtime on or off. They are on by default.
+    ///
+    /// They are `process.*` (CPU time, memory, threads, file descriptors, uptime) and `tokio.*` (workers, tasks, busy time).
+    /// The values are read when metrics are collected, so they cost a request nothing. [`run`](Self::run) reports its
+    /// own runtime. [`start`](Self::start) reports the runtime that it is called in, if there is one.
+    ///
+    /// ```
+    /// use sightline_telemetry::{Telemetry, service};
+    ///
+    /// let builder = Telemetry::builder(service!()).runtime_metrics(false);
+    /// # drop(builder);
+    /// ```
+    #[cfg(feature = "runtime-metrics")]
+    pub fn runtime_metrics(mut self, enabled: bool) -> Self {
+        self.extensions.no_runtime_metrics = !enabled;
+        self
+    }
+
     /// Adds a layer to the `tracing` subscriber, after the crate's layers.
     ///
     /// The layer has its own filter. Without a filter, it gets all spans and events, independently of `RUST_LOG` and of
@@ -461,7 +482,7 @@ impl TelemetryBuilder {
     /// [`start`](crate::start).
     pub fn start(mut self) -> Result<Telemetry, StartError> {
         let settings = self.read_settings()?;
-        guard::launch(&self.service, &settings, self.extensions)
+        guard::launch(&self.service, &settings, self.extensions, Handle::try_current().ok().as_ref())
     }
 
     /// Returns the crate's settings.

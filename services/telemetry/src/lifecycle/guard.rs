@@ -6,14 +6,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::global;
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Handle;
 
 use crate::context::propagators;
-use crate::delivery::export::{Delivery, ExportThread};
+use crate::delivery::count::Delivery;
+use crate::delivery::export::ExportThread;
 use crate::delivery::otlp::Exporters;
 use crate::error::{ShutdownError, StartError};
 use crate::lifecycle::builder::Extensions;
@@ -23,7 +26,7 @@ use crate::settings::Settings;
 use crate::signals::added::Stop;
 use crate::signals::logs::Console;
 use crate::signals::metrics::Registry;
-use crate::signals::{logs, metrics, scope, traces};
+use crate::signals::{logs, metrics, scope, sdk_metrics, traces};
 
 /// Starts traces, metrics and logs for this process. [`Telemetry::builder`] does the same, and can add parts of the
 /// program's own.
@@ -65,11 +68,12 @@ pub fn start(service: &Service, settings: &Settings) -> Result<Telemetry, StartE
     Telemetry::builder(*service).settings(settings.clone()).start()
 }
 
-/// Starts telemetry with the parts that the program adds.
+/// Starts telemetry with the parts that the program adds. `runtime` is the runtime of the service, for metrics about it.
 pub(super) fn launch(
     service: &Service,
     settings: &Settings,
     mut extensions: Extensions,
+    runtime: Option<&Handle>,
 ) -> Result<Telemetry, StartError> {
     let added_propagators = std::mem::take(&mut extensions.propagators);
     global::set_text_map_propagator(propagators::composite(&settings.propagators, added_propagators));
@@ -82,12 +86,23 @@ pub(super) fn launch(
     }
 
     let (resource, missing) = resource::detect(service, &settings.resource, &extensions.resource);
+    let has_runtime_metrics = !extensions.no_runtime_metrics;
     let signals = Signals::start(settings, extensions, &resource, &registry)?;
     let console = logs::subscribe(&settings.logs, Some(&signals.traces), signals.logs.as_ref(), layers)?;
     // The call creates a log record, so the subscriber must already be installed.
     missing.log();
     global::set_tracer_provider(signals.traces.clone());
     global::set_meter_provider(signals.metrics.clone());
+    let meter = signals.metrics.meter_with_scope(scope::instrumentation_scope());
+    if let Some(console) = &console {
+        console.register(&meter);
+    }
+    if has_runtime_metrics {
+        #[cfg(feature = "runtime-metrics")]
+        crate::runtime_metrics::register(&meter, runtime);
+        #[cfg(not(feature = "runtime-metrics"))]
+        let _ = runtime;
+    }
     Ok(Telemetry { registry, console, signals: Some(signals) })
 }
 
@@ -206,7 +221,7 @@ impl Signals {
         let mut added = Vec::new();
         let thread = ExportThread::start().map_err(StartError::Thread)?;
         let mut exporters = Exporters::new(&thread, settings.tls_reload_interval);
-        let (traces, deliveries) = traces::provider(
+        let traces::Tracing { provider: traces, counts: spans, deliveries } = traces::provider(
             &settings.traces,
             traces_extensions,
             &mut added,
@@ -214,7 +229,7 @@ impl Signals {
             &thread,
             &mut exporters,
         )?;
-        let metrics = metrics::provider(
+        let (metrics, of_metrics) = metrics::provider(
             &settings.metrics,
             metrics_extensions,
             &mut added,
@@ -232,11 +247,17 @@ impl Signals {
             &mut exporters,
         )?;
         let logs::Provider { provider: logs, delivery: log_delivery } = logs;
+        let meter = metrics.meter_with_scope(scope::instrumentation_scope());
+        let all: Vec<_> = deliveries.iter().chain(&log_delivery).chain(&of_metrics).cloned().collect();
+        sdk_metrics::register(&meter, &spans, &all);
         Ok(Self { traces, metrics, logs, log_delivery, deliveries, added, thread })
     }
 
     /// Shuts the three providers and the parts that the program adds down in parallel, each with the given timeout, and
     /// describes what was lost.
+    ///
+    /// The last export of metrics says what became of the last spans and log records. So it waits until these are
+    /// exported, but at most for half of the timeout.
     fn shutdown(self, timeout: Duration) -> Vec<String> {
         let Self { traces, metrics, logs, log_delivery, mut deliveries, added, thread } = self;
         if let Some(delivery) = log_delivery {
@@ -248,10 +269,22 @@ impl Signals {
         let deadline = Instant::now() + timeout;
         // A reader collects its last metrics from the provider, so the provider must exist until the end.
         let provider = metrics.clone();
+        // The receiver returns when both senders are dropped.
+        let (traces_end, others) = mpsc::channel::<()>();
+        let logs_end = traces_end.clone();
         let mut shutdowns: Vec<Shutdown> = vec![
-            Box::new(move || traces.shutdown_with_timeout(timeout)),
-            Box::new(move || metrics.shutdown_with_timeout(timeout)),
-            Box::new(move || logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(timeout))),
+            Box::new(move || {
+                let _end = traces_end;
+                traces.shutdown_with_timeout(timeout)
+            }),
+            Box::new(move || {
+                let _ = others.recv_timeout(timeout / 2);
+                metrics.shutdown_with_timeout(deadline.saturating_duration_since(Instant::now()))
+            }),
+            Box::new(move || {
+                let _end = logs_end;
+                logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(timeout))
+            }),
         ];
         let own = shutdowns.len();
         shutdowns.extend(added.iter().map(|part| -> Shutdown {
@@ -321,133 +354,4 @@ fn shutdown_error(result: OTelSdkResult) -> Option<String> {
 
 #[cfg(test)]
 #[cfg(all(feature = "otlp-grpc", feature = "otlp-http"))]
-mod tests {
-    use super::*;
-    use crate::settings::MapEnv;
-    use crate::testing::fake_collector::{FakeCollector, free_port};
-    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
-    use std::io::{Read as _, Write as _};
-
-    const SERVICE: Service = Service { name: "shop", version: "1.2.3" };
-
-    #[test]
-    fn telemetry_can_be_shared_between_threads() {
-        fn check<T: Send + Sync>() {}
-        check::<Telemetry>();
-    }
-
-    fn signals<const N: usize>(port: u16, more: [(&str, &str); N]) -> Signals {
-        let endpoint = format!("http://127.0.0.1:{port}");
-        let mut env = vec![
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-            ("OTEL_TRACES_SAMPLER", "always_on"),
-        ];
-        env.extend(more);
-        let settings = Settings::read(&MapEnv::from_iter(env)).unwrap();
-        let (resource, _) = resource::detect(&SERVICE, &settings.resource, &resource::Additions::default());
-        Signals::start(&settings, Extensions::default(), &resource, &Registry::default()).unwrap()
-    }
-
-    fn make_spans(signals: &Signals, count: usize) {
-        let tracer = signals.traces.tracer("test");
-        (0..count).for_each(|_| tracer.start("work").end());
-    }
-
-    /// This case is the reason for the export thread: the runtime has a single worker thread, and the shutdown blocks
-    /// that thread.
-    #[tokio::test(flavor = "current_thread")]
-    async fn shutdown_on_the_only_worker_thread_delivers_everything() {
-        for protocol in ["grpc", "http/protobuf"] {
-            let collector = FakeCollector::start();
-            let signals = signals(collector.port(), [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
-            make_spans(&signals, 100);
-            assert_eq!(signals.shutdown(Duration::from_secs(5)), Vec::<String>::new(), "{protocol}");
-            assert_eq!(collector.spans(), 100, "{protocol}");
-        }
-    }
-
-    #[test]
-    fn delivers_everything_to_a_collector_that_starts_late() {
-        let port = free_port();
-        let signals = signals(port, [("OTEL_BSP_SCHEDULE_DELAY", "10")]);
-        make_spans(&signals, 100);
-        // This fails because the Collector is not running yet.
-        let _ = signals.traces.force_flush();
-        let collector = FakeCollector::start_on(port);
-        make_spans(&signals, 100);
-        assert_eq!(signals.shutdown(Duration::from_secs(8)), Vec::<String>::new());
-        assert_eq!(collector.spans(), 200);
-    }
-
-    /// Starts a server that accepts the given number of connections, one after another. On each connection, the server
-    /// writes `farewell` instead of a response and then closes the connection. Afterwards, a fake Collector takes over
-    /// the port. Returns the port, and the thread that returns the fake Collector.
-    fn start_breaking(
-        connections: usize,
-        farewell: &'static [u8],
-    ) -> (u16, thread::JoinHandle<FakeCollector>) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let successor = thread::spawn(move || {
-            for _ in 0..connections {
-                let (mut connection, _) = listener.accept().unwrap();
-                // Read more bytes than a client sends before its first request, so that the connection closes after the
-                // request has begun.
-                connection.read_exact(&mut [0; 1_000]).unwrap();
-                connection.write_all(farewell).unwrap();
-            }
-            drop(listener);
-            FakeCollector::start_on(port)
-        });
-        (port, successor)
-    }
-
-    #[test]
-    fn retries_when_a_connection_breaks_before_the_response() {
-        // A SETTINGS frame, and a GOAWAY frame which says that no stream was processed (RFC 9113, sections 6.5 and
-        // 6.8).
-        let goaway = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
-        for farewell in [&b""[..], goaway] {
-            let (port, successor) = start_breaking(4, farewell);
-            let signals =
-                signals(port, [("OTEL_METRICS_EXPORTER", "none"), ("OTEL_BSP_SCHEDULE_DELAY", "10")]);
-            make_spans(&signals, 100);
-            let collector = successor.join().unwrap();
-            assert_eq!(signals.shutdown(Duration::from_secs(8)), Vec::<String>::new(), "{farewell:?}");
-            assert_eq!(collector.spans(), 100, "{farewell:?}");
-        }
-    }
-
-    #[test]
-    fn counts_spans_that_were_not_delivered() {
-        let signals =
-            signals(free_port(), [("OTEL_BSP_EXPORT_TIMEOUT", "50"), ("OTEL_METRICS_EXPORTER", "none")]);
-        make_spans(&signals, 7);
-        assert_eq!(signals.shutdown(Duration::from_secs(5)), ["7 of 7 spans to otlp"]);
-    }
-
-    #[test]
-    fn counts_spans_that_a_full_queue_dropped() {
-        let collector = FakeCollector::start();
-        let small = [("OTEL_BSP_MAX_QUEUE_SIZE", "4"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")];
-        let signals = signals(collector.port(), small);
-        make_spans(&signals, 5_000);
-        let lost = signals.shutdown(Duration::from_secs(5));
-        let missing = 5_000 - collector.spans();
-        assert!(missing > 0, "the queue of 4 was never full");
-        assert_eq!(lost, [format!("{missing} of 5000 spans to otlp")]);
-    }
-
-    #[test]
-    fn shutdown_respects_its_timeout_when_the_server_does_not_respond() {
-        // This listener accepts connections but never sends anything.
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let signals = signals(silent.local_addr().unwrap().port(), []);
-        make_spans(&signals, 3);
-        let started = Instant::now();
-        let lost = signals.shutdown(Duration::from_millis(300));
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-        assert!(lost.contains(&"3 of 3 spans to otlp".to_owned()), "{lost:?}");
-    }
-}
+mod tests;

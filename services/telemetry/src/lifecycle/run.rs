@@ -145,7 +145,7 @@ where
     let app_settings = read(builder.env.as_ref())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::Thread)?;
-    let telemetry = guard::launch(&service, &settings, builder.extensions)?;
+    let telemetry = guard::launch(&service, &settings, builder.extensions, Some(runtime.handle()))?;
 
     let (result, stopped_at) = runtime.block_on(serve(&settings, &telemetry, app_settings, app));
     if let Err(error) = &result {

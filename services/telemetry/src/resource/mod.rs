@@ -24,7 +24,7 @@ mod host;
 mod kubernetes;
 mod missing;
 mod os;
-mod process;
+pub(crate) mod process;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;

@@ -50,24 +50,28 @@ fn creation_time() -> Option<String> {
 ///
 /// The age of the process comes from the boot-time clock, which the kernel also uses for start times. So the result
 /// stays correct if someone sets the system clock after the process has started.
-pub(super) fn started(process: &str) -> Option<SystemTime> {
+pub(crate) fn started(process: &str) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-    let since_boot = Duration::from_millis(start_ticks(&stat)? * (1_000 / TICKS_PER_SECOND));
+    let since_boot = Duration::from_millis(stat_field(&stat, START_TIME)? * (1_000 / TICKS_PER_SECOND));
     SystemTime::now().checked_sub(now.checked_sub(since_boot)?)
 }
 
 /// `USER_HZ`, the number of ticks in a second, which is 100 on every Linux architecture that Rust supports.
-const TICKS_PER_SECOND: u64 = 100;
+pub(crate) const TICKS_PER_SECOND: u64 = 100;
 
-/// Returns field 22 of `/proc/PID/stat`, the start time in ticks since boot.
+/// The field of `/proc/PID/stat` with the start time in ticks since boot.
+const START_TIME: usize = 22;
+
+/// Returns a field of `/proc/PID/stat` that is a number. Its manual page numbers the fields from 1, and `field` is at
+/// least 3.
 ///
 /// The second field is the program's name in parentheses, and the name itself can contain spaces and parentheses. So
 /// the fields are counted after the last parenthesis.
-fn start_ticks(stat: &str) -> Option<u64> {
+pub(crate) fn stat_field(stat: &str, field: usize) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
+    rest.split_whitespace().nth(field - 3)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -75,10 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_start_time_after_any_program_name() {
-        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 1 0 0 0 20 0 9 0 4711 1 2 3";
-        assert_eq!(start_ticks(stat), Some(4711));
-        assert_eq!(start_ticks("7 (a"), None);
+    fn finds_a_field_after_any_program_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 12 34 0 0 20 0 9 0 4711 1 2 3";
+        assert_eq!(
+            [14, 15, START_TIME].map(|field| stat_field(stat, field)),
+            [Some(12), Some(34), Some(4711)]
+        );
+        assert_eq!(stat_field("7 (a", START_TIME), None);
     }
 
     #[test]

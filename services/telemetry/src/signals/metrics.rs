@@ -7,10 +7,11 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
 
 use crate::delivery::console;
-use crate::delivery::export::{Delivery, ExportThread, Exporter};
+use crate::delivery::count::{Component, Delivery, Item};
+use crate::delivery::export::{ExportThread, Exporter};
 use crate::delivery::otlp::Exporters;
 use crate::error::StartError;
-use crate::settings::{Metrics, MetricsExporter};
+use crate::settings::{Metrics, MetricsExporter, Signal};
 use crate::signals::added::{Addition, Stop};
 
 /// The registry of the metrics for Prometheus. Without the cargo feature `prometheus`, there is none.
@@ -30,8 +31,9 @@ pub(crate) struct Extensions {
     pub(crate) readers: Vec<Addition<dyn MetricReader>>,
 }
 
-/// Creates the meter provider with the exporters in `settings`. The Prometheus exporter registers its metrics in
-/// `registry`. Adds the handles of the program's own readers to `added`.
+/// Creates the meter provider with the exporters in `settings`. Also returns the delivery counters of each exporter that
+/// sends metrics. The Prometheus exporter registers its metrics in `registry`. Adds the handles of the program's own
+/// readers to `added`.
 pub(crate) fn provider(
     settings: &Metrics,
     extensions: Extensions,
@@ -40,20 +42,25 @@ pub(crate) fn provider(
     thread: &ExportThread,
     exporters: &mut Exporters<'_>,
     registry: &Registry,
-) -> Result<SdkMeterProvider, StartError> {
+) -> Result<(SdkMeterProvider, Vec<Arc<Delivery>>), StartError> {
+    let mut deliveries = Vec::new();
     let mut builder = SdkMeterProvider::builder().with_resource(resource.clone());
     for kind in &settings.exporters {
         builder = match kind {
             MetricsExporter::Otlp => {
                 let exporter = exporters.metrics(&settings.otlp, settings.timeout, settings.temporality)?;
-                let delivery = Delivery::new("metrics to otlp");
+                let component = Component::otlp(Signal::Metrics, &settings.otlp);
+                let delivery = Delivery::new(Item::DataPoint, "metrics to otlp", component, None);
+                deliveries.push(Arc::clone(&delivery));
                 let exporter = Exporter::new(exporter, thread, settings.timeout, delivery);
                 builder
                     .with_reader(PeriodicReader::builder(exporter).with_interval(settings.interval).build())
             }
             MetricsExporter::Console => {
                 let exporter = console::metrics()?;
-                let delivery = Delivery::new("metrics to the console");
+                let component = Component::new("opentelemetry_stdout::MetricExporter", 0);
+                let delivery = Delivery::new(Item::DataPoint, "metrics to the console", component, None);
+                deliveries.push(Arc::clone(&delivery));
                 let exporter = Exporter::new(exporter, thread, settings.timeout, delivery);
                 builder
                     .with_reader(PeriodicReader::builder(exporter).with_interval(settings.interval).build())
@@ -84,5 +91,5 @@ pub(crate) fn provider(
         added.push(handle);
         builder = builder.with_reader(reader);
     }
-    Ok(builder.build())
+    Ok((builder.build(), deliveries))
 }

@@ -13,12 +13,13 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::delivery::console;
-use crate::delivery::export::{Delivery, ExportThread, Exporter};
+use crate::delivery::count::{Component, Delivery, Item, Queue};
+use crate::delivery::export::{ExportThread, Exporter};
 use crate::delivery::otlp::Exporters;
 use crate::error::StartError;
-use crate::settings::{Batch, SpanExporterKind, Traces};
+use crate::settings::{Batch, Signal, SpanExporterKind, Traces};
 use crate::signals::added::{Addition, Stop};
-use crate::signals::sampling;
+use crate::signals::sampling::{self, CountingSampler, SpanCounts};
 
 /// What the program adds to traces.
 #[derive(Default)]
@@ -29,8 +30,17 @@ pub(crate) struct Extensions {
     pub(crate) processors: Vec<Addition<dyn SpanProcessor>>,
 }
 
-/// Creates the tracer provider for these settings. Also returns the delivery counters of each exporter. Adds the handles
-/// of the program's own parts to `added`.
+/// The tracer provider and its counters.
+#[derive(Debug)]
+pub(crate) struct Tracing {
+    pub(crate) provider: SdkTracerProvider,
+    /// The spans that were started.
+    pub(crate) counts: Arc<SpanCounts>,
+    /// The counters of each exporter.
+    pub(crate) deliveries: Vec<Arc<Delivery>>,
+}
+
+/// Creates the tracer provider for these settings. Adds the handles of the program's own parts to `added`.
 pub(crate) fn provider(
     settings: &Traces,
     extensions: Extensions,
@@ -38,11 +48,13 @@ pub(crate) fn provider(
     resource: &Resource,
     thread: &ExportThread,
     exporters: &mut Exporters<'_>,
-) -> Result<(SdkTracerProvider, Vec<Arc<Delivery>>), StartError> {
+) -> Result<Tracing, StartError> {
     let mut deliveries = Vec::new();
+    let counts = Arc::<SpanCounts>::default();
+    let sampler = extensions.sampler.unwrap_or_else(|| sampling::sampler(settings.sampling));
     let mut builder = SdkTracerProvider::builder()
         .with_resource(resource.clone())
-        .with_sampler(extensions.sampler.unwrap_or_else(|| sampling::sampler(settings.sampling)))
+        .with_sampler(CountingSampler::new(sampler, Arc::clone(&counts)))
         .with_span_limits(settings.limits);
     // This processor comes before the exporters, so the exporters see the attributes that it adds.
     if !settings.baggage_attributes.is_empty() {
@@ -56,48 +68,56 @@ pub(crate) fn provider(
     if settings.log_spans {
         builder = builder.with_span_processor(SpanLogger);
     }
-    for kind in &settings.exporters {
-        let processor = match kind {
+    for (index, kind) in settings.exporters.iter().enumerate() {
+        let delivery = |label, exporter| {
+            let processor = Component::new("batching_span_processor", index);
+            let queue = Queue { processor, capacity: settings.batch.queue };
+            Delivery::new(Item::Span, label, exporter, Some(queue))
+        };
+        let (processor, delivery) = match kind {
             SpanExporterKind::Otlp => {
                 let exporter = exporters.spans(&settings.otlp, settings.batch.timeout)?;
-                counting_processor(exporter, settings, thread, Delivery::new("spans to otlp"))
+                let delivery = delivery("spans to otlp", Component::otlp(Signal::Traces, &settings.otlp));
+                (batch_processor(exporter, settings, thread, Arc::clone(&delivery)), delivery)
             }
             SpanExporterKind::Console => {
-                let exporter = console::spans()?;
-                counting_processor(exporter, settings, thread, Delivery::new("spans to the console"))
+                let component = Component::new("opentelemetry_stdout::SpanExporter", 0);
+                let delivery = delivery("spans to the console", component);
+                (batch_processor(console::spans()?, settings, thread, Arc::clone(&delivery)), delivery)
             }
         };
-        deliveries.push(Arc::clone(&processor.delivery));
-        builder = builder.with_span_processor(processor);
+        // Each processor gets every span, so only the first one counts the ended spans.
+        let ended = (index == 0).then(|| Arc::clone(&counts));
+        deliveries.push(Arc::clone(&delivery));
+        builder = builder.with_span_processor(CountingProcessor { inner: processor, delivery, ended });
     }
-    Ok((builder.build(), deliveries))
+    Ok(Tracing { provider: builder.build(), counts, deliveries })
 }
 
-fn counting_processor<E: SpanExporter + 'static>(
+fn batch_processor<E: SpanExporter + 'static>(
     exporter: E,
     settings: &Traces,
     thread: &ExportThread,
     delivery: Arc<Delivery>,
-) -> CountingProcessor {
+) -> BatchSpanProcessor {
     let Batch { delay, queue, size, timeout } = settings.batch;
-    let exporter = Exporter::new(exporter, thread, timeout, Arc::clone(&delivery));
+    let exporter = Exporter::new(exporter, thread, timeout, delivery);
     let config = BatchConfigBuilder::default()
         .with_scheduled_delay(delay)
         .with_max_queue_size(queue)
         .with_max_export_batch_size(size)
         .build();
     let shortening = ShorteningExporter { inner: exporter, limit: settings.value_length };
-    CountingProcessor {
-        inner: BatchSpanProcessor::builder(shortening).with_batch_config(config).build(),
-        delivery,
-    }
+    BatchSpanProcessor::builder(shortening).with_batch_config(config).build()
 }
 
-/// Counts the spans to export, so a shutdown can report how many were not delivered.
+/// Counts the spans to export, and drops those for which the queue has no room.
 #[derive(Debug)]
 struct CountingProcessor {
     inner: BatchSpanProcessor,
     delivery: Arc<Delivery>,
+    /// Where this processor counts the ended spans that are not exported.
+    ended: Option<Arc<SpanCounts>>,
 }
 
 impl SpanProcessor for CountingProcessor {
@@ -106,10 +126,15 @@ impl SpanProcessor for CountingProcessor {
     }
 
     fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.delivery.record_submitted();
+        // A span that is recorded but not sampled is only for the program's own processors. The SDK's batch processor
+        // would export it.
+        if !span.span_context.is_sampled() {
+            if let Some(counts) = &self.ended {
+                counts.record_ended_unsampled();
+            }
+        } else if self.delivery.submit() {
+            self.inner.on_end(span);
         }
-        self.inner.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -3,12 +3,13 @@
 //! The crate tracing-appender does the same. It is not used, because it brings four crates, one of them for log files.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use opentelemetry::metrics::Meter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The maximum number of lines that wait to be written. Further lines are dropped and counted.
@@ -26,7 +27,7 @@ enum Message {
 #[derive(Clone)]
 pub(crate) struct LineWriter {
     sender: SyncSender<Message>,
-    dropped: Arc<AtomicUsize>,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Write for LineWriter {
@@ -78,6 +79,18 @@ impl Console {
     /// Returns the writer for the `fmt` layer.
     pub(crate) fn writer(&self) -> LineWriter {
         self.writer.clone()
+    }
+
+    /// Creates the counter of the log lines that were dropped. The semantic conventions have no name for it, because the
+    /// console does not belong to the SDK.
+    pub(crate) fn register(&self, meter: &Meter) {
+        let dropped = Arc::clone(&self.writer.dropped);
+        meter
+            .u64_observable_counter("sightline.console.line.dropped")
+            .with_unit("{line}")
+            .with_description("The log lines that were dropped because standard output was too slow.")
+            .with_callback(move |observer| observer.observe(dropped.load(Ordering::Relaxed), &[]))
+            .build();
     }
 
     /// Describes the log lines that were dropped because standard output was too slow. Returns `None` if no line was

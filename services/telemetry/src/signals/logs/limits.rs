@@ -11,7 +11,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
-use crate::delivery::export::Delivery;
+use crate::delivery::count::Delivery;
 use crate::settings::RecordLimits;
 use crate::signals::traces::shorten;
 
@@ -88,10 +88,12 @@ impl<P: LogProcessor> LogProcessor for Limited<P> {
         if self.delivery.is_closed() {
             return;
         }
+        if !self.delivery.submit() {
+            return;
+        }
         if self.exceeds(record) {
             *record = self.rebuild(record);
         }
-        self.delivery.record_submitted();
         self.inner.emit(record, scope);
     }
 
@@ -115,14 +117,19 @@ impl<P: LogProcessor> LogProcessor for Limited<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::count::{Component, Item, Queue};
     use opentelemetry_sdk::logs::{InMemoryLogExporter, SimpleLogProcessor};
+
+    fn delivery() -> Arc<Delivery> {
+        let queue = Queue { processor: Component::new("simple_log_processor", 0), capacity: 1 };
+        Delivery::new(Item::LogRecord, "records", Component::new("test", 0), Some(queue))
+    }
 
     #[test]
     fn cuts_attributes_that_exceed_the_limits_and_keeps_everything_else() {
         let exporter = InMemoryLogExporter::default();
         let limits = RecordLimits { attributes: 2, value_length: Some(3) };
-        let processor =
-            Limited::new(SimpleLogProcessor::new(exporter.clone()), limits, Delivery::new("records"));
+        let processor = Limited::new(SimpleLogProcessor::new(exporter.clone()), limits, delivery());
         let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();
         let logger = provider.logger("test");
         let mut record = logger.create_log_record();
@@ -148,7 +155,7 @@ mod tests {
     fn ignores_records_after_the_exporter_is_closed() {
         let exporter = InMemoryLogExporter::default();
         let limits = RecordLimits { attributes: 2, value_length: None };
-        let delivery = Delivery::new("records");
+        let delivery = delivery();
         let processor =
             Limited::new(SimpleLogProcessor::new(exporter.clone()), limits, Arc::clone(&delivery));
         let provider = SdkLoggerProvider::builder().with_log_processor(processor).build();

@@ -23,10 +23,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::delivery::export::{Delivery, ExportThread, Exporter};
+use crate::delivery::count::{Component, Delivery, Item, Queue};
+use crate::delivery::export::{ExportThread, Exporter};
 use crate::delivery::otlp::Exporters;
 use crate::error::StartError;
-use crate::settings::{Batch, LogFormat, Logs};
+use crate::settings::{Batch, LogFormat, Logs, Signal};
 use crate::signals::added::{Addition, Stop};
 use limits::Limited;
 
@@ -75,7 +76,12 @@ pub(crate) fn provider(
         return Ok(Provider { provider: Some(builder.build()), delivery: None });
     };
     let Batch { delay, queue, size, timeout } = settings.batch;
-    let delivery = Delivery::new("log records to otlp");
+    let delivery = Delivery::new(
+        Item::LogRecord,
+        "log records to otlp",
+        Component::otlp(Signal::Logs, otlp),
+        Some(Queue { processor: Component::new("batching_log_processor", 0), capacity: queue }),
+    );
     let exporter = Exporter::new(exporters.logs(otlp, timeout)?, thread, timeout, Arc::clone(&delivery));
     let config = BatchConfigBuilder::default()
         .with_scheduled_delay(delay)
