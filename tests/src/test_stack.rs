@@ -327,6 +327,20 @@ impl SingleService {
         log_tails(&self.stack.dir().join("logs"))
     }
 
+    /// Returns the numbers in the service's report of lost spans: the lost spans and all spans. Fails if there is no
+    /// report.
+    pub fn lost_spans(&self) -> Result<(u32, u32)> {
+        let log = self.log()?;
+        let line = log.lines().find(|line| line.contains("telemetry was lost: "));
+        let line = line.context("the log does not report lost spans")?;
+        let numbers = || {
+            let (count, _) = line.split_once(" spans to otlp")?;
+            let (lost, all) = count.rsplit_once(" of ")?;
+            Some((lost.rsplit(' ').next()?.parse().ok()?, all.parse().ok()?))
+        };
+        numbers().with_context(|| line.to_owned())
+    }
+
     /// Sends SIGTERM and waits up to ten seconds for the process to exit.
     pub async fn stop(&mut self) -> Result<Exit> {
         Ok(self.stack.stop_process(&self.process).await?)

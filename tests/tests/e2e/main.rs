@@ -13,6 +13,7 @@ mod matrix;
 mod outage;
 mod redaction;
 mod sampling;
+mod self_telemetry;
 mod services_file;
 mod shutdown;
 mod stores;
@@ -31,6 +32,7 @@ fn main() -> anyhow::Result<ExitCode> {
     stores::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);
+    self_telemetry::add(&mut suite);
     services_file::add(&mut suite);
     additions::add(&mut suite);
     matrix::add(&mut suite);

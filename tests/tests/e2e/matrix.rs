@@ -57,8 +57,8 @@ async fn every_signal_arrives(stack: &TestStack) -> Result<()> {
         for service in spec.services() {
             let name = service.name.name();
             // No request of this test reaches a worker, or a gRPC service that no service calls. For such a service,
-            // this test checks only the telemetry of its start: log records, and its page with metrics. It has no metric
-            // to export before its first request or message.
+            // this test checks only the telemetry of its start: log records, and its page with metrics. Without the
+            // library, it may have no metric to export before its first request or message.
             let ids = traces.get(name).map_or(&[][..], Vec::as_slice);
             let metric = if ids.is_empty() { TARGET } else { request_metric(service) };
             let mut has_spans = true;
