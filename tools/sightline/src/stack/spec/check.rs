@@ -82,7 +82,8 @@ impl Reader<'_> {
                     return Err(format!("there is no service {name}; `calls` lists: {names}"));
                 };
                 let is_callee = process.calls.contains(name) || process.name == *name;
-                if !is_callee && (self.kind == Kind::Pipeline || *name != AGENT) {
+                // The metrics store reads metrics of processes that stop before it does. `calls` sets the order.
+                if !is_callee && self.kind == Kind::Services && *name != AGENT {
                     return Err(format!("add {:?} to `calls` to use its address", name.name()));
                 }
                 check_port(other, port.as_deref(), *form)
