@@ -30,6 +30,7 @@ import (
 	otlpreceiver "go.opentelemetry.io/collector/receiver/otlpreceiver"
 	otelconftelemetry "go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 	gateprocessor "sightline/tools/collector/gateprocessor"
+	logcount "sightline/tools/collector/logcount"
 	ownmetrics "sightline/tools/collector/ownmetrics"
 )
 
@@ -105,6 +106,7 @@ func components() (otelcol.Factories, error) {
 		tailsamplingprocessor.NewFactory(),
 		transformprocessor.NewFactory(),
 		gateprocessor.NewFactory(),
+		logcount.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -117,6 +119,7 @@ func components() (otelcol.Factories, error) {
 		tailsamplingprocessor.NewFactory().Type():  "github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor v0.152.0",
 		transformprocessor.NewFactory().Type():     "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor v0.152.0",
 		gateprocessor.NewFactory().Type():          "sightline/tools/collector v0.0.0",
+		logcount.NewFactory().Type():               "sightline/tools/collector v0.0.0",
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
