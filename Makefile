@@ -1,7 +1,7 @@
 # Every command of this repository. `make` lists them.
 #
 # Variables:
-#   OTELCOL, JAEGER, VICTORIA_METRICS, VICTORIA_LOGS, VMAUTH, KIND, HELM, HELM_DOCS, VALE, ACTIONLINT
+#   OTELCOL, JAEGER, VICTORIA_METRICS, VICTORIA_LOGS, VMAUTH, VMALERT, VMALERT_TOOL, KIND, HELM, HELM_DOCS, VALE, ACTIONLINT
 #                     programs to use instead of building them
 #   JAEGER_UI         the directory of a Jaeger UI to use instead of bin/jaeger-ui, or `embedded` for the UI that is
 #                     compiled into the program in JAEGER
@@ -24,6 +24,8 @@ jaeger_ui := $(call in_tree,$(or $(JAEGER_UI),bin/jaeger-ui))
 victoria_metrics := $(call in_tree,$(or $(VICTORIA_METRICS),bin/victoria-metrics))
 victoria_logs := $(call in_tree,$(or $(VICTORIA_LOGS),bin/victoria-logs))
 vmauth := $(call in_tree,$(or $(VMAUTH),bin/vmauth))
+vmalert := $(call in_tree,$(or $(VMALERT),bin/vmalert))
+vmalert_tool := $(call in_tree,$(or $(VMALERT_TOOL),bin/vmalert-tool))
 kind := $(call in_tree,$(or $(KIND),bin/kind))
 helm := $(call in_tree,$(or $(HELM),bin/helm))
 helm_docs := $(call in_tree,$(or $(HELM_DOCS),bin/helm-docs))
@@ -42,13 +44,15 @@ override JAEGER_UI := $(if $(filter embedded,$(jaeger_ui)),embedded,$(abspath $(
 override VICTORIA_METRICS := $(abspath $(victoria_metrics))
 override VICTORIA_LOGS := $(abspath $(victoria_logs))
 override VMAUTH := $(abspath $(vmauth))
+override VMALERT := $(call program,$(vmalert))
+override VMALERT_TOOL := $(call program,$(vmalert_tool))
 override KIND := $(call program,$(kind))
 override HELM := $(call program,$(helm))
 override HELM_DOCS := $(call program,$(helm_docs))
 override VALE := $(call program,$(vale))
 override ACTIONLINT := $(call program,$(actionlint))
 KUBECTL ?= kubectl
-export OTELCOL JAEGER JAEGER_UI VICTORIA_METRICS VICTORIA_LOGS VMAUTH KIND HELM HELM_DOCS VALE ACTIONLINT KUBECTL
+export OTELCOL JAEGER JAEGER_UI VICTORIA_METRICS VICTORIA_LOGS VMAUTH VMALERT VMALERT_TOOL KIND HELM HELM_DOCS VALE ACTIONLINT KUBECTL
 
 .PHONY: help
 help:
@@ -106,7 +110,7 @@ bin/jaeger-ui: tools/jaeger-ui/copy.sh tools/jaeger-ui/Cargo.toml tools/jaeger-u
 # The programs of VictoriaMetrics print this version, and send it nowhere.
 buildinfo = github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version
 
-bin/victoria-metrics bin/vmauth: tools/victoria-metrics/go.mod tools/victoria-metrics/go.sum
+bin/victoria-metrics bin/vmauth bin/vmalert bin/vmalert-tool: tools/victoria-metrics/go.mod tools/victoria-metrics/go.sum
 	@tools/build-go.sh $(@F) tools/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/$(@F) 1 \
 		"-X $(buildinfo)=$(@F)-v$(call module_version,tools/victoria-metrics,github.com/VictoriaMetrics/VictoriaMetrics)"
 
@@ -191,7 +195,7 @@ need-docker need-kubectl need-kind need-helm need-cluster:
 # The builds are steps of their own, so that the table of times shows them. SKIP names targets to leave out.
 .PHONY: test
 test: ## run the checks and tests below except actionlint, with the time of each
-	@MAKE="$(MAKE)" tools/test.sh fmt-check clippy package shellcheck prose version-check doc build build-tests unit scaffold $(pipeline) unit-go validate $(filter bin/%,$(helm) $(helm_docs)) chart e2e
+	@MAKE="$(MAKE)" tools/test.sh fmt-check clippy package shellcheck prose version-check doc build build-tests unit scaffold $(pipeline) unit-go validate alerts $(filter bin/%,$(helm) $(helm_docs)) chart e2e
 
 .PHONY: fmt
 fmt: need-cargo ## format the code
@@ -257,14 +261,23 @@ scaffold: need-cargo ## create a service from each template in a copy of this ch
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0
 unit-go: need-go ## unit tests of our packages in the Collector, and checks of all our Go code
-	@cd tools/collector && test -z "$$(gofmt -l gateprocessor ownmetrics publiccas)" || { gofmt -d gateprocessor ownmetrics publiccas; exit 1; }
+	@cd tools/collector && test -z "$$(gofmt -l gateprocessor logcount ownmetrics publiccas)" || { gofmt -d gateprocessor logcount ownmetrics publiccas; exit 1; }
 	@# The flags are the same as in the build, so that Go reuses the packages that the build has compiled.
 	cd tests/go-service && test -z "$$(gofmt -l .)" && go vet -trimpath .
-	cd tools/collector && go vet -trimpath ./gateprocessor ./ownmetrics ./publiccas && go test -trimpath -timeout 3m ./gateprocessor ./ownmetrics ./publiccas
+	cd tools/collector && go vet -trimpath ./gateprocessor ./logcount ./ownmetrics ./publiccas && go test -trimpath -timeout 3m ./gateprocessor ./logcount ./ownmetrics ./publiccas
 
 .PHONY: validate
 validate: $(pipeline) ## validate each combination of pipeline files; a warning fails
 	@tools/validate-pipeline.sh
+
+.PHONY: alerts
+alerts: $(filter bin/vmalert bin/vmalert-tool,$(vmalert) $(vmalert_tool)) ## check the alerts in deploy/alerts, and run their tests
+	@"$(VMALERT)" -dryRun -rule='deploy/alerts/*.yaml' -loggerLevel=ERROR
+	@"$(VMALERT_TOOL)" unittest -disableAlertgroupLabel $(foreach file,$(wildcard deploy/alerts/tests/*.yaml),--files=$(file))
+
+.PHONY: dashboards
+dashboards: need-cargo ## write the dashboards for vmui and Grafana from deploy/dashboards/*.yaml
+	UPDATE_RENDERED=1 cargo test --package sightline-tests --lib -- dashboards
 
 # ARGS selects tests by name. UPDATE_RENDERED=1 replaces the stored renderings and the READMEs of the charts. If
 # CHART_CONTEXT names a kubectl context, the API server of that context also checks the renderings.

@@ -7,6 +7,7 @@
 pub mod browser;
 pub mod caller;
 pub mod command;
+pub mod dashboards;
 pub mod documents;
 pub mod examples;
 pub mod jaeger_ui;
