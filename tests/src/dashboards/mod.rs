@@ -1,7 +1,7 @@
 //! The dashboards in `deploy/dashboards`, and the alerts in `deploy/alerts`.
 //!
 //! Each `deploy/dashboards/*.yaml` describes one dashboard. The files in `deploy/dashboards/vmui`, for the UI of
-//! VictoriaMetrics, and in `deploy/dashboards/grafana` are generated from it, so that they cannot differ. A test fails if
+//! the metrics store, and in `deploy/dashboards/grafana` are generated from it, so that they cannot differ. A test fails if
 //! a generated file is not up to date; with `UPDATE_RENDERED=1`, the test writes the files.
 
 mod grafana;
@@ -127,6 +127,12 @@ pub fn dashboards() -> Result<Vec<Dashboard>> {
         dashboards.push(dashboard);
     }
     Ok(dashboards)
+}
+
+/// Returns the dashboard in each format, with the name of the directory of its file.
+#[must_use]
+pub fn render(dashboard: &Dashboard) -> [(&'static str, Value); 2] {
+    [("vmui", vmui::render(dashboard)), ("grafana", grafana::render(dashboard))]
 }
 
 fn directory() -> PathBuf {

@@ -1,4 +1,4 @@
-//! Dashboards for vmui, the UI of VictoriaMetrics. The format is that of the structs in its `app/vmselect/vmui.go`.
+//! Dashboards for vmui, the UI of the metrics store. The format is that of the structs in its `app/vmselect/vmui.go`.
 
 use serde_json::{Value, json};
 

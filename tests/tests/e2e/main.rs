@@ -3,6 +3,7 @@
 mod additions;
 mod certificates;
 mod context;
+mod dashboards;
 mod docs;
 mod edges;
 mod errors;
@@ -30,6 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
     // The slowest tests start first. The other tests run in parallel with them.
     outage::add(&mut suite);
     stores::add(&mut suite);
+    dashboards::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);
     self_telemetry::add(&mut suite);
