@@ -57,10 +57,14 @@ type key struct{ service, level string }
 func add(ctx context.Context, counter metric.Int64Counter, data plog.Logs) {
 	counts := map[key]int64{}
 	for _, group := range data.ResourceLogs().All() {
-		service, _ := group.Resource().Attributes().Get("service.name")
+		service := ""
+		// A sender may leave the name out. AsString of the value that Get then returns would crash.
+		if name, ok := group.Resource().Attributes().Get("service.name"); ok {
+			service = name.AsString()
+		}
 		for _, scope := range group.ScopeLogs().All() {
 			for _, record := range scope.LogRecords().All() {
-				counts[key{service.AsString(), level(record.SeverityNumber())}]++
+				counts[key{service, level(record.SeverityNumber())}]++
 			}
 		}
 	}

@@ -36,16 +36,19 @@ func TestCountsByServiceAndLevel(t *testing.T) {
 	for service, severities := range map[string][]plog.SeverityNumber{
 		"orders": {plog.SeverityNumberInfo, plog.SeverityNumberInfo4, plog.SeverityNumberError, plog.SeverityNumberFatal4},
 		"users":  {plog.SeverityNumberInfo, plog.SeverityNumberUnspecified, 25, -1},
+		"":      {plog.SeverityNumberInfo},
 	} {
 		group := data.ResourceLogs().AppendEmpty()
-		group.Resource().Attributes().PutStr("service.name", service)
+		if service != "" {
+			group.Resource().Attributes().PutStr("service.name", service)
+		}
 		scope := group.ScopeLogs().AppendEmpty()
 		for _, severity := range severities {
 			scope.LogRecords().AppendEmpty().SetSeverityNumber(severity)
 		}
 	}
 	check(t, logs.ConsumeLogs(t.Context(), data))
-	if sink.LogRecordCount() != 8 {
+	if sink.LogRecordCount() != 9 {
 		t.Errorf("%d records passed", sink.LogRecordCount())
 	}
 
@@ -66,7 +69,7 @@ func TestCountsByServiceAndLevel(t *testing.T) {
 		}
 	}
 	expected := map[string]int64{
-		"orders info": 2, "orders error": 1, "orders fatal": 1, "users info": 1, "users unspecified": 3,
+		"orders info": 2, "orders error": 1, "orders fatal": 1, "users info": 1, "users unspecified": 3, " info": 1,
 	}
 	if !maps.Equal(found, expected) {
 		t.Error(fmt.Sprint(found))
