@@ -76,6 +76,10 @@ async fn metrics_exist(stack: &TestStack) -> Result<()> {
                 problems.push(format!("{place}: no series has the label {label}: {query}"));
             }
         }
+        for (selector, cause) in UNSEEN {
+            let used = queries()?.iter().any(|(_, query)| query.contains(selector));
+            ensure!(used, "no query uses {selector} any more ({cause}): remove it from UNSEEN in {}", file!());
+        }
         for (page, name) in documented()? {
             if !stored.contains_key(&name)
                 && !stored.contains_key(&format!("{name}_total"))

@@ -36,7 +36,7 @@ func TestCountsByServiceAndLevel(t *testing.T) {
 	for service, severities := range map[string][]plog.SeverityNumber{
 		"orders": {plog.SeverityNumberInfo, plog.SeverityNumberInfo4, plog.SeverityNumberError, plog.SeverityNumberFatal4},
 		"users":  {plog.SeverityNumberInfo, plog.SeverityNumberUnspecified, 25, -1},
-		"":      {plog.SeverityNumberInfo},
+		"":       {plog.SeverityNumberInfo},
 	} {
 		group := data.ResourceLogs().AppendEmpty()
 		if service != "" {
