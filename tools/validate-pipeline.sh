@@ -1,9 +1,9 @@
 #!/bin/sh
-# Validates each combination of base file and overlays in collector-config/ with the program that runs it, and the routes
-# of vmauth. A warning counts as a failure: the Collector warns about a deprecated component name, and removes the name
-# two versions later.
+# Validates each combination of base file and overlays in collector-config/ with the program that runs it, the routes of
+# vmauth, and the scrape configuration of VictoriaMetrics. A warning counts as a failure: the Collector warns about a
+# deprecated component name, and removes the name two versions later.
 #
-# Environment: OTELCOL, JAEGER, VMAUTH (the programs).
+# Environment: OTELCOL, JAEGER, VMAUTH, VICTORIA_METRICS (the programs).
 set -eu
 cd "$(dirname "$0")/../collector-config"
 
@@ -70,6 +70,17 @@ if output=$("${VMAUTH:-../bin/vmauth}" -auth.config=vmauth.yaml -dryRun 2>&1); t
 else
     failed=1
     echo "invalid: vmauth.yaml"
+    echo "$output"
+fi
+
+export SIGHTLINE_SCRAPE_INTERVAL=15s SIGHTLINE_METRICS_STORE_ADDRESS=127.0.0.1:8428
+export SIGHTLINE_LOGS_STORE_ADDRESS=127.0.0.1:9428 SIGHTLINE_JAEGER_METRICS_ADDRESS=127.0.0.1:8888
+export SIGHTLINE_PAGES_HEALTH_ADDRESS=127.0.0.1:13133
+if output=$("${VICTORIA_METRICS:-../bin/victoria-metrics}" -promscrape.config=victoria-metrics-scrape.yaml -dryRun 2>&1); then
+    echo "valid:   victoria-metrics-scrape.yaml"
+else
+    failed=1
+    echo "invalid: victoria-metrics-scrape.yaml"
     echo "$output"
 fi
 exit $failed

@@ -32,8 +32,9 @@ pub(super) fn render(dashboard: &Dashboard) -> Value {
         }
         y += HEIGHT;
     }
+    let name = dashboard.name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
     json!({
-        "uid": format!("sightline-{}", dashboard.name),
+        "uid": format!("sightline-{name}"),
         "title": format!("Sightline: {}", dashboard.title),
         "description": dashboard.description.trim(),
         "tags": ["sightline"],

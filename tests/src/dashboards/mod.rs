@@ -21,7 +21,7 @@ use crate::test_stack::root;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dashboard {
-    /// The name of the file without its extension.
+    /// The name of the file without its extension. It starts with a digit, because vmui sorts dashboards by it.
     #[serde(skip)]
     pub name: String,
     /// The title, which vmui shows as a tab.

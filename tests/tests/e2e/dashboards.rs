@@ -78,7 +78,11 @@ async fn metrics_exist(stack: &TestStack) -> Result<()> {
         }
         for (selector, cause) in UNSEEN {
             let used = queries()?.iter().any(|(_, query)| query.contains(selector));
-            ensure!(used, "no query uses {selector} any more ({cause}): remove it from UNSEEN in {}", file!());
+            ensure!(
+                used,
+                "no query uses {selector} any more ({cause}): remove it from UNSEEN in {}",
+                file!()
+            );
         }
         for (page, name) in documented()? {
             if !stored.contains_key(&name)
