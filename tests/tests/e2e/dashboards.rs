@@ -46,16 +46,12 @@ const UNSEEN: [(&str, &str); 12] = [
 ];
 const SEND_FAILED: &str = "an exporter gives up";
 
-/// The stored series: for each name, the labels of each series.
-type Stored = BTreeMap<String, Vec<BTreeMap<String, String>>>;
-
 async fn metrics_exist(stack: &TestStack) -> Result<()> {
     let check = async || {
         // A response of each kind, so that the metrics have all their labels.
         for id in ["3", "999"] {
             stack.get_order(&Caller::new(), id).await?;
         }
-        let stored = stored(stack).await?;
         let mut problems = Vec::new();
         for (place, query) in queries()? {
             let names = promql::names(&query)?;
@@ -84,11 +80,10 @@ async fn metrics_exist(stack: &TestStack) -> Result<()> {
                 file!()
             );
         }
+        let names: BTreeSet<_> = stored(stack).await?;
         for (page, name) in documented()? {
-            if !stored.contains_key(&name)
-                && !stored.contains_key(&format!("{name}_total"))
-                && !is_unseen(&name)
-            {
+            let exists = names.iter().any(|stored| is_name_of(&name, stored));
+            if !exists && !is_unseen(&name) {
                 problems.push(format!("{page}: no series has the name {name}"));
             }
         }
@@ -99,9 +94,19 @@ async fn metrics_exist(stack: &TestStack) -> Result<()> {
 }
 
 fn is_unseen(name: &str) -> bool {
-    UNSEEN.iter().any(|(selector, _)| {
-        selector.split('{').next().is_some_and(|known| known == name || known == format!("{name}_total"))
-    })
+    UNSEEN.iter().any(|(selector, _)| selector.split('{').next().is_some_and(|known| is_name_of(name, known)))
+}
+
+/// The suffixes that a store adds to the name of a metric from OTLP: its unit, and what a series counts.
+const SUFFIXES: [&str; 7] = ["_seconds", "_milliseconds", "_bytes", "_total", "_count", "_sum", "_bucket"];
+
+/// Whether a series with the name `stored` belongs to the metric `name`, which is written with or without suffixes.
+fn is_name_of(name: &str, stored: &str) -> bool {
+    let Some(mut rest) = stored.strip_prefix(name) else { return false };
+    while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| rest.strip_suffix(suffix)) {
+        rest = shorter;
+    }
+    rest.is_empty()
 }
 
 /// Returns the queries, each with the place where it is.
@@ -140,12 +145,8 @@ fn documented() -> Result<BTreeSet<(String, String)>> {
         let page = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '(') {
-            let is_metric = PREFIXES.iter().any(|prefix| word.starts_with(prefix)) && !word.contains('(');
-            // The name of a histogram has no series of its own.
-            if is_metric && !word.ends_with("_seconds") {
+            if PREFIXES.iter().any(|prefix| word.starts_with(prefix)) && !word.contains('(') {
                 found.insert((page.clone(), word.to_owned()));
-            } else if is_metric {
-                found.insert((page.clone(), format!("{word}_count")));
             }
         }
         // The table of the library's metrics has OpenTelemetry's names.
@@ -155,22 +156,18 @@ fn documented() -> Result<BTreeSet<(String, String)>> {
                 continue;
             };
             for name in names.split("`, `") {
-                let name = name.trim_end_matches('`').replace('.', "_");
-                let suffix = if name.ends_with("_duration") { "_seconds_count" } else { "" };
-                found.insert((page.clone(), format!("{name}{suffix}")));
+                found.insert((page.clone(), name.trim_end_matches('`').replace('.', "_")));
             }
         }
     }
     Ok(found)
 }
 
-async fn stored(stack: &TestStack) -> Result<Stored> {
-    let mut stored = Stored::new();
-    for mut labels in matching(stack, r#"{__name__!=""}"#).await? {
-        let name = labels.remove("__name__").context("a series has no name")?;
-        stored.entry(name).or_default().push(labels);
-    }
-    Ok(stored)
+/// Returns the names of the stored series.
+async fn stored(stack: &TestStack) -> Result<BTreeSet<String>> {
+    let text = stack.page("/prometheus/api/v1/label/__name__/values", &[]).await?;
+    let mut response: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
+    Ok(serde_json::from_value(response["data"].take())?)
 }
 
 /// Returns the labels of the stored series that a selector matches.
