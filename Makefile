@@ -68,6 +68,10 @@ up: build $(pipeline) ## run everything on this machine and show three traces; C
 demo: build $(pipeline) ## like up, but exit after the traces; exit code 0 if all three were complete
 	@exec bin/sightline up --demo $(ARGS)
 
+.PHONY: pictures
+pictures: ## make the pictures in docs/images from the running `make up`; needs Chromium
+	@tools/pictures.sh
+
 .PHONY: certs
 certs: build ## create or renew the certificates in .sightline/certs
 	@exec bin/sightline certs $(ARGS)

@@ -14,11 +14,12 @@ use crate::make::{CiTargets, check};
 const NOT_RUN: usize = 7;
 
 /// The pages with blocks that a test runs, and the source file of each test.
-const PAGES: [(Runner, &str, &str); 7] = [
+const PAGES: [(Runner, &str, &str); 8] = [
     (Runner::E2e, "README.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/adopt.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/services-file.md", "tests/tests/e2e/docs.rs"),
     (Runner::E2e, "docs/terminal.md", "tests/tests/e2e/examples/docs.rs"),
+    (Runner::E2e, "docs/tour.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::E2e, "docs/troubleshoot.md", "tests/tests/e2e/examples/docs.rs"),
     (Runner::KindE2e, "README.md", "tests/tests/kubernetes/docs.rs"),
     (Runner::KindE2e, "docs/troubleshoot.md", "tests/tests/kubernetes/docs.rs"),

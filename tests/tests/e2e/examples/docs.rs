@@ -14,6 +14,7 @@ pub(crate) fn add(suite: &mut Suite) {
     suite.add_checkout("examples::docs::the_commands_in_adopt_create_a_service", adopt);
     suite.add_checkout("examples::docs::the_commands_in_readme_succeed", readme);
     suite.add_checkout("examples::docs::the_commands_in_terminal_succeed", terminal);
+    suite.add_checkout("examples::docs::the_commands_in_tour_succeed", tour);
     suite.add_checkout("examples::docs::the_commands_in_troubleshoot_succeed", troubleshoot);
 }
 
@@ -46,6 +47,22 @@ async fn terminal(stack: &TestStack) -> Result<()> {
     let output = run(stack, documents::of("docs/terminal.md", Runner::E2e)?, &root()).await?;
     for text in ["order read, stock reserved", "request failed", "GET /orders/{id}"] {
         ensure!(output.contains(text), "{text} is missing in:\n{output}");
+    }
+    Ok(())
+}
+
+async fn tour(stack: &TestStack) -> Result<()> {
+    // The stores have the telemetry of this order when the page reads them.
+    super::complete_order(stack).await?;
+    let stored = async || {
+        let count = "http_server_request_duration_seconds_count{http_route='/orders/{id}'}";
+        ensure!(stack.stored_metric(&format!("sum({count})")).await?.is_some(), "the metric is not stored");
+        Ok(())
+    };
+    stack.eventually("the metrics are stored", stored).await?;
+    let output = run(stack, documents::of("docs/tour.md", Runner::E2e)?, &root()).await?;
+    for expected in [r#""_msg":"order read, stock reserved""#, r#""http_route":"/orders/{id}""#] {
+        ensure!(output.contains(expected), "{expected} is missing in:\n{output}");
     }
     Ok(())
 }
