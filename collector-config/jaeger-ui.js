@@ -1,19 +1,19 @@
-// Jaeger's UI: links from traces to their log records and metrics, and the entries of the menu. Jaeger puts this file into
-// the script of its page, and reads it again when it changes. jaeger-stores.yaml loads it.
+// Jaeger's UI: links from traces to their log records and metrics, and the entries of the menu. Jaeger puts this file
+// into the script of its page, and reads it again when it changes. jaeger-stores.yaml loads it.
 //
 // The links are paths on the origin of the page, where vmauth serves the pages of the stores: see vmauth.yaml.
 //
 // Caveats
-// - Jaeger accepts a .json file too, but there a link of the type `tags` or `process` cannot contain the time of the trace:
-//   Jaeger leaves out such a link without a message. Only functions can compute it.
+// - Jaeger accepts a .json file too, but there a link of the type `tags` or `process` cannot contain the time of the
+//   trace: Jaeger leaves out such a link without a message. Only functions can compute it.
 // - Jaeger inserts this file with a replacement of a regular expression, so it must not contain a dollar sign.
 
 function UIConfig() {
   const LOGS = "/select/vmui/#/?displayFields=service.name%2C_msg&query=";
   const METRICS = "/prometheus/vmui/#/?g0.expr=";
 
-  // The parameters of both stores' UI for the time of a trace. `start` and `end` are in microseconds, as in Jaeger; `before`
-  // and `after` are minutes to add.
+  // The parameters of both stores' UI for the time of a trace. `start` and `end` are in microseconds, as in Jaeger;
+  // `before` and `after` are minutes to add.
   function during(start, end, before, after) {
     const seconds = Math.ceil((end - start) / 1e6) + (before + after) * 60;
     const until = new Date(end / 1e3 + after * 60e3).toISOString();

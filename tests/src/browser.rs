@@ -1,6 +1,7 @@
 //! Pages as Chromium shows them.
 //!
-//! The tests control Chromium by the DevTools protocol on a pipe: JSON messages that end with a zero byte.
+//! The tests control Chromium by the protocol of its developer tools, on a pipe: JSON messages that end with a zero
+//! byte.
 
 use std::env;
 use std::path::PathBuf;
@@ -157,8 +158,8 @@ impl Page {
         Ok(result["result"]["value"].clone())
     }
 
-    /// Reports to pages that the user prefers dark colours. Call this before the first page is opened, because Jaeger's UI
-    /// remembers the colours.
+    /// Reports to pages that the user prefers dark colours. Call this before the first page is opened, because Jaeger's
+    /// UI remembers the colours.
     pub async fn prefer_dark(&mut self) -> Result<()> {
         let feature = json!({ "name": "prefers-color-scheme", "value": "dark" });
         self.call("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await?;
@@ -215,7 +216,8 @@ impl Page {
         Ok(())
     }
 
-    /// Calls a method of the protocol and returns its result. Records the requests of the page that are reported before.
+    /// Calls a method of the protocol and returns its result. Records the requests of the page that are reported
+    /// before.
     async fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {
         let work = async {
             self.commands += 1;

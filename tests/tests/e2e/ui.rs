@@ -1,4 +1,5 @@
-//! Jaeger serves its own UI, and a browser shows the stored traces, log records and metrics, each a click from the other.
+//! Jaeger serves its own UI, and a browser shows the stored traces, log records and metrics, each a click from the
+//! other.
 
 use std::time::{Duration, Instant};
 
