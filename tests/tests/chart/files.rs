@@ -33,16 +33,24 @@ fn find_links(directory: &Path, problems: &mut Vec<String>) -> Result<()> {
 
 /// The prefixes of the files in `collector-config/` that each subchart uses.
 const CONFIG_FILES: [(&str, &[&str]); 2] =
-    [("collector", &["agent", "gateway"]), ("jaeger", &["jaeger", "vmauth"])];
+    [("collector", &["agent", "gateway"]), ("jaeger", &["jaeger", "victoria", "vmauth"])];
 
 /// The directory `config` of a subchart contains copies of files in `collector-config/`. The files for a local stack are
-/// not copied.
+/// not copied. The directory `dashboards` contains copies of the generated dashboards.
 pub(crate) fn config_is_a_copy() -> Result<()> {
     let mut problems = Vec::new();
     for (subchart, prefixes) in CONFIG_FILES {
         let copies = helm::chart().join("charts").join(subchart).join("config");
         compare(&helm::repository().join("collector-config"), &copies, prefixes, &mut problems)?;
     }
+    let dashboards = helm::repository().join("deploy/dashboards/vmui");
+    let prefixes: Vec<String> = names(&dashboards)?
+        .iter()
+        .filter_map(|name| name.split(['-', '.']).next())
+        .map(str::to_owned)
+        .collect();
+    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    compare(&dashboards, &helm::chart().join("charts/jaeger/dashboards"), &prefixes, &mut problems)?;
     ensure_none(&problems)
 }
 

@@ -68,6 +68,7 @@ const RENDERING_CHECKS: &[(&str, Check<Rendering>)] = &[
     ("pipeline::memory_limiter_is_first_and_low_enough", pipeline::memory_limiter_is_first_and_low_enough),
     ("pipeline::configuration_is_valid", pipeline::configuration_is_valid),
     ("stores::listen_on_loopback", stores::listen_on_loopback),
+    ("stores::scrape_each_other", stores::scrape_each_other),
     ("stores::are_probed", stores::are_probed),
     ("stores::get_what_gateways_send", stores::get_what_gateways_send),
     ("stores::queues_leave_memory_for_traces", stores::queues_leave_memory_for_traces),

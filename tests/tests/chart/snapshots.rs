@@ -2,7 +2,7 @@
 //!
 //! A committed rendering is generated from the parsed manifests, without the comments and the spacing of the templates.
 //! Placeholders replace the certificates, the keys and some annotations, which differ in each rendering. Placeholders
-//! also replace the text of the files in `collector-config/`.
+//! also replace the text of the files in `collector-config/` and of the dashboards.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -141,7 +141,7 @@ fn manifest_texts(rendering: &Rendering) -> Result<Vec<(&Manifest, String)>> {
     Ok(texts)
 }
 
-/// Replaces [`CHANGING_ANNOTATIONS`] and the text of files in `collector-config/` with placeholders.
+/// Replaces [`CHANGING_ANNOTATIONS`], and the text of files in `collector-config/` and of dashboards, with placeholders.
 fn insert_placeholders(value: &mut Value, files: &CollectorConfig) {
     match value {
         Value::Object(map) => {
@@ -157,30 +157,50 @@ fn insert_placeholders(value: &mut Value, files: &CollectorConfig) {
         Value::String(text) => {
             if let Some(name) = files.name_of(text) {
                 *text = format!("<collector-config/{name}>");
+            } else if let Some(name) = files.dashboard_of(text) {
+                *text = format!("<deploy/dashboards/vmui/{name}>");
             }
         }
         _ => {}
     }
 }
 
-/// The names and the texts of the files in `collector-config/`.
-pub(crate) struct CollectorConfig(Vec<(String, String)>);
+/// The names and the texts of the files in `collector-config/`, and of the generated dashboards.
+pub(crate) struct CollectorConfig {
+    files: Vec<(String, String)>,
+    dashboards: Vec<(String, String)>,
+}
 
 impl CollectorConfig {
     pub(crate) fn read() -> Result<Self> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(helm::repository().join("collector-config"))? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.push((name, fs::read_to_string(&path)?));
-        }
-        Ok(Self(files))
+        Ok(Self {
+            files: read_directory("collector-config")?,
+            dashboards: read_directory("deploy/dashboards/vmui")?,
+        })
     }
 
-    /// Returns the name of the file with this text. Trailing white space is ignored, because templates change the white
-    /// space at the end of a file.
+    /// Returns the name of the file in `collector-config/` with this text. Trailing white space is ignored, because
+    /// templates change the white space at the end of a file.
     pub(crate) fn name_of(&self, text: &str) -> Option<&str> {
-        let same = |(_, content): &&(String, String)| content.trim_end() == text.trim_end();
-        self.0.iter().find(same).map(|(name, _)| name.as_str())
+        name_of(&self.files, text)
     }
+
+    fn dashboard_of(&self, text: &str) -> Option<&str> {
+        name_of(&self.dashboards, text)
+    }
+}
+
+fn name_of<'a>(files: &'a [(String, String)], text: &str) -> Option<&'a str> {
+    let same = |(_, content): &&(String, String)| content.trim_end() == text.trim_end();
+    files.iter().find(same).map(|(name, _)| name.as_str())
+}
+
+fn read_directory(path: &str) -> Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(helm::repository().join(path))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((name, fs::read_to_string(&path)?));
+    }
+    Ok(files)
 }

@@ -19,7 +19,14 @@ const STORES: [&str; 2] = ["victoria-metrics", "victoria-logs"];
 const PROXY: &str = "vmauth";
 
 /// Flags whose values are addresses and paths, which differ between a pod and a local stack.
-const PLACES: [&str; 4] = ["httpListenAddr", "httpInternalListenAddr", "storageDataPath", "auth.config"];
+const PLACES: [&str; 6] = [
+    "httpListenAddr",
+    "httpInternalListenAddr",
+    "storageDataPath",
+    "auth.config",
+    "promscrape.config",
+    "vmui.customDashboardsPath",
+];
 
 /// How many bytes of memory a byte in a queue can take. A queue counts the size of the data on the wire.
 const MEMORY_OF_A_QUEUED_BYTE: f64 = 3.0;
@@ -104,6 +111,37 @@ pub(crate) fn images_have_the_pinned_versions() -> Result<()> {
         let expected = format!("docker.io/victoriametrics/{name}:{}", version.context(path)?);
         let image = container(&containers, name)?.image.clone().unwrap_or_default();
         ensure!(image == expected, "the image of {name} is {image}, but go.mod says {expected}");
+    }
+    Ok(())
+}
+
+/// The metrics store reads the metrics of the containers of its pod at the addresses on which they listen.
+pub(crate) fn scrape_each_other(rendering: &Rendering) -> Result<()> {
+    let Some((_, containers)) = backend(rendering)? else { return Ok(()) };
+    let store = container(&containers, "victoria-metrics")?;
+    let port = |name: &str, port: &str| -> Result<String> {
+        let declared = container(&containers, name)?.ports.iter().flatten();
+        let found = declared.clone().find(|one| one.name.as_deref() == Some(port));
+        Ok(format!(
+            "127.0.0.1:{}",
+            found.with_context(|| format!("{name} has no port {port}"))?.container_port
+        ))
+    };
+    let listen = |name: &str| -> Result<String> {
+        Ok(flags_of(container(&containers, name)?)
+            .get("httpListenAddr")
+            .copied()
+            .unwrap_or_default()
+            .to_owned())
+    };
+    for (variable, expected) in [
+        ("SIGHTLINE_METRICS_STORE_ADDRESS", listen("victoria-metrics")?),
+        ("SIGHTLINE_LOGS_STORE_ADDRESS", listen("victoria-logs")?),
+        ("SIGHTLINE_JAEGER_METRICS_ADDRESS", port("jaeger", "metrics")?),
+        ("SIGHTLINE_PAGES_HEALTH_ADDRESS", port(PROXY, "pages-health")?),
+    ] {
+        let found = pods::env(store, variable);
+        ensure!(found == Some(&expected), "{variable} is {found:?}, not {expected}");
     }
     Ok(())
 }

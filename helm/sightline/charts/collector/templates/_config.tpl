@@ -9,11 +9,11 @@ The names of a component's files from collector-config/, in load order, as a JSO
 */}}
 {{- define "collector.files" -}}
 {{- $files := list (printf "%s.yaml" .component) (printf "%s-kubernetes.yaml" .component) -}}
+{{- if include "collector.sendsAllSignals" .context -}}
+{{- $files = append $files (printf "%s-stores.yaml" .component) -}}
+{{- end -}}
 {{- if eq .context.Values.global.tls.mode "disabled" -}}
 {{- $files = append $files (printf "%s-insecure.yaml" .component) -}}
-{{- end -}}
-{{- if and (eq .component "gateway") (include "collector.sendsAllSignals" .context) -}}
-{{- $files = append $files "gateway-stores.yaml" -}}
 {{- end -}}
 {{- if and (eq .component "gateway") (eq (include "collector.tracesMode" .context) "server") -}}
 {{- $files = append $files "gateway-backend.yaml" -}}

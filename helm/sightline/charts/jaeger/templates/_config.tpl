@@ -26,11 +26,14 @@ an overlay from the values.
 {{- end -}}
 
 {{/*
-The data of the ConfigMap: the files whose names jaeger.files lists, the file of vmauth, and the overlay from the values.
+The data of the ConfigMap: the files whose names jaeger.files lists, the other files of the containers, and the overlay
+from the values.
 */}}
 {{- define "jaeger.configData" -}}
 {{- $files := include "jaeger.files" . | fromJsonArray -}}
-{{- if include "jaeger.hasStores" . -}}{{- $files = append $files "vmauth.yaml" -}}{{- end -}}
+{{- if include "jaeger.hasStores" . -}}
+{{- $files = concat $files (list "jaeger-ui.js" "victoria-metrics-scrape.yaml" "vmauth.yaml") -}}
+{{- end -}}
 {{- range $files -}}
 {{- $text := $.Files.Get (printf "config/%s" .) -}}
 {{- if not $text -}}
@@ -68,6 +71,8 @@ values.yaml: |
 {{- if include "jaeger.hasStores" . }}
 - name: SIGHTLINE_UI_PORT
   value: {{ splitList ":" (include "jaeger.uiAddress" .) | last | quote }}
+- name: SIGHTLINE_UI_CONFIG
+  value: /etc/jaeger/jaeger-ui.js
 {{ include "jaeger.storesEnv" . }}
 {{- end }}
 {{- with .Values.ui.assetsPath }}

@@ -72,6 +72,22 @@ imagePullPolicy: {{ include "sightline.imagePullPolicy" . }}
 - -dedup.minScrapeInterval=1ms
 - -search.latencyOffset=1s
 - -http.disableCORS
+- -promscrape.config=/etc/victoria-metrics/victoria-metrics-scrape.yaml
+- -vmui.customDashboardsPath=/etc/dashboards
+{{- end -}}
+
+{{/* The addresses on loopback at which the metrics store reads the metrics of the containers. */}}
+{{- define "jaeger.scrapeEnv" -}}
+- name: SIGHTLINE_SCRAPE_INTERVAL
+  value: 15s
+- name: SIGHTLINE_METRICS_STORE_ADDRESS
+  value: {{ include "jaeger.storeAddress" "metrics" }}
+- name: SIGHTLINE_LOGS_STORE_ADDRESS
+  value: {{ include "jaeger.storeAddress" "logs" }}
+- name: SIGHTLINE_JAEGER_METRICS_ADDRESS
+  value: 127.0.0.1:8888
+- name: SIGHTLINE_PAGES_HEALTH_ADDRESS
+  value: 127.0.0.1:26133
 {{- end -}}
 
 {{/* The flags of the log store. Its files use at most four fifths of the volume. */}}
@@ -126,6 +142,9 @@ livenessProbe:
     {{- include (printf "jaeger.%sArgs" $store) $context | nindent 4 }}
   env:
     {{- include "sightline.goMemoryOf" (dict "resources" $values.resources "valuesPath" $path) | trim | nindent 4 }}
+    {{- if eq $store "metrics" }}
+    {{- include "jaeger.scrapeEnv" $context | nindent 4 }}
+    {{- end }}
   {{- include "jaeger.storeProbes" (get (dict "metrics" "/health/metrics-store" "logs" "/health/log-store") $store) | nindent 2 }}
   resources:
     {{- toYaml $values.resources | nindent 4 }}
@@ -134,6 +153,14 @@ livenessProbe:
   volumeMounts:
     - name: {{ $store }}
       mountPath: /var/lib/{{ $program }}
+    {{- if eq $store "metrics" }}
+    - name: config
+      mountPath: /etc/victoria-metrics
+      readOnly: true
+    - name: dashboards
+      mountPath: /etc/dashboards
+      readOnly: true
+    {{- end }}
 {{- end }}
 {{- with .Values.pages }}
 - name: vmauth
@@ -188,6 +215,9 @@ livenessProbe:
 {{/* The volumes of the stores, or nothing. */}}
 {{- define "jaeger.storeVolumes" -}}
 {{- if include "jaeger.hasStores" . -}}
+- name: dashboards
+  configMap:
+    name: {{ include "jaeger.fullname" . }}-dashboards
 {{- range list "metrics" "logs" }}
 - name: {{ . }}
   {{- with include "jaeger.storeClaimName" (dict "context" $ "store" .) }}
