@@ -281,7 +281,7 @@ alerts: $(filter bin/vmalert bin/vmalert-tool,$(vmalert) $(vmalert_tool)) ## che
 
 .PHONY: dashboards
 dashboards: need-cargo ## write the dashboards for vmui and Grafana from deploy/dashboards/*.yaml
-	UPDATE_RENDERED=1 cargo test --package sightline-tests --lib -- dashboards
+	UPDATE_RENDERED=1 cargo test --workspace --lib -- dashboards
 
 # ARGS selects tests by name. UPDATE_RENDERED=1 replaces the stored renderings and the READMEs of the charts. If
 # CHART_CONTEXT names a kubectl context, the API server of that context also checks the renderings.

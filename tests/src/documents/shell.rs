@@ -38,7 +38,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_script_ends_although_a_process_is_left_in_the_background() {
         let script = "sleep 300 & echo $!; false";
-        let (status, output) = run(Command::new("sh"), script, Duration::from_secs(60)).await.unwrap();
+        let (status, output) = run(Command::new("sh"), script, Duration::from_mins(1)).await.unwrap();
         assert_eq!(status.code(), Some(1));
         let pid: u32 = output.trim().parse().unwrap();
         let is_gone = async || {

@@ -18,7 +18,7 @@ pub(crate) fn add(suite: &mut Suite) {
 }
 
 /// Selectors that match nothing while all is well, and what has to happen before they match.
-const UNSEEN: [(&str, &str); 12] = [
+const UNSEEN: [(&str, &str); 14] = [
     (r#"db_client_operation_duration_seconds_count{error_type!=""}"#, "a database call fails"),
     ("otelcol_exporter_enqueue_failed_spans_total", "a queue is full and does not wait"),
     ("otelcol_exporter_send_failed_spans_total", SEND_FAILED),
@@ -42,9 +42,12 @@ const UNSEEN: [(&str, &str); 12] = [
         r#"rpc_server_call_duration_seconds_count{rpc_response_status_code=~"UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"}"#,
         "an RPC fails",
     ),
+    (r#"otel_sdk_exporter_span_exported_total{error_type!=""}"#, EXPORT_FAILED),
+    (r#"otel_sdk_exporter_log_exported_total{error_type!=""}"#, EXPORT_FAILED),
     (r#"jaeger_storage_requests_total{result="err"}"#, "Jaeger cannot read or write"),
 ];
 const SEND_FAILED: &str = "an exporter gives up";
+const EXPORT_FAILED: &str = "a service cannot export";
 
 async fn metrics_exist(stack: &TestStack) -> Result<()> {
     let check = async || {
@@ -127,7 +130,7 @@ fn queries() -> Result<Vec<(String, String, bool)>> {
 }
 
 /// The first words of names of metrics. A word in a document that starts with one of them is the name of a metric.
-const PREFIXES: [&str; 8] = [
+const PREFIXES: [&str; 10] = [
     "otelcol_",
     "http_server_",
     "http_client_",
@@ -136,6 +139,8 @@ const PREFIXES: [&str; 8] = [
     "db_client_",
     "traces_s",
     "sightline_log_",
+    "otel_sdk_",
+    "tokio_",
 ];
 
 /// Returns the names of metrics in the documents, each with its page.
