@@ -87,10 +87,10 @@ async fn check_stores(
 ) -> anyhow::Result<ExitCode> {
     let progress = progress("the log records and metrics of the order");
     match demo::wait_until_stored(stores, id, trace, within, progress).await {
-        Ok(stored) => {
+        Ok(found) => {
             output::println(format_args!(
                 "\nThe stores have {} log records of the trace, and the metrics of {}",
-                stored.log_records, stored.service
+                found.log_records, found.service
             ));
             Ok(ExitCode::SUCCESS)
         }
