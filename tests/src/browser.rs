@@ -126,7 +126,13 @@ impl Page {
 
     /// Waits until the visible text has all these parts.
     pub async fn wait_for_text(&mut self, parts: &[&str]) -> Result<String> {
-        eventually(format!("the page shows {parts:?}"), DEFAULT_TIMEOUT, async || {
+        self.wait_for_text_within(parts, DEFAULT_TIMEOUT).await
+    }
+
+    /// Waits until the visible text has all these parts, at most for `timeout`. Use it where the page has to be opened
+    /// again, because it does not show new data by itself.
+    pub async fn wait_for_text_within(&mut self, parts: &[&str], timeout: Duration) -> Result<String> {
+        eventually(format!("the page shows {parts:?}"), timeout, async || {
             let text = self.text().await?;
             match parts.iter().find(|part| !text.contains(**part)) {
                 Some(part) => bail!("{part:?} is missing in:\n{text}"),

@@ -10,13 +10,13 @@ use sightline_tests::caller::Caller;
 use sightline_tests::jaeger_ui;
 use sightline_tests::poll::{DEFAULT_TIMEOUT, eventually};
 use sightline_tests::suite::Suite;
-use sightline_tests::test_stack::{ORDER, ORDERS, SERVICES, TestStack, root};
+use sightline_tests::test_stack::{ORDER, ORDERS, SERVICES, TestStack};
 use url::Url;
 
 /// Jaeger's Monitor has one point a minute, and the metrics store moves it to the start of the minute.
 const MONITOR_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// The maximum time in which the panels of a dashboard load.
+/// The maximum time in which a page of a UI loads.
 const LOADED_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn add(suite: &mut Suite) {
@@ -87,6 +87,13 @@ fn url_of<'a>(links: &'a [Link], text: &str) -> Result<&'a str> {
     Ok(&link.href)
 }
 
+/// Returns a parameter of a page of the stores. The parameters of these pages are in the fragment.
+fn parameter_of(url: &str, name: &str) -> Result<String> {
+    let url = Url::parse(&url.replacen("/#/?", "/?", 1))?;
+    let value = url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    value.with_context(|| format!("{url} has no parameter {name}"))
+}
+
 /// The links of a trace, of its processes and of a route.
 async fn links(stack: &TestStack) -> Result<()> {
     let trace = stored_order(stack).await?;
@@ -109,19 +116,24 @@ async fn links(stack: &TestStack) -> Result<()> {
     stack
         .eventually("the log records of the trace are shown", async || {
             page.open(url_of(&found, "records of this trace")?).await?;
-            page.wait_for_text(&[&format!("Total logs returned: {records}")]).await?;
+            page.wait_for_text_within(&[&format!("Total logs returned: {records}")], LOADED_TIMEOUT).await?;
             Ok(())
         })
         .await?;
-    page.open(url_of(&found, "records of this process")?).await?;
-    // This record is not of a request, so it is not in the trace.
-    page.wait_for_text(&["Total logs returned:", "order read", "serving orders over HTTP"]).await?;
+    let url = url_of(&found, "records of this process")?;
+    page.open(url).await?;
+    page.wait_for_text(&["Total logs returned:", "order read"]).await?;
+    // The page shows only the newest records. The record of the start is not of a request, so it is not in the trace.
+    let query = format!("{} \"serving orders over HTTP\"", parameter_of(url, "query")?);
+    ensure!(stack.find_logs(&query).await?.len() == 1, "{query} does not find the start of the process");
     stack
         .eventually("the latency of the route is shown", async || {
+            // A rate needs counters that grow between two exports.
+            stack.get_order(&Caller::new(), "7").await?;
             page.open(url_of(&found, "95th percentile")?).await?;
-            page.wait_for_text(&["http_server_request_duration_seconds_bucket", "service_name"]).await?;
             // The legend of the graph names each line.
-            page.wait_for_text(&[ORDERS]).await?;
+            let parts = ["http_server_request_duration_seconds_bucket", "service_name", ORDERS];
+            page.wait_for_text_within(&parts, LOADED_TIMEOUT).await?;
             Ok(())
         })
         .await?;
@@ -145,7 +157,8 @@ async fn from_logs(stack: &TestStack) -> Result<()> {
     let url = url.as_str().replacen("/?", "/#/?", 1);
     let links = stack.eventually("the log records have links to the trace", async || {
         page.open(&url).await?;
-        page.wait_for_text(&[&format!("Total logs returned: {}", SERVICES.len())]).await?;
+        let text = format!("Total logs returned: {}", SERVICES.len());
+        page.wait_for_text_within(&[&text], LOADED_TIMEOUT).await?;
         page.links().await
     });
     let expected = format!("{pages}/trace/{trace}");
@@ -189,7 +202,7 @@ async fn monitor(stack: &TestStack) -> Result<()> {
         let milliseconds = began.elapsed().as_secs_f64() * 1e3;
         (least, most) = (least.min(milliseconds), most.max(milliseconds));
         page.open(&url).await?;
-        page.wait_for_text(&["P95 Latency", "GET /orders/{id}"]).await?;
+        page.wait_for_text_within(&["P95 Latency", "GET /orders/{id}"], LOADED_TIMEOUT).await?;
         let row = "[...document.querySelectorAll('tr')].find(row => row.innerText.includes('GET /orders/'))";
         let cell = page.evaluate(&format!("{row}.cells[1].innerText")).await?;
         let latency = milliseconds_of(cell.as_str().unwrap_or_default())?;
