@@ -1,4 +1,4 @@
-//! HTTP clients for Jaeger and the services.
+//! HTTP clients for Jaeger, the stores and the services.
 
 use std::sync::Once;
 use std::time::Duration;
@@ -22,6 +22,37 @@ pub(crate) fn client(target: &Url) -> reqwest::Result<reqwest::Client> {
 /// Creates a client for plain HTTP to this machine, with the same timeouts as [`client`].
 pub(crate) fn local_client() -> reqwest::Result<reqwest::Client> {
     builder().no_proxy().tls_certs_only([]).build()
+}
+
+/// Returns the URL of a path below a base URL, without a query.
+pub(crate) fn url_below<'a>(base: &Url, path: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = base.clone();
+    // Fails only for a URL that cannot have a path, such as `mailto:`. Requests to such a URL fail anyway.
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}
+
+/// The reason why a body could not be read.
+#[derive(Debug)]
+pub(crate) enum BodyError {
+    /// The connection failed, or the body was not complete in time.
+    Connection(reqwest::Error),
+    /// The body is larger than the limit.
+    TooLarge,
+}
+
+/// Reads the body of a response as text. A body of more than `limit` bytes is rejected before it fills the memory.
+pub(crate) async fn text(mut response: reqwest::Response, limit: usize) -> Result<String, BodyError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::Connection)? {
+        if body.len() + chunk.len() > limit {
+            return Err(BodyError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 fn builder() -> reqwest::ClientBuilder {

@@ -9,16 +9,17 @@
 mod expected;
 mod stored;
 mod trace_header;
+mod wait;
 
 use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value as Json, json};
 use thiserror::Error;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 use url::Url;
 
 use self::trace_header::{Caller, TRACEPARENT, TRACERESPONSE, sampled_trace};
+use self::wait::Outcome;
 use crate::examples::{self, ORDER_SERVICE, USER_SERVICE};
 use crate::http;
 use crate::jaeger::{Jaeger, JaegerError, Trace, TraceId};
@@ -29,8 +30,6 @@ pub use self::stored::{Stored, StoredError, wait_until_stored};
 
 /// The time between two queries for the same trace.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// The time between two reports that the trace is not complete yet.
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Returns the example services that this configuration does not run. The requests can be sent only if there are none.
 #[must_use]
@@ -249,30 +248,22 @@ pub async fn wait_until_complete(
     jaeger: &Jaeger,
     sent: &Sent,
     timeout: Duration,
-    mut progress: impl FnMut(Duration),
+    progress: impl FnMut(Duration),
 ) -> Result<Trace, DemoError> {
-    let began = Instant::now();
-    let mut tick = interval(POLL_INTERVAL);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut previously_stored = 0;
-    let mut last_report = began;
-    loop {
-        tick.tick().await;
+    let check = async || {
         let trace = jaeger.trace(&sent.trace_id).await?;
         let trace = trace.unwrap_or_else(|| Trace { id: sent.trace_id.to_string(), spans: Vec::new() });
         let missing = missing(&trace, sent.demo.expected(), sent.caller.as_deref());
         let stored = trace.spans.len();
-        if missing.is_empty() && stored == previously_stored {
-            return Ok(trace);
-        }
+        let is_complete = missing.is_empty() && stored == previously_stored;
         previously_stored = stored;
-        let waited = began.elapsed();
-        if waited > timeout {
-            return Err(DemoError::Incomplete { trace_id: sent.trace_id.clone(), waited, stored, missing });
-        }
-        if last_report.elapsed() >= REPORT_INTERVAL {
-            last_report = Instant::now();
-            progress(waited);
+        Ok::<_, JaegerError>(if is_complete { Ok(trace) } else { Err((stored, missing)) })
+    };
+    match wait::until(POLL_INTERVAL, timeout, progress, check).await? {
+        Outcome::Done(trace) => Ok(trace),
+        Outcome::Late { waited, missing: (stored, missing) } => {
+            Err(DemoError::Incomplete { trace_id: sent.trace_id.clone(), waited, stored, missing })
         }
     }
 }

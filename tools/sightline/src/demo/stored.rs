@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::REPORT_INTERVAL;
+use super::wait::{self, Outcome};
 use crate::jaeger::{Trace, TraceId};
 use crate::stores::{LogSearch, StoreError, Stores};
 
@@ -55,33 +54,24 @@ pub async fn wait_until_stored(
     id: &TraceId,
     trace: &Trace,
     timeout: Duration,
-    mut progress: impl FnMut(Duration),
+    progress: impl FnMut(Duration),
 ) -> Result<Stored, StoredError> {
     let first = trace.spans.iter().min_by_key(|span| span.start).ok_or(StoredError::NoSpans)?;
     let search = LogSearch { trace: Some(id.clone()), ..LogSearch::default() };
-    let began = Instant::now();
-    let mut last_report = began;
-    let mut tick = interval(POLL_INTERVAL);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
+    let check = async || {
         let log_records = stores.logs(&search, MAX_LOG_RECORDS).await?.len();
         let measured = stores.last_sample(REQUESTS, &first.service).await?;
-        let missing = if log_records == 0 {
-            format!("log records of the trace {id}")
+        Ok::<_, StoreError>(if log_records == 0 {
+            Err(format!("log records of the trace {id}"))
         } else if measured.is_none_or(|time| time < seconds(first.end)) {
-            format!("{REQUESTS} of {} after the request", first.service)
+            Err(format!("{REQUESTS} of {} after the request", first.service))
         } else {
-            return Ok(Stored { log_records, service: first.service.clone() });
-        };
-        let waited = began.elapsed();
-        if waited > timeout {
-            return Err(StoredError::Missing { waited, missing });
-        }
-        if last_report.elapsed() >= REPORT_INTERVAL {
-            last_report = Instant::now();
-            progress(waited);
-        }
+            Ok(Stored { log_records, service: first.service.clone() })
+        })
+    };
+    match wait::until(POLL_INTERVAL, timeout, progress, check).await? {
+        Outcome::Done(found) => Ok(found),
+        Outcome::Late { waited, missing } => Err(StoredError::Missing { waited, missing }),
     }
 }
 

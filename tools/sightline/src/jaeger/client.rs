@@ -9,7 +9,7 @@ use url::Url;
 
 use super::decode::{DecodeError, decode};
 use super::model::{Trace, TraceId};
-use crate::http;
+use crate::http::{self, BodyError};
 
 /// The maximum size of a response in bytes. A larger response is rejected before it fills the memory.
 const MAX_RESPONSE: usize = 512 << 20;
@@ -170,12 +170,7 @@ impl Jaeger {
     }
 
     fn url(&self, path: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        // Fails only for a URL that cannot have a path, such as `mailto:`. Requests to such a URL fail anyway.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v3"]).extend(path);
-        }
-        url
+        http::url_below(&self.base, ["api", "v3"].into_iter().chain(path.iter().copied()))
     }
 
     /// Returns the URL and body of a successful response, or `None` if Jaeger reports that it found nothing.
@@ -185,16 +180,13 @@ impl Jaeger {
             // The message of `JaegerError` already contains the URL.
             source: source.without_url(),
         };
-        let mut response = self.http.get(url.clone()).send().await.map_err(unreachable)?;
+        let response = self.http.get(url.clone()).send().await.map_err(unreachable)?;
         let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_RESPONSE {
-                return Err(JaegerError::TooLarge { url });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let text = String::from_utf8_lossy(&body).into_owned();
+        let text = match http::text(response, MAX_RESPONSE).await {
+            Ok(text) => text,
+            Err(BodyError::Connection(source)) => return Err(unreachable(source)),
+            Err(BodyError::TooLarge) => return Err(JaegerError::TooLarge { url }),
+        };
         if status.is_success() {
             return Ok(Some((url, text)));
         }

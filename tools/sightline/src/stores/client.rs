@@ -6,7 +6,7 @@ use reqwest::{Response, StatusCode};
 use thiserror::Error;
 use url::Url;
 
-use crate::http;
+use crate::http::{self, BodyError};
 
 /// The maximum size of a response in bytes. A larger response is rejected before it fills the memory.
 const MAX_RESPONSE: usize = 256 << 20;
@@ -90,25 +90,16 @@ impl Stores {
 
     /// Returns the URL of a path, without a query.
     pub(super) fn url(&self, path: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        // Fails only for a URL that cannot have a path, such as `mailto:`. Requests to such a URL fail anyway.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        url
+        http::url_below(&self.base, path.iter().copied())
     }
 
     /// Returns the body of a response. Fails if there is no response in time, or if it has an error status.
     pub(super) async fn get(&self, url: &Url, query: &[(&str, &str)]) -> Result<String, StoreError> {
-        let mut response = self.send(url, query, None).await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| unreachable(url, source))? {
-            if body.len() + chunk.len() > MAX_RESPONSE {
-                return Err(StoreError::TooLarge { url: url.clone() });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(String::from_utf8_lossy(&body).into_owned())
+        let response = self.send(url, query, None).await?;
+        http::text(response, MAX_RESPONSE).await.map_err(|error| match error {
+            BodyError::Connection(source) => unreachable(url, source),
+            BodyError::TooLarge => StoreError::TooLarge { url: url.clone() },
+        })
     }
 
     /// Starts a request whose response may end after `timeout` instead of the client's timeout. Fails if there is no
