@@ -50,14 +50,20 @@ const SEND_FAILED: &str = "an exporter gives up";
 const EXPORT_FAILED: &str = "a service cannot export";
 
 async fn metrics_exist(stack: &TestStack) -> Result<()> {
+    let queries = queries()?;
+    for (selector, cause) in UNSEEN {
+        let used = queries.iter().any(|(_, query, _)| query.contains(selector));
+        ensure!(used, "no query uses {selector} any more ({cause}): remove it from UNSEEN in {}", file!());
+    }
+    let documented = documented()?;
     let check = async || {
         // A response of each kind, so that the metrics have all their labels.
         for id in ["3", "999"] {
             stack.get_order(&Caller::new(), id).await?;
         }
         let mut problems = Vec::new();
-        for (place, query, is_alert) in queries()? {
-            let names = promql::names(&query)?;
+        for (place, query, is_alert) in &queries {
+            let names = promql::names(query)?;
             let mut labels = BTreeSet::new();
             let mut unseen = false;
             for selector in &names.selectors {
@@ -72,25 +78,17 @@ async fn metrics_exist(stack: &TestStack) -> Result<()> {
                 labels.extend(found.into_iter().flat_map(BTreeMap::into_keys));
             }
             // A join of series with different labels selects nothing, although all names exist.
-            if !unseen && !is_alert && stack.find_series(&query).await?.is_empty() {
+            if !unseen && !is_alert && stack.find_series(query).await?.is_empty() {
                 problems.push(format!("{place}: the panel is empty: {query}"));
             }
             for label in names.labels.iter().filter(|label| !unseen && !labels.contains(*label)) {
                 problems.push(format!("{place}: no series has the label {label}: {query}"));
             }
         }
-        for (selector, cause) in UNSEEN {
-            let used = queries()?.iter().any(|(_, query, _)| query.contains(selector));
-            ensure!(
-                used,
-                "no query uses {selector} any more ({cause}): remove it from UNSEEN in {}",
-                file!()
-            );
-        }
         let names: BTreeSet<_> = stored(stack).await?;
-        for (page, name) in documented()? {
-            let exists = names.iter().any(|stored| is_name_of(&name, stored));
-            if !exists && !is_unseen(&name) {
+        for (page, name) in &documented {
+            let exists = names.iter().any(|stored| is_name_of(name, stored));
+            if !exists && !is_unseen(name) {
                 problems.push(format!("{page}: no series has the name {name}"));
             }
         }
