@@ -21,7 +21,7 @@ use rustls::{ClientConfig, RootCertStore};
 use sightline::certs::TlsFiles;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 /// The timeout for a request. Responses normally take milliseconds. Without a timeout, a test would never end if the
 /// endpoint did not respond.
@@ -72,14 +72,10 @@ impl OtlpEndpoint {
     }
 }
 
-/// Sends a request over gRPC. Fails unless the endpoint accepts every span in the request.
-pub async fn send_over_grpc(
-    endpoint: &OtlpEndpoint,
-    credentials: &Credentials,
-    request: ExportTraceServiceRequest,
-) -> Result<()> {
+/// Connects to an endpoint of OTLP over gRPC.
+pub async fn connect_over_grpc(endpoint: &OtlpEndpoint, credentials: &Credentials) -> Result<Channel> {
     let port = endpoint.port;
-    let channel = if let Some(config) = credentials.tls()? {
+    Ok(if let Some(config) = credentials.tls()? {
         let name = FixedServerNameResolver::new(ServerName::try_from(endpoint.server_name.clone())?);
         let tls = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
         let tls = tls.with_server_name_resolver(name).enable_http2();
@@ -88,7 +84,16 @@ pub async fn send_over_grpc(
     } else {
         let server = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?;
         server.timeout(TIMEOUT).connect().await?
-    };
+    })
+}
+
+/// Sends a request over gRPC. Fails unless the endpoint accepts every span in the request.
+pub async fn send_over_grpc(
+    endpoint: &OtlpEndpoint,
+    credentials: &Credentials,
+    request: ExportTraceServiceRequest,
+) -> Result<()> {
+    let channel = connect_over_grpc(endpoint, credentials).await?;
     let response = TraceServiceClient::new(channel).export(request).await?.into_inner();
     let rejected = response.partial_success.map_or(0, |partial| partial.rejected_spans);
     ensure!(rejected == 0, "the endpoint rejected {rejected} spans");
@@ -210,8 +215,8 @@ fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
     ClientConfig::builder()
 }
 
-/// Installs rustls' cryptography provider for this process.
-pub(crate) fn install_cryptography_provider() {
+/// Installs rustls' cryptography provider for this process. reqwest needs it, too.
+pub fn install_cryptography_provider() {
     // An error means that a cryptography provider is already installed. The error is ignored, because all code in this
     // process installs the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -23,7 +23,9 @@ mod policy;
 mod references;
 mod rejections;
 mod rejections_gateway;
+mod rejections_remote_stores;
 mod rejections_stores;
+mod remote_stores;
 mod rendering;
 mod server;
 mod services_file;
@@ -70,6 +72,7 @@ const RENDERING_CHECKS: &[(&str, Check<Rendering>)] = &[
     ("stores::listen_on_loopback", stores::listen_on_loopback),
     ("stores::scrape_each_other", stores::scrape_each_other),
     ("stores::are_probed", stores::are_probed),
+    ("remote_stores::need_tls_and_a_secret", remote_stores::need_tls_and_a_secret),
     ("stores::get_what_gateways_send", stores::get_what_gateways_send),
     ("stores::queues_leave_memory_for_traces", stores::queues_leave_memory_for_traces),
     ("stores::nothing_is_scraped_twice", stores::nothing_is_scraped_twice),
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
+    sightline_tests::otlp::install_cryptography_provider();
     // All tests need Helm, so a missing `helm` program is reported only once, before the tests start. If another
     // program is missing, only the tests that need it fail.
     helm::program("HELM", "helm")?;
@@ -106,7 +110,11 @@ fn run() -> Result<ExitCode> {
     for set in sets.iter().chain([&value_set::as_delivered()?]) {
         add_value_set(&mut trials, set);
     }
-    for rejection in rejections::TABLE.iter().chain(rejections_gateway::TABLE).chain(rejections_stores::TABLE)
+    for rejection in rejections::TABLE
+        .iter()
+        .chain(rejections_gateway::TABLE)
+        .chain(rejections_stores::TABLE)
+        .chain(rejections_remote_stores::TABLE)
     {
         add(&mut trials, format!("rejects::{}", rejection.name), || rejection.check());
     }
@@ -123,6 +131,13 @@ fn run() -> Result<ExitCode> {
         ("pages_accept_only_known_hosts", stores::pages_accept_only_known_hosts),
     ] {
         add(&mut trials, format!("stores::{name}"), test);
+    }
+    for (name, test) in [
+        ("flags_are_as_in_the_pod", remote_stores::flags_are_as_in_the_pod as fn() -> Result<()>),
+        ("data_and_queries_arrive", remote_stores::data_and_queries_arrive),
+        ("wrong_login_is_refused", remote_stores::wrong_login_is_refused),
+    ] {
+        add(&mut trials, format!("remote_stores::{name}"), test);
     }
     add(&mut trials, "pods::agents_tolerate_every_taint".to_owned(), pods::agents_tolerate_every_taint);
     for (name, test) in policy::tests() {

@@ -6,7 +6,13 @@ pub(crate) const TABLE: &[Rejection] = &[
     Rejection {
         name: "stores_in_two_pods",
         values: r#"jaeger: {replicaCount: 2, storage: {type: opensearch, addresses: ["https://a:9200"], existingSecret: a}, networkPolicy: {extraEgress: [{ports: [{port: 9200}]}]}}"#,
-        words: &["jaeger.replicaCount", "2", "metrics store", "global.stores.enabled"],
+        words: &[
+            "jaeger.replicaCount",
+            "2",
+            "metrics store and the log store",
+            "endpoint",
+            "global.stores.enabled",
+        ],
     },
     Rejection {
         name: "a_host_with_a_scheme",

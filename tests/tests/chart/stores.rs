@@ -1,10 +1,11 @@
 //! Checks of the stores in Jaeger's pod, of the proxy in front of the pages, and of what reaches the stores.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, EnvVar};
 use regex::Regex;
 use reqwest::header::HOST;
 use serde_json::Value;
@@ -16,7 +17,10 @@ use crate::rendering::{Rendering, Workload};
 use crate::{ensure_none, helm, pods, value_set};
 
 const STORES: [&str; 2] = ["victoria-metrics", "victoria-logs"];
-const PROXY: &str = "vmauth";
+pub(crate) const PROXY: &str = "vmauth";
+
+/// The variables with the base URLs of [`STORES`].
+const VARIABLES: [&str; 2] = ["SIGHTLINE_METRICS_STORE", "SIGHTLINE_LOGS_STORE"];
 
 /// Flags whose values are addresses and paths, which differ between a pod and a local stack.
 const PLACES: [&str; 6] = [
@@ -40,11 +44,12 @@ const OF_GATEWAYS: [&str; 3] = [
 const OF_SERVICES: [&str; 3] =
     ["http_server_request_duration_seconds_count", "target_info", "db_client_operation_duration_seconds_sum"];
 
-/// Returns the workload with the stores, and its containers by name.
-fn backend(rendering: &Rendering) -> Result<Option<(Workload, BTreeMap<String, Container>)>> {
-    let found = rendering.workloads()?.into_iter().find(|workload| {
-        workload.spec.containers.iter().any(|container| STORES.contains(&container.name.as_str()))
-    });
+/// Returns the workload with the proxy, and its containers by name. A store that is elsewhere is none of its containers.
+pub(crate) fn backend(rendering: &Rendering) -> Result<Option<(Workload, BTreeMap<String, Container>)>> {
+    let found = rendering
+        .workloads()?
+        .into_iter()
+        .find(|workload| workload.spec.containers.iter().any(|container| container.name == PROXY));
     Ok(found.map(|workload| {
         let containers = workload.spec.containers.iter();
         let by_name = containers.map(|container| (container.name.clone(), container.clone())).collect();
@@ -52,19 +57,22 @@ fn backend(rendering: &Rendering) -> Result<Option<(Workload, BTreeMap<String, C
     }))
 }
 
-fn container<'a>(containers: &'a BTreeMap<String, Container>, name: &str) -> Result<&'a Container> {
+pub(crate) fn container<'a>(
+    containers: &'a BTreeMap<String, Container>,
+    name: &str,
+) -> Result<&'a Container> {
     containers.get(name).with_context(|| format!("there is no container {name}"))
 }
 
 /// Splits `-name=value` arguments. The value of a flag without a value is empty.
-fn flags<'a>(arguments: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, &'a str> {
+pub(crate) fn flags<'a>(arguments: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, &'a str> {
     let split = |argument: &'a str| {
         argument.trim_start_matches('-').split_once('=').unwrap_or((argument.trim_start_matches('-'), ""))
     };
     arguments.into_iter().map(split).collect()
 }
 
-fn flags_of(container: &Container) -> BTreeMap<&str, &str> {
+pub(crate) fn flags_of(container: &Container) -> BTreeMap<&str, &str> {
     flags(container.args.iter().flatten().map(String::as_str))
 }
 
@@ -118,7 +126,7 @@ pub(crate) fn images_have_the_pinned_versions() -> Result<()> {
 /// The metrics store reads the metrics of the containers of its pod at the addresses on which they listen.
 pub(crate) fn scrape_each_other(rendering: &Rendering) -> Result<()> {
     let Some((_, containers)) = backend(rendering)? else { return Ok(()) };
-    let store = container(&containers, "victoria-metrics")?;
+    let Some(store) = containers.get("victoria-metrics") else { return Ok(()) };
     let port = |name: &str, port: &str| -> Result<String> {
         let declared = container(&containers, name)?.ports.iter().flatten();
         let found = declared.clone().find(|one| one.name.as_deref() == Some(port));
@@ -136,7 +144,10 @@ pub(crate) fn scrape_each_other(rendering: &Rendering) -> Result<()> {
     };
     for (variable, expected) in [
         ("SIGHTLINE_METRICS_STORE_ADDRESS", listen("victoria-metrics")?),
-        ("SIGHTLINE_LOGS_STORE_ADDRESS", listen("victoria-logs")?),
+        (
+            "SIGHTLINE_LOGS_STORE_ADDRESS",
+            if containers.contains_key("victoria-logs") { listen("victoria-logs")? } else { String::new() },
+        ),
         ("SIGHTLINE_JAEGER_METRICS_ADDRESS", port("jaeger", "metrics")?),
         ("SIGHTLINE_PAGES_HEALTH_ADDRESS", port(PROXY, "pages-health")?),
     ] {
@@ -151,23 +162,26 @@ pub(crate) fn scrape_each_other(rendering: &Rendering) -> Result<()> {
 pub(crate) fn listen_on_loopback(rendering: &Rendering) -> Result<()> {
     let Some((_, containers)) = backend(rendering)? else { return Ok(()) };
     let (jaeger, proxy) = (container(&containers, "jaeger")?, container(&containers, PROXY)?);
-    let mut expected = vec![format!(
-        "{}:{}",
-        pods::env(jaeger, "SIGHTLINE_UI_BIND").unwrap_or_default(),
-        pods::env(jaeger, "SIGHTLINE_UI_PORT").unwrap_or_default()
+    let mut expected = vec![(
+        "SIGHTLINE_JAEGER_UI",
+        format!(
+            "{}:{}",
+            pods::env(jaeger, "SIGHTLINE_UI_BIND").unwrap_or_default(),
+            pods::env(jaeger, "SIGHTLINE_UI_PORT").unwrap_or_default()
+        ),
     )];
-    for name in STORES {
-        let store = container(&containers, name)?;
-        expected.push(flags_of(store).get("httpListenAddr").copied().unwrap_or_default().to_owned());
+    for (name, variable) in STORES.into_iter().zip(VARIABLES) {
+        let Some(store) = containers.get(name) else { continue };
+        let address = flags_of(store).get("httpListenAddr").copied().unwrap_or_default().to_owned();
+        expected.push((variable, address));
         ensure!(store.ports.is_none(), "{name} declares ports");
     }
-    let variables = ["SIGHTLINE_JAEGER_UI", "SIGHTLINE_METRICS_STORE", "SIGHTLINE_LOGS_STORE"];
-    for (address, variable) in expected.iter().zip(variables) {
+    for (variable, address) in expected {
         ensure!(address.starts_with("127.0.0.1:"), "a store or the UI listens on {address}");
         let url = pods::env(proxy, variable).unwrap_or_default();
         ensure!(url == format!("http://{address}"), "{variable} of {PROXY} is {url}, not {address}");
     }
-    for variable in &variables[1..] {
+    for variable in VARIABLES {
         let [one, other] = [jaeger, proxy].map(|container| pods::env(container, variable));
         ensure!(one == other, "{variable} is {one:?} for Jaeger, and {other:?} for {PROXY}");
     }
@@ -181,11 +195,12 @@ pub(crate) fn listen_on_loopback(rendering: &Rendering) -> Result<()> {
 }
 
 /// Each store has probes of its own, which vmauth forwards to it: the path is in vmauth.yaml, and the Host header is
-/// accepted. Only a store that hangs is restarted. Traces are still accepted if a store is not ready.
+/// accepted. Only a store that hangs is restarted. Traces are still accepted if a store in the pod is not ready.
 pub(crate) fn are_probed(rendering: &Rendering) -> Result<()> {
     let Some((workload, containers)) = backend(rendering)? else { return Ok(()) };
     let routes = std::fs::read_to_string(helm::repository().join("collector-config/vmauth.yaml"))?;
-    for name in STORES {
+    let own: Vec<&str> = STORES.into_iter().filter(|name| containers.contains_key(*name)).collect();
+    for name in &own {
         let store = container(&containers, name)?;
         let kinds: Vec<&str> = pods::probes(store).map(|(kind, _)| kind).collect();
         ensure!(kinds == ["startupProbe", "readinessProbe", "livenessProbe"], "{name} has only {kinds:?}");
@@ -205,7 +220,7 @@ pub(crate) fn are_probed(rendering: &Rendering) -> Result<()> {
     }
     let service = rendering.find("Service", &workload.name).context("the backend has no Service")?;
     let published = service.value["spec"]["publishNotReadyAddresses"].as_bool();
-    ensure!(published == Some(true), "publishNotReadyAddresses is {published:?}");
+    ensure!(published == (!own.is_empty()).then_some(true), "publishNotReadyAddresses is {published:?}");
     Ok(())
 }
 
@@ -351,7 +366,12 @@ pub(crate) fn pages_accept_only_known_hosts() -> Result<()> {
     ] {
         let rendering = value_set::render_named(set)?;
         runtime.block_on(async {
-            let proxy = Proxy::start(&rendering).await?;
+            let unused = format!("http://127.0.0.1:{}", free_port()?);
+            let environment = |variable: &EnvVar| {
+                let value = variable.value.clone().unwrap_or_default();
+                if value.starts_with("http://") { unused.clone() } else { value }
+            };
+            let proxy = Proxy::start(&rendering, environment, None).await?;
             for host in accepted {
                 // The stores do not run, so the proxy cannot forward the request.
                 ensure!(proxy.status(host).await? == 502, "{set}: {host} is not accepted");
@@ -366,14 +386,20 @@ pub(crate) fn pages_accept_only_known_hosts() -> Result<()> {
 }
 
 /// vmauth with the configuration that the chart renders. Only addresses and paths differ.
-struct Proxy {
+pub(crate) struct Proxy {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
     _directory: tempfile::TempDir,
 }
 
 impl Proxy {
-    async fn start(rendering: &Rendering) -> Result<Self> {
+    /// Starts the proxy. `environment` returns the value of a variable of the container, and `ca` is the file that the
+    /// container mounts for stores elsewhere.
+    pub(crate) async fn start(
+        rendering: &Rendering,
+        environment: impl Fn(&EnvVar) -> String,
+        ca: Option<&Path>,
+    ) -> Result<Self> {
         let (workload, containers) = backend(rendering)?.context("there is no proxy")?;
         let proxy = container(&containers, PROXY)?;
         let directory = tempfile::tempdir()?;
@@ -389,16 +415,17 @@ impl Proxy {
                     std::fs::write(&file, text.with_context(|| format!("{path} is not mounted"))?)?;
                     format!("-auth.config={}", file.display())
                 }
+                Some((&"backend.TLSCAFile", _)) => {
+                    format!("-backend.TLSCAFile={}", ca.context("no CA file")?.display())
+                }
                 Some((&"httpListenAddr", _)) => format!("-httpListenAddr=127.0.0.1:{port}"),
                 Some((&"httpInternalListenAddr", _)) => format!("-httpInternalListenAddr=127.0.0.1:{health}"),
                 _ => argument.clone(),
             });
         }
         command.env_clear().stdout(Stdio::null()).stderr(Stdio::null());
-        let unused = format!("http://127.0.0.1:{}", free_port()?);
         for variable in proxy.env.iter().flatten() {
-            let value = variable.value.clone().unwrap_or_default();
-            command.env(&variable.name, if value.starts_with("http://") { unused.clone() } else { value });
+            command.env(&variable.name, environment(variable));
         }
         let child = command.spawn().context("vmauth cannot be started")?;
         let started = Self { child, port, _directory: directory };

@@ -16,11 +16,11 @@ an overlay from the values.
 {{- toJson $files -}}
 {{- end -}}
 
-{{/* The last overlay. It contains the values config and basePath. */}}
+{{/* The last overlay. It contains the values config and basePath, and the stores that are elsewhere. */}}
 {{- define "jaeger.valuesOverlay" -}}
-{{- $overlay := dict -}}
+{{- $overlay := include "jaeger.remoteStoresOverlay" . | fromYaml -}}
 {{- with .Values.basePath -}}
-{{- $overlay = dict "extensions" (dict "jaeger_query" (dict "base_path" .)) -}}
+{{- $overlay = mergeOverwrite $overlay (dict "extensions" (dict "jaeger_query" (dict "base_path" .))) -}}
 {{- end -}}
 {{- with mergeOverwrite $overlay (deepCopy .Values.config) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
@@ -32,7 +32,13 @@ from the values.
 {{- define "jaeger.configData" -}}
 {{- $files := include "jaeger.files" . | fromJsonArray -}}
 {{- if include "jaeger.hasStores" . -}}
-{{- $files = concat $files (list "jaeger-ui.js" "victoria-metrics-scrape.yaml" "vmauth.yaml") -}}
+{{- $files = append $files "vmauth.yaml" -}}
+{{- end -}}
+{{- if include "jaeger.hasPages" . -}}
+{{- $files = append $files "jaeger-ui.js" -}}
+{{- end -}}
+{{- if include "jaeger.isOwn" (dict "context" . "store" "metrics") -}}
+{{- $files = append $files "victoria-metrics-scrape.yaml" -}}
 {{- end -}}
 {{- range $files -}}
 {{- $text := $.Files.Get (printf "config/%s" .) -}}
@@ -44,7 +50,7 @@ from the values.
 {{- end }}
 {{- with include "jaeger.valuesOverlay" . }}
 values.yaml: |
-  # From jaeger.config and jaeger.basePath of the chart's values.
+  # From jaeger.config, jaeger.basePath and jaeger.stores of the chart's values.
   {{- . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -71,9 +77,12 @@ values.yaml: |
 {{- if include "jaeger.hasStores" . }}
 - name: SIGHTLINE_UI_PORT
   value: {{ splitList ":" (include "jaeger.uiAddress" .) | last | quote }}
+{{- if include "jaeger.hasPages" . }}
 - name: SIGHTLINE_UI_CONFIG
   value: /etc/jaeger/jaeger-ui.js
+{{- end }}
 {{ include "jaeger.storesEnv" . }}
+{{- include "jaeger.remoteStoresEnv" . }}
 {{- end }}
 {{- with .Values.ui.assetsPath }}
 - name: SIGHTLINE_UI_DIR

@@ -1,17 +1,34 @@
 {{/*
 The metrics store, the log store and the proxy in front of the pages. They are containers of Jaeger's pod, because the
 stores check neither certificates nor passwords: they listen on loopback, and only Jaeger sends data to them. The flags
-are the same as in a local stack: a test compares them with tools/sightline/src/stack/spec/pipeline.toml.
+are the same as in a local stack: a test compares them with tools/sightline/src/stack/spec/pipeline.toml. A store that has
+an endpoint in the values is elsewhere: see _remote_stores.tpl.
 */}}
 
-{{/* Whether the pod contains the stores: `true` or empty. */}}
+{{/* Whether Jaeger receives metrics and log records, and vmauth serves the pages: `true` or empty. */}}
 {{- define "jaeger.hasStores" -}}
 {{- if .Values.global.stores.enabled }}true{{ end -}}
 {{- end -}}
 
+{{/* The stores in the pod, as a JSON list with metrics, logs, both or neither. */}}
+{{- define "jaeger.ownStores" -}}
+{{- $own := list -}}
+{{- if include "jaeger.hasStores" . -}}
+{{- range list "metrics" "logs" -}}
+{{- if not (get $.Values.stores .).endpoint -}}{{- $own = append $own . -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $own -}}
+{{- end -}}
+
+{{/* Whether the pod contains this store: `true` or empty. Takes context, store. */}}
+{{- define "jaeger.isOwn" -}}
+{{- if has .store (include "jaeger.ownStores" .context | fromJsonArray) }}true{{ end -}}
+{{- end -}}
+
 {{/* Whether only one pod at a time can use what is stored: `true` or empty. */}}
 {{- define "jaeger.exclusive" -}}
-{{- if or (include "jaeger.hasStores" .) (not (include "jaeger.sharedStorage" .)) }}true{{ end -}}
+{{- if or (include "jaeger.ownStores" . | fromJsonArray) (not (include "jaeger.sharedStorage" .)) }}true{{ end -}}
 {{- end -}}
 
 {{- define "jaeger.uiAddress" -}}127.0.0.1:26686{{- end -}}
@@ -21,12 +38,17 @@ are the same as in a local stack: a test compares them with tools/sightline/src/
 {{- get (dict "metrics" "127.0.0.1:8428" "logs" "127.0.0.1:9428") . -}}
 {{- end -}}
 
+{{/* The base URL of a store. Takes context, store. */}}
+{{- define "jaeger.storeURL" -}}
+{{- (get .context.Values.stores .store).endpoint | default (printf "http://%s" (include "jaeger.storeAddress" .store)) -}}
+{{- end -}}
+
 {{/* The environment variables with the addresses of both stores. */}}
 {{- define "jaeger.storesEnv" -}}
 - name: SIGHTLINE_METRICS_STORE
-  value: http://{{ include "jaeger.storeAddress" "metrics" }}
+  value: {{ include "jaeger.storeURL" (dict "context" . "store" "metrics") }}
 - name: SIGHTLINE_LOGS_STORE
-  value: http://{{ include "jaeger.storeAddress" "logs" }}
+  value: {{ include "jaeger.storeURL" (dict "context" . "store" "logs") }}
 {{- end -}}
 
 {{/*
@@ -83,7 +105,8 @@ imagePullPolicy: {{ include "sightline.imagePullPolicy" . }}
 - name: SIGHTLINE_METRICS_STORE_ADDRESS
   value: {{ include "jaeger.storeAddress" "metrics" }}
 - name: SIGHTLINE_LOGS_STORE_ADDRESS
-  value: {{ include "jaeger.storeAddress" "logs" }}
+  # A target without an address is not read.
+  value: {{ ternary (include "jaeger.storeAddress" "logs") "" (eq (include "jaeger.isOwn" (dict "context" . "store" "logs")) "true") | quote }}
 - name: SIGHTLINE_JAEGER_METRICS_ADDRESS
   value: 127.0.0.1:8888
 - name: SIGHTLINE_PAGES_HEALTH_ADDRESS
@@ -113,6 +136,9 @@ imagePullPolicy: {{ include "sightline.imagePullPolicy" . }}
 {{- if contains ":" $bind }}
 - -enableTCP6
 {{- end }}
+{{- if .Values.stores.caSecret }}
+- -backend.TLSCAFile={{ include "jaeger.storesCAFile" . }}
+{{- end }}
 {{- end -}}
 
 {{/* The probes of a store. Takes the path. */}}
@@ -129,11 +155,12 @@ livenessProbe:
   {{- toYaml (merge (dict "periodSeconds" 10 "failureThreshold" 6) $probe) | nindent 2 }}
 {{- end -}}
 
-{{/* The containers of the two stores and of vmauth, or nothing. */}}
+{{/* The containers of the stores and of vmauth, or nothing. */}}
 {{- define "jaeger.storeContainers" -}}
 {{- if include "jaeger.hasStores" . -}}
 {{- $context := . -}}
 {{- range $store, $program := dict "metrics" "victoria-metrics" "logs" "victoria-logs" }}
+{{- if include "jaeger.isOwn" (dict "context" $context "store" $store) }}
 {{- $values := get $context.Values.stores $store }}
 {{- $path := printf "jaeger.stores.%s" $store }}
 - name: {{ $program }}
@@ -162,6 +189,7 @@ livenessProbe:
       readOnly: true
     {{- end }}
 {{- end }}
+{{- end }}
 {{- with .Values.pages }}
 - name: vmauth
   {{- include "jaeger.storeImage" (dict "context" $context "image" .image "valuesPath" "jaeger.pages") | nindent 2 }}
@@ -172,6 +200,7 @@ livenessProbe:
     - name: SIGHTLINE_JAEGER_UI
       value: http://{{ include "jaeger.uiAddress" $context }}
     {{- include "jaeger.storesEnv" $context | nindent 4 }}
+    {{- include "jaeger.queriesEnv" $context | nindent 4 }}
     - name: SIGHTLINE_PAGES_HOSTS
       value: {{ include "jaeger.pagesHosts" $context | quote }}
   ports:
@@ -201,24 +230,28 @@ livenessProbe:
     - name: config
       mountPath: /etc/vmauth
       readOnly: true
+    {{- with include "jaeger.storesCAMount" $context }}
+    {{- . | nindent 4 }}
+    {{- end }}
 {{- end }}
 {{- end -}}
 {{- end -}}
 
 {{/* The name of a store's claim; empty if there is no claim. Takes context, store. */}}
 {{- define "jaeger.storeClaimName" -}}
-{{- if and (include "jaeger.hasStores" .context) .context.Values.persistence.enabled -}}
+{{- if and (include "jaeger.isOwn" .) .context.Values.persistence.enabled -}}
 {{- (get .context.Values.stores .store).existingClaim | default (printf "%s-%s" (include "jaeger.fullname" .context) .store) -}}
 {{- end -}}
 {{- end -}}
 
 {{/* The volumes of the stores, or nothing. */}}
 {{- define "jaeger.storeVolumes" -}}
-{{- if include "jaeger.hasStores" . -}}
+{{- if include "jaeger.isOwn" (dict "context" . "store" "metrics") -}}
 - name: dashboards
   configMap:
     name: {{ include "jaeger.fullname" . }}-dashboards
-{{- range list "metrics" "logs" }}
+{{- end -}}
+{{- range include "jaeger.ownStores" . | fromJsonArray }}
 - name: {{ . }}
   {{- with include "jaeger.storeClaimName" (dict "context" $ "store" .) }}
   persistentVolumeClaim:
@@ -229,5 +262,4 @@ livenessProbe:
     sizeLimit: {{ (get $.Values.stores .).size }}
   {{- end }}
 {{- end }}
-{{- end -}}
 {{- end -}}

@@ -39,15 +39,20 @@ These checks cannot be expressed in the schema.
 {{- end -}}
 
 {{- define "jaeger.validateStores" -}}
-{{- if and (include "jaeger.hasStores" .) (gt (int .Values.replicaCount) 1) -}}
-{{- fail (printf "\n\njaeger.replicaCount is %d, but the pod contains the metrics store and the log store, so each pod would store only some of the metrics and log records. Use 1, or set global.stores.enabled to false: gateways then send only traces, and collector.gateway.config can send metrics and log records to stores of your own." (int .Values.replicaCount)) -}}
+{{- include "jaeger.validateRemoteStores" . -}}
+{{- $own := include "jaeger.ownStores" . | fromJsonArray -}}
+{{- if and $own (gt (int .Values.replicaCount) 1) -}}
+{{- $names := dict "metrics" "the metrics store" "logs" "the log store" -}}
+{{- $found := list -}}
+{{- range $own -}}{{- $found = append $found (get $names .) -}}{{- end -}}
+{{- fail (printf "\n\njaeger.replicaCount is %d, but the pod contains %s, so each pod would store only some of the data. Use 1, or set jaeger.stores.metrics.endpoint and jaeger.stores.logs.endpoint to stores elsewhere, or set global.stores.enabled to false: gateways then send only traces." (int .Values.replicaCount) (join " and " $found)) -}}
 {{- end -}}
 {{- if and .Values.pages.hosts (not (include "jaeger.hasStores" .)) -}}
 {{- fail (printf "\n\njaeger.pages.hosts is %q, but global.stores.enabled is false, so Jaeger itself serves its UI, and does not check host names. Remove the hosts, or set global.stores.enabled to true." (join "," .Values.pages.hosts)) -}}
 {{- end -}}
-{{- range $name, $store := .Values.stores -}}
+{{- range $name, $store := pick .Values.stores "metrics" "logs" -}}
 {{- if and $store.existingClaim (not (include "jaeger.storeClaimName" (dict "context" $ "store" $name))) -}}
-{{- fail (printf "\n\njaeger.stores.%s.existingClaim is %q, but nothing would be stored there, because global.stores.enabled is %v and jaeger.persistence.enabled is %v. Set both to true, or remove the claim." $name $store.existingClaim $.Values.global.stores.enabled $.Values.persistence.enabled) -}}
+{{- fail (printf "\n\njaeger.stores.%s.existingClaim is %q, but nothing would be stored there, because global.stores.enabled is %v, jaeger.persistence.enabled is %v and the endpoint of the store is %q. Set both to true and the endpoint to an empty string, or remove the claim." $name $store.existingClaim $.Values.global.stores.enabled $.Values.persistence.enabled $store.endpoint) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
