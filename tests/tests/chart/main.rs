@@ -134,6 +134,7 @@ fn run() -> Result<ExitCode> {
     }
     for (name, test) in [
         ("flags_are_as_in_the_pod", remote_stores::flags_are_as_in_the_pod as fn() -> Result<()>),
+        ("documented_values_are_valid", remote_stores::documented_values_are_valid),
         ("data_and_queries_arrive", remote_stores::data_and_queries_arrive),
         ("wrong_login_is_refused", remote_stores::wrong_login_is_refused),
     ] {

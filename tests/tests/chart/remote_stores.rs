@@ -24,6 +24,7 @@ use sightline::stack::free_port;
 use sightline_tests::mtls::certificate_of_a_new_ca;
 use sightline_tests::otlp::{CLIENT, Credentials, OtlpEndpoint, connect_over_grpc};
 use sightline_tests::poll::{DEFAULT_TIMEOUT, eventually};
+use tonic::Code;
 
 use crate::helm::{self, Install};
 use crate::pipeline;
@@ -128,6 +129,32 @@ pub(crate) fn flags_are_as_in_the_pod() -> Result<()> {
     Ok(())
 }
 
+/// The values in `docs/stores.md` and in `deploy/stores` are accepted, and the pods that they result in pass the checks of
+/// stores.
+pub(crate) fn documented_values_are_valid() -> Result<()> {
+    let page = fs::read_to_string(helm::repository().join("docs/stores.md"))?;
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut values: Vec<String> =
+        blocks.filter(|block| block.starts_with("jaeger:")).map(str::to_owned).collect();
+    ensure!(values.len() == 3, "docs/stores.md has {} blocks with values, not 3", values.len());
+    values.push(fs::read_to_string(helm::repository().join("deploy/stores/sightline.yaml"))?);
+    for text in values {
+        let directory = tempfile::tempdir()?;
+        let rendering = render(directory.path(), &text).with_context(|| text.clone())?;
+        for check in [
+            need_tls_and_a_secret,
+            stores::listen_on_loopback,
+            stores::scrape_each_other,
+            stores::are_probed,
+            pipeline::environment_matches_the_files,
+            pipeline::configuration_is_valid,
+        ] {
+            check(&rendering).with_context(|| text.clone())?;
+        }
+    }
+    Ok(())
+}
+
 /// What Jaeger receives is in the stores. The pages and Jaeger's Monitor page can read it, without a login of their own.
 pub(crate) fn data_and_queries_arrive() -> Result<()> {
     run(async {
@@ -163,18 +190,19 @@ pub(crate) fn data_and_queries_arrive() -> Result<()> {
     })
 }
 
-/// With a wrong login, the stores refuse data and queries, and the sender gets an error.
+/// With a wrong login, the stores refuse data and queries. The error makes the sender give up.
 pub(crate) fn wrong_login_is_refused() -> Result<()> {
     run(async {
         let backend = Backend::start(WRONG_AUTHORIZATION).await?;
-        let error = backend.send_metric().await.err().context("the metric was accepted")?;
-        ensure!(format!("{error:#}").contains("401"), "the error is {error:#}");
-        ensure!(
-            !format!("{error:#}").contains(WRONG_AUTHORIZATION),
-            "the error contains the login: {error:#}"
-        );
-        let error = backend.send_log().await.err().context("the log record was accepted")?;
-        ensure!(format!("{error:#}").contains("401"), "the error is {error:#}");
+        for outcome in [backend.send_metric().await, backend.send_log().await] {
+            let error = outcome.err().context("the data was accepted")?;
+            let code = error.downcast_ref::<tonic::Status>().map(tonic::Status::code);
+            ensure!(code == Some(Code::Unauthenticated), "the error is {error:#}");
+            ensure!(
+                !format!("{error:?}").contains(WRONG_AUTHORIZATION),
+                "the error has the login: {error:?}"
+            );
+        }
         let url = format!("http://127.0.0.1:{}/prometheus/api/v1/query?query=up", backend.proxy.port);
         let status = reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.status();
         ensure!(status == 401, "a query has status {status}");
@@ -261,7 +289,7 @@ impl Backend {
             store_urls.push(url);
             programs.push(store);
         }
-        let rendering = render(root, &store_urls)?;
+        let rendering = render_at(root, &store_urls)?;
         let ui = free_port()?;
         let replaced = |variable: &EnvVar| match variable.name.as_str() {
             "SIGHTLINE_JAEGER_UI" => format!("http://127.0.0.1:{ui}"),
@@ -379,26 +407,30 @@ fn start_store(
 }
 
 /// Renders the chart with both stores at these URLs.
-fn render(root: &Path, store_urls: &[String]) -> Result<Rendering> {
+fn render_at(root: &Path, store_urls: &[String]) -> Result<Rendering> {
     let mut stores = serde_json::json!({"caSecret": "stores-ca"});
     for ((signal, ..), url) in STORES.iter().zip(store_urls) {
         stores[*signal] = serde_json::json!({"endpoint": url, "existingSecret": "stores-login"});
     }
     let values = serde_json::json!({"jaeger": {"storage": {"type": "memory"}, "stores": stores}});
+    let rendering = render(root, &serde_yaml::to_string(&values)?)?;
+    let (_, containers) = stores::backend(&rendering)?.context("there is no proxy")?;
+    let names: Vec<&str> = containers.keys().map(String::as_str).collect();
+    ensure!(names == ["jaeger", PROXY], "the pod has the containers {names:?}");
+    Ok(rendering)
+}
+
+fn render(root: &Path, values: &str) -> Result<Rendering> {
     let file = root.join("values.yaml");
-    fs::write(&file, serde_yaml::to_string(&values)?)?;
+    fs::write(&file, values)?;
     let install = Install { release: "sightline", namespace: "default", values: &file, apis: &[] };
-    let rendering = Rendering {
+    Ok(Rendering {
         name: "remote-stores".to_owned(),
         release: "sightline".to_owned(),
         namespace: "default".to_owned(),
         manifests: helm::template(&helm::test_chart(), install)?,
         existing: Vec::new(),
-    };
-    let (_, containers) = stores::backend(&rendering)?.context("there is no proxy")?;
-    let names: Vec<&str> = containers.keys().map(String::as_str).collect();
-    ensure!(names == ["jaeger", PROXY], "the pod has the containers {names:?}");
-    Ok(rendering)
+    })
 }
 
 /// Starts Jaeger with the files, arguments and environment of the chart. Only ports and paths differ.
