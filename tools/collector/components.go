@@ -32,6 +32,7 @@ import (
 	gateprocessor "sightline/tools/collector/gateprocessor"
 	logcount "sightline/tools/collector/logcount"
 	ownmetrics "sightline/tools/collector/ownmetrics"
+	retryexhausted "sightline/tools/collector/retryexhausted"
 )
 
 type aliasProvider interface{ DeprecatedAlias() component.Type }
@@ -57,6 +58,7 @@ func components() (otelcol.Factories, error) {
 	factories.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
 		healthcheckextension.NewFactory(),
 		filestorage.NewFactory(),
+		retryexhausted.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -64,6 +66,7 @@ func components() (otelcol.Factories, error) {
 	factories.ExtensionModules = makeModulesMap(factories.Extensions, map[component.Type]string{
 		healthcheckextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension v0.152.0",
 		filestorage.NewFactory().Type():          "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage v0.152.0",
+		retryexhausted.NewFactory().Type():       "sightline/tools/collector v0.0.0",
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](

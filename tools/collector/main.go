@@ -18,7 +18,7 @@ func main() {
 	info := component.BuildInfo{
 		Command:     "otelcol-sightline",
 		Description: "Sightline's OpenTelemetry Collector, agent and gateway",
-		Version:     "0.152.0-sightline.4",
+		Version:     "0.152.0-sightline.5",
 	}
 
 	set := otelcol.CollectorSettings{
