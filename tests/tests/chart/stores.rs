@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use regex::Regex;
 use reqwest::header::HOST;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sightline::stack::free_port;
 use sightline_tests::poll::{DEFAULT_TIMEOUT, eventually};
 
@@ -21,6 +21,9 @@ pub(crate) const PROXY: &str = "vmauth";
 
 /// The variables with the base URLs of [`STORES`].
 const VARIABLES: [&str; 2] = ["SIGHTLINE_METRICS_STORE", "SIGHTLINE_LOGS_STORE"];
+
+/// The gateways' exporter of metrics and log records.
+const EXPORTER: &str = "otlp_grpc/stores";
 
 /// Flags whose values are addresses and paths, which differ between a pod and a local stack.
 const PLACES: [&str; 6] = [
@@ -225,7 +228,7 @@ pub(crate) fn are_probed(rendering: &Rendering) -> Result<()> {
 }
 
 /// A gateway sends metrics and log records to Jaeger if and only if Jaeger has stores for them. Its name is the name of its
-/// pod.
+/// pod. It retries while a store is full, but not if it sends to a backend that is not part of the pipeline.
 pub(crate) fn get_what_gateways_send(rendering: &Rendering) -> Result<()> {
     let stages = pipeline::stages(rendering)?;
     let stage = |role: &str| stages.iter().find(|stage| stage.role() == role);
@@ -247,6 +250,10 @@ pub(crate) fn get_what_gateways_send(rendering: &Rendering) -> Result<()> {
         gateway.container.env.iter().flatten().find(|variable| variable.name == "SIGHTLINE_GATEWAY_NAME");
     let field = name.and_then(|name| name.value_from.clone()?.field_ref).map(|field| field.field_path);
     ensure!(field.as_deref() == sends.then_some("metadata.name"), "SIGHTLINE_GATEWAY_NAME is {field:?}");
+    let is_foreign = gateway.file_names().contains(&"gateway-backend.yaml");
+    let expected = if is_foreign { json!([]) } else { json!([{"id": "sightline_retry_exhausted"}]) };
+    let middlewares = &gateway.configuration()?["exporters"][EXPORTER]["middlewares"];
+    ensure!(*middlewares == expected, "the middlewares of {EXPORTER} are {middlewares}");
     Ok(())
 }
 
@@ -272,9 +279,8 @@ pub(crate) fn queues_leave_memory_for_traces(rendering: &Rendering) -> Result<()
     Ok(())
 }
 
-/// Returns the size of the queues for metrics and log records. An exporter has a queue for each signal.
+/// Returns the size of the queues of [`EXPORTER`]. An exporter has a queue for each signal.
 fn queued_bytes(stage: &Stage) -> Result<f64> {
-    const EXPORTER: &str = "otlp_grpc/stores";
     let configuration = stage.configuration()?;
     let pipelines = configuration["service"]["pipelines"].as_object().context("no pipelines")?;
     let exports = |pipeline: &Value| {

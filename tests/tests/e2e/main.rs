@@ -9,6 +9,7 @@ mod edges;
 mod errors;
 mod examples;
 mod exporters;
+mod full_disk;
 mod logs;
 mod matrix;
 mod outage;
@@ -31,6 +32,7 @@ fn main() -> anyhow::Result<ExitCode> {
     // The slowest tests start first. The other tests run in parallel with them.
     outage::add(&mut suite);
     stores::add(&mut suite);
+    full_disk::add(&mut suite);
     dashboards::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);

@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use reqwest::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use sightline::jaeger::TraceId;
 use sightline::stack::{AGENT, GATEWAY, VICTORIA_LOGS, VICTORIA_METRICS, VMAUTH, free_port};
 use sightline_tests::caller::Caller;
 use sightline_tests::otlp::{Credentials, OtlpEndpoint, send_logs_over_http};
@@ -154,11 +155,17 @@ async fn away() -> Result<()> {
     stack.start_processes(&[VICTORIA_METRICS, VICTORIA_LOGS]).await?;
     traffic.wait_for_orders(&stack, "after").await?;
     let sent = traffic.stop().await?;
+    wait_until_all_stored(&stack, &sent).await?;
+    stack.stop().await
+}
 
+/// Waits until each order is counted once and has its three log records. An order is a trace and the phase in which the
+/// order was served.
+pub(crate) async fn wait_until_all_stored(stack: &TestStack, sent: &[(TraceId, String)]) -> Result<()> {
     let check = async || {
         let records = stack.stored_logs().await?;
         let mut wrong = Vec::new();
-        for (id, phase) in &sent {
+        for (id, phase) in sent {
             let found = records.iter().filter(|record| record.trace_id == id.as_str()).count();
             if found != SERVICES.len() {
                 wrong.push(format!("{id} ({phase}): {found}"));
@@ -178,12 +185,11 @@ async fn away() -> Result<()> {
         );
         Ok(())
     };
-    stack.eventually("each order is counted once and has its three log records", check).await?;
-    stack.stop().await
+    stack.eventually("each order is counted once and has its three log records", check).await
 }
 
 /// Waits for [`AWAY`] while orders are served.
-async fn serve_orders(traffic: &mut Traffic, stack: &TestStack, phase: &str) -> Result<()> {
+pub(crate) async fn serve_orders(traffic: &mut Traffic, stack: &TestStack, phase: &str) -> Result<()> {
     let began = Instant::now();
     while began.elapsed() < AWAY {
         traffic.wait_for_orders(stack, phase).await?;
