@@ -1,4 +1,4 @@
-//! The disks of the stores are full for a while, and nothing is lost.
+//! The disk of Jaeger or of the stores is full for a while, and nothing is lost.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use sightline::stack::{StackConfig, VICTORIA_LOGS, VICTORIA_METRICS};
+use sightline::stack::{JAEGER, StackConfig, VICTORIA_LOGS, VICTORIA_METRICS};
 use sightline_tests::prometheus::Samples;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::TestStack;
@@ -28,6 +28,7 @@ const LEFT_MIB: u64 = 8;
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_unless(reason_to_skip(), |suite| {
         suite.add_standalone("full_disk::loses_no_metric_and_no_log_record", stores);
+        suite.add_standalone("full_disk::loses_no_span", jaeger);
     });
 }
 
@@ -90,6 +91,44 @@ async fn wait_until_read_only(stack: &TestStack, expected: bool) -> Result<()> {
         Ok(())
     };
     stack.eventually(format!("the stores are read-only: {expected}"), check).await
+}
+
+/// Badger writes to files that are mapped into memory, so Jaeger ends with SIGBUS when the disk is full. After Jaeger has
+/// started again with free space, the trace of each order is complete.
+async fn jaeger() -> Result<()> {
+    let disks = Disks::mount(&[JAEGER])?;
+    let mut prepared = Ok(());
+    let change = |mut config: StackConfig| {
+        prepared = disks.use_for(&mut config, JAEGER, &[]);
+        config.with(JAEGER, "SIGHTLINE_BADGER_DIR", disks.path(JAEGER).join("data").display().to_string())
+    };
+    let stack = TestStack::start(change).await;
+    prepared?;
+    let mut stack = stack?;
+    let mut traffic = Traffic::start(&stack)?;
+    traffic.wait_for_orders(&stack, "before").await?;
+
+    traffic.begin_phase("the disk becomes full");
+    disks.fill(JAEGER, 0)?;
+    let metrics = stack.inner().ports().number(JAEGER, "metrics")?;
+    let check = async || {
+        ensure!(stack.metrics_page(metrics).await.is_err(), "Jaeger serves its metrics");
+        Ok(())
+    };
+    stack.eventually("Jaeger has ended", check).await?;
+    let exit = stack.inner_mut().kill_process(JAEGER).await?;
+    ensure!(exit.is_some_and(|status| status.code() == Some(2)), "Jaeger ended with {exit:?}");
+    serve_orders(&mut traffic, &stack, "without Jaeger").await?;
+    // Kubernetes starts Jaeger again while the disk is full. Jaeger ends during the start, or soon after it.
+    traffic.begin_phase("Jaeger starts on the full disk");
+    let _ = stack.start_processes(&[JAEGER]).await;
+    stack.inner_mut().kill_process(JAEGER).await?;
+
+    traffic.begin_phase("Jaeger starts");
+    disks.make_space(JAEGER)?;
+    stack.start_processes(&[JAEGER]).await?;
+    traffic.wait_for_orders(&stack, "after").await?;
+    traffic.finish(stack).await
 }
 
 /// Small file systems in memory, in a mount namespace of their own. The kernel removes them when the namespace ends.

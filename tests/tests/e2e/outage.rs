@@ -175,7 +175,7 @@ impl Traffic {
     }
 
     /// Stops the traffic, waits until the trace of every order is complete, and stops the stack.
-    async fn finish(self, stack: TestStack) -> Result<()> {
+    pub(crate) async fn finish(self, stack: TestStack) -> Result<()> {
         let sent = self.stop().await?;
         let check = async || {
             let mut missing = Vec::new();
