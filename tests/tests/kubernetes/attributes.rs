@@ -19,6 +19,9 @@ const CRONJOB: &str = "user-report";
 /// The name of a pod whose service does not detect that it runs in a cluster.
 const UNDETECTED: &str = "undetected";
 
+/// An attribute that the agent does not add. Its processor would report the time at which the pod was created.
+const START_TIME: &str = "k8s.pod.start_time";
+
 pub(crate) async fn services(install: &Install) -> Result<()> {
     let trace = install.request_order().await?;
     let mut wrong = Vec::new();
@@ -42,27 +45,28 @@ pub(crate) async fn deployment_differences(
     expected.extend(owner_attributes(install, &pods[0], &["ReplicaSet", "Deployment"]).await?);
     let mut wrong = differences(trace, service, &expected)?;
     let has = |key: &str| trace.spans_of(service).all(|span| span.resource_attribute(key).is_some());
-    let optional = container_status_attributes(&pods[0]).into_iter();
+    let optional = status_attributes(&pods[0]).into_iter();
     let optional: Vec<_> = optional.filter(|(key, _)| has(key)).collect();
     wrong.extend(differences(trace, service, &optional)?);
     Ok(wrong)
 }
 
-/// Returns the expected attributes from the container status, which the kubelet reports when the container is running.
+/// Returns the expected attributes from the pod's status, which the kubelet reports.
 ///
 /// At startup, a service waits at most two seconds until the API server has these values. On a busy node, the kubelet
 /// can report the values later than that. The service then starts without these attributes, and the agent does not add
 /// them.
-fn container_status_attributes(pod: &Json) -> Vec<(String, Json)> {
-    let status = &pod["status"]["containerStatuses"][0];
+fn status_attributes(pod: &Json) -> Vec<(String, Json)> {
+    let container = &pod["status"]["containerStatuses"][0];
     vec![
-        ("container.image.id".to_owned(), status["imageID"].clone()),
-        ("k8s.container.restart_count".to_owned(), status["restartCount"].clone()),
+        (START_TIME.to_owned(), pod["status"]["startTime"].clone()),
+        ("container.image.id".to_owned(), container["imageID"].clone()),
+        ("k8s.container.restart_count".to_owned(), container["restartCount"].clone()),
     ]
 }
 
 /// Reads the expected attributes of a pod with one container, its node and its cluster from the API server. The
-/// [`container_status_attributes`] are not included, because the kubelet can report them late.
+/// [`status_attributes`] are not included, because the kubelet can report them late.
 async fn pod_attributes(install: &Install, pod: &Json) -> Result<Vec<(String, Json)>> {
     let node = install.cluster.get(["node", text(pod, "/spec/nodeName")?]).await?;
     let system = install.cluster.get(["namespace", "kube-system"]).await?;
@@ -74,7 +78,6 @@ async fn pod_attributes(install: &Install, pod: &Json) -> Result<Vec<(String, Js
         ("k8s.pod.name", pod["metadata"]["name"].clone()),
         ("k8s.pod.uid", pod["metadata"]["uid"].clone()),
         ("k8s.pod.ip", pod["status"]["podIP"].clone()),
-        ("k8s.pod.start_time", pod["status"]["startTime"].clone()),
         ("k8s.namespace.name", pod["metadata"]["namespace"].clone()),
         ("k8s.node.name", pod["spec"]["nodeName"].clone()),
         ("k8s.node.uid", node["metadata"]["uid"].clone()),
@@ -121,6 +124,12 @@ fn differences(trace: &Trace, service: &str, expected: &[(String, Json)]) -> Res
         .collect();
     wrong.dedup();
     Ok(wrong)
+}
+
+/// Returns a message if the spans of a service that does not ask the API server have [`START_TIME`].
+pub(crate) fn start_time_of_agent(trace: &Trace, service: &str) -> Option<String> {
+    let found = trace.spans_of(service).find_map(|span| span.resource_attribute(START_TIME));
+    found.map(|found| format!("{service}: {START_TIME} is {found}, and the agent does not know this time"))
 }
 
 /// Returns whether a stored attribute has the value that the API server reports.
@@ -196,9 +205,9 @@ pub(crate) async fn cronjob(install: &Install) -> Result<()> {
     let target_info = target_info(install, &pod).await?;
     let mut expected = pod_attributes(install, &pod).await?;
     expected.extend(owners.iter().cloned());
-    // In this test, the attributes from the container status are required: no other pods start at the same time, so the
+    // In this test, the attributes from the status are required: no other pods start at the same time, so the
     // kubelet reports the values before the service stops waiting for them.
-    expected.extend(container_status_attributes(&pod));
+    expected.extend(status_attributes(&pod));
     let mut wrong = differences(&trace, CRONJOB, &expected)?;
     // The agent could have added the attributes of the Job and the CronJob to the spans. `target_info` shows whether
     // the process itself has them, as it must.
@@ -246,7 +255,8 @@ pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
     let keys = ["k8s.pod.name", "k8s.pod.uid", "k8s.pod.ip", "k8s.node.name", "k8s.cluster.uid"];
     let all = pod_attributes(install, &pod).await?;
     expected.extend(all.into_iter().filter(|(key, _)| keys.contains(&key.as_str())));
-    let wrong = differences(&trace, UNDETECTED, &expected)?;
+    let mut wrong = differences(&trace, UNDETECTED, &expected)?;
+    wrong.extend(start_time_of_agent(&trace, UNDETECTED));
     install.kubectl(["delete", "pod", UNDETECTED, "--wait"]).await?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

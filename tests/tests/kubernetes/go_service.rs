@@ -43,7 +43,8 @@ pub(crate) async fn joins(install: &Install) -> Result<()> {
     let response = Caller::new().get(&install.http, &forward.url()?, "hello/7").await?;
     ensure!(response.status == 200, "{response:?}");
     let trace = install.wait_for_trace(&response.trace, HELLO).await?;
-    let wrong = attributes::deployment_differences(install, &trace, NAME).await?;
+    let mut wrong = attributes::deployment_differences(install, &trace, NAME).await?;
+    wrong.extend(attributes::start_time_of_agent(&trace, NAME));
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
