@@ -199,7 +199,7 @@ need-docker need-kubectl need-kind need-helm need-cluster:
 # The builds are steps of their own, so that the table of times shows them. SKIP names targets to leave out.
 .PHONY: test
 test: ## run the checks and tests below except actionlint, with the time of each
-	@MAKE="$(MAKE)" tools/test.sh fmt-check clippy package shellcheck prose version-check doc build build-tests unit scaffold $(pipeline) unit-go validate alerts $(filter bin/%,$(helm) $(helm_docs)) chart e2e
+	@MAKE="$(MAKE)" tools/test.sh fmt-check clippy package shellcheck prose version-check doc build build-tests unit scaffold $(pipeline) unit-go validate alerts $(filter bin/%,$(helm) $(helm_docs)) chart e2e faults
 
 .PHONY: fmt
 fmt: need-cargo ## format the code
@@ -293,6 +293,16 @@ chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## 
 e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real services, Collector, Jaeger and stores
 	@tools/build-rust.sh host fixture
 	SIGHTLINE_SERVICES="$(abspath bin)" cargo test --workspace --test e2e --test volume
+
+# ARGS selects rows by name.
+.PHONY: faults
+faults: need-cargo $(pipeline) ## the rows of the table of faults that take seconds
+	@tools/build-rust.sh host fixture
+	SIGHTLINE_SERVICES="$(abspath bin)" cargo test --workspace --test faults -- $(ARGS)
+
+.PHONY: test-faults
+test-faults: ## all rows of the table of faults; UPDATE_FAULTS=1 writes docs/faults.md
+	@$(MAKE) --no-print-directory faults ARGS="--include-ignored $(ARGS)" UPDATE_FAULTS="$(UPDATE_FAULTS)"
 
 .PHONY: test-removed
 test-removed: build need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## remove the examples in a copy of this checkout, and test the copy

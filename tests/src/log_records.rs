@@ -33,6 +33,19 @@ pub fn of_store(record: &Value) -> LogRecord {
     }
 }
 
+/// Returns the numbers in each report of lost spans, which a service with the library writes when it ends: the lost
+/// spans, and all spans of the process. Fails if a report cannot be read.
+pub fn lost_spans(log: &str) -> Result<Vec<(u32, u32)>> {
+    let reports =
+        log.lines().filter(|line| line.contains("telemetry was lost: ") && line.contains(" spans to otlp"));
+    let numbers = |line: &str| {
+        let (count, _) = line.split_once(" spans to otlp")?;
+        let (lost, all) = count.rsplit_once(" of ")?;
+        Some((lost.rsplit(' ').next()?.parse().ok()?, all.parse().ok()?))
+    };
+    reports.map(|line| numbers(line).with_context(|| line.to_owned())).collect()
+}
+
 /// Reads the records that a service wrote to its console. Lines that are not JSON objects, such as panic messages, are
 /// ignored.
 pub fn on_console(service: &str, path: &Path) -> Result<Vec<LogRecord>> {
@@ -65,6 +78,14 @@ fn text_of(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_the_reports_of_lost_spans() {
+        let log = "started\nError: telemetry was lost: 3 of 20 spans to otlp, 1 of 5 log records to otlp\n\
+            Error: telemetry was lost: 1 of 5 log records to otlp\nError: telemetry was lost: 4 of 4 spans to otlp\n";
+        assert_eq!(lost_spans(log).unwrap(), [(3, 20), (4, 4)]);
+        assert!(lost_spans("telemetry was lost: some of 4 spans to otlp").is_err());
+    }
 
     #[test]
     fn reads_records_from_the_store_and_the_console() {

@@ -330,15 +330,8 @@ impl SingleService {
     /// Returns the numbers in the service's report of lost spans: the lost spans and all spans. Fails if there is no
     /// report.
     pub fn lost_spans(&self) -> Result<(u32, u32)> {
-        let log = self.log()?;
-        let line = log.lines().find(|line| line.contains("telemetry was lost: "));
-        let line = line.context("the log does not report lost spans")?;
-        let numbers = || {
-            let (count, _) = line.split_once(" spans to otlp")?;
-            let (lost, all) = count.rsplit_once(" of ")?;
-            Some((lost.rsplit(' ').next()?.parse().ok()?, all.parse().ok()?))
-        };
-        numbers().with_context(|| line.to_owned())
+        let reports = log_records::lost_spans(&self.log()?)?;
+        reports.first().copied().context("the log does not report lost spans")
     }
 
     /// Sends SIGTERM and waits up to ten seconds for the process to exit.
