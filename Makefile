@@ -7,6 +7,7 @@
 #                     compiled into the program in JAEGER
 #   KUBECTL           the kubectl to use
 #   SIGHTLINE_CACHE   the directory with the built Go programs, which all checkouts share
+#   SIGHTLINE_ALERTS  `true` makes `make up` evaluate the alerts, as ARGS=--alerts does
 #   ARGS              additional arguments for `sightline up`, `certs` and `new-service`, helm or a test
 #   CARGO_TARGET_DIR  Cargo's own variable
 # The section Cluster below describes the variables for the cluster.
@@ -60,12 +61,15 @@ help:
 
 ##@ Run
 
+# vmalert is built only if `up` starts it.
+up_alerts = $(if $(filter --alerts,$(ARGS))$(filter true,$(SIGHTLINE_ALERTS)),$(filter bin/vmalert,$(vmalert)))
+
 .PHONY: up
-up: build $(pipeline) ## run everything on this machine and show three traces; Ctrl-C stops it
+up: build $(pipeline) $(up_alerts) ## run everything on this machine and show three traces; Ctrl-C stops it
 	@exec bin/sightline up $(ARGS)
 
 .PHONY: demo
-demo: build $(pipeline) ## like up, but exit after the traces; exit code 0 if all three were complete
+demo: build $(pipeline) $(up_alerts) ## like up, but exit after the traces; exit code 0 if all three were complete
 	@exec bin/sightline up --demo $(ARGS)
 
 .PHONY: pictures
@@ -95,7 +99,7 @@ build-tests: need-cargo
 	cargo test --workspace --all-targets --no-run
 
 .PHONY: tools
-tools: $(pipeline) $(filter bin/%,$(kind) $(helm) $(helm_docs)) ## build the pipeline's programs, kind, helm and helm-docs into bin/, and copy Jaeger's UI there
+tools: $(pipeline) $(filter bin/%,$(vmalert) $(kind) $(helm) $(helm_docs)) ## build the pipeline's programs, kind, helm and helm-docs into bin/, and copy Jaeger's UI there
 
 # module_version DIRECTORY,MODULE: shell code that prints the version of MODULE in DIRECTORY/go.mod, without
 # the leading v.
@@ -286,11 +290,11 @@ dashboards: need-cargo ## write the dashboards for vmui and Grafana from deploy/
 # ARGS selects tests by name. UPDATE_RENDERED=1 replaces the stored renderings and the READMEs of the charts. If
 # CHART_CONTEXT names a kubectl context, the API server of that context also checks the renderings.
 .PHONY: chart
-chart: need-cargo need-helm $(pipeline) $(filter bin/helm-docs,$(helm_docs)) ## test the Helm chart without a cluster
+chart: need-cargo need-helm $(pipeline) $(filter bin/vmalert bin/helm-docs,$(vmalert) $(helm_docs)) ## test the Helm chart without a cluster
 	cargo test --workspace --test chart -- $(ARGS)
 
 .PHONY: e2e
-e2e: need-cargo $(pipeline) bin/go-service ## end-to-end tests with real services, Collector, Jaeger and stores
+e2e: need-cargo $(pipeline) $(filter bin/vmalert,$(vmalert)) bin/go-service ## end-to-end tests with real services, Collector, Jaeger and stores
 	@tools/build-rust.sh host fixture
 	SIGHTLINE_SERVICES="$(abspath bin)" cargo test --workspace --test e2e --test volume
 

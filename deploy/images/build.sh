@@ -1,12 +1,12 @@
 #!/bin/sh
 # Builds an image for each service of sightline.toml and each line of the file `images`, and gets the images of Jaeger, the
-# stores and vmauth. Prints a table of sizes at the end, and exits with code 1 if an image is over its size limit.
+# stores, vmauth and vmalert. Prints a table of sizes at the end, and exits with code 1 if an image is over its size limit.
 #
 #   deploy/images/build.sh [list]      `list` only prints the full names of the images, one on each line
 #   deploy/images/build.sh image NAME:TAG FILE DESCRIPTION
 #                                      builds only this image, of a static program that exists already
 #
-# OTELCOL, JAEGER, VICTORIA_METRICS, VICTORIA_LOGS and VMAUTH are the paths of the Go programs, by default in bin/.
+# OTELCOL, JAEGER, VICTORIA_METRICS, VICTORIA_LOGS, VMAUTH and VMALERT are the paths of the Go programs, by default in bin/.
 # JAEGER_UI is the directory of Jaeger's UI, by default bin/jaeger-ui, or `embedded` if the UI is compiled into JAEGER.
 # tools/build-rust.sh reads more.
 set -eu
@@ -15,10 +15,10 @@ here=deploy/images
 jaeger_image=docker.io/jaegertracing/jaeger:$(tools/version.sh jaeger)
 version=$(tools/version.sh)
 
-# Prints the name of each image of VictoriaMetrics, VictoriaLogs and vmauth, its program and its sources. The versions are those of
+# Prints the name of each image of VictoriaMetrics, VictoriaLogs, vmauth and vmalert, its program and its sources. The versions are those of
 # go.mod, and a test of the chart compares them with its values.
 stores() {
-    for program in victoria-metrics victoria-logs vmauth; do
+    for program in victoria-metrics victoria-logs vmauth vmalert; do
         case $program in
             victoria-logs) module=victoria-logs path=github.com/VictoriaMetrics/VictoriaLogs ;;
             *) module=victoria-metrics path=github.com/VictoriaMetrics/VictoriaMetrics ;;

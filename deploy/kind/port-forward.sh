@@ -59,6 +59,9 @@ case " $containers " in
             Logs "$JAEGER_PORT/select/vmui/"
         ;;
 esac
+case " $containers " in
+    *' vmalert '*) printf '  %-26s http://127.0.0.1:%s\n' Alerts "$JAEGER_PORT/prometheus/vmui/#/rules" ;;
+esac
 echo "Try: curl -i http://127.0.0.1:$ORDER_PORT/orders/1    Ctrl-C stops this"
 while sleep 1; do
     keep "$RELEASE-order-service" "$ORDER_PORT" 8081 ORDER_PORT

@@ -4,6 +4,7 @@
 //! readers for the telemetry that the pipeline stored. Tests never sleep for a fixed time: they poll until a deadline
 //! ([`poll`]).
 
+pub mod alertmanager;
 pub mod browser;
 pub mod caller;
 pub mod command;

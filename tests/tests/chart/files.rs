@@ -36,21 +36,24 @@ const CONFIG_FILES: [(&str, &[&str]); 2] =
     [("collector", &["agent", "gateway"]), ("jaeger", &["jaeger", "victoria", "vmauth"])];
 
 /// The directory `config` of a subchart contains copies of files in `collector-config/`. The files for a local stack are
-/// not copied. The directory `dashboards` contains copies of the generated dashboards.
+/// not copied. The directory `dashboards` contains copies of the generated dashboards, and `alerts` copies of the rules.
 pub(crate) fn config_is_a_copy() -> Result<()> {
     let mut problems = Vec::new();
     for (subchart, prefixes) in CONFIG_FILES {
         let copies = helm::chart().join("charts").join(subchart).join("config");
         compare(&helm::repository().join("collector-config"), &copies, prefixes, &mut problems)?;
     }
-    let dashboards = helm::repository().join("deploy/dashboards/vmui");
-    let prefixes: Vec<String> = names(&dashboards)?
-        .iter()
-        .filter_map(|name| name.split(['-', '.']).next())
-        .map(str::to_owned)
-        .collect();
-    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
-    compare(&dashboards, &helm::chart().join("charts/jaeger/dashboards"), &prefixes, &mut problems)?;
+    for (original, copy) in [("deploy/dashboards/vmui", "dashboards"), ("deploy/alerts", "alerts")] {
+        let original = helm::repository().join(original);
+        let prefixes: Vec<String> = names(&original)?
+            .iter()
+            .filter(|name| name.contains('.'))
+            .filter_map(|name| name.split(['-', '.']).next())
+            .map(str::to_owned)
+            .collect();
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        compare(&original, &helm::chart().join("charts/jaeger").join(copy), &prefixes, &mut problems)?;
+    }
     ensure_none(&problems)
 }
 

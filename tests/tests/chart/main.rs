@@ -9,6 +9,7 @@
 //! If `CHART_CONTEXT` is a kubectl context, the API server of the cluster in this context also checks the renderings.
 //! `CHART` can be set to the path of another chart to test.
 
+mod alerts;
 mod certificates;
 mod docs;
 mod files;
@@ -22,6 +23,7 @@ mod pods;
 mod policy;
 mod references;
 mod rejections;
+mod rejections_alerts;
 mod rejections_gateway;
 mod rejections_remote_stores;
 mod rejections_stores;
@@ -112,6 +114,7 @@ fn run() -> Result<ExitCode> {
     }
     for rejection in rejections::TABLE
         .iter()
+        .chain(rejections_alerts::TABLE)
         .chain(rejections_gateway::TABLE)
         .chain(rejections_stores::TABLE)
         .chain(rejections_remote_stores::TABLE)
@@ -131,6 +134,12 @@ fn run() -> Result<ExitCode> {
         ("pages_accept_only_known_hosts", stores::pages_accept_only_known_hosts),
     ] {
         add(&mut trials, format!("stores::{name}"), test);
+    }
+    for (name, test) in [
+        ("files_of_the_values_are_added", alerts::files_of_the_values_are_added as fn() -> Result<()>),
+        ("rules_are_evaluated_and_alerts_are_sent", alerts::rules_are_evaluated_and_alerts_are_sent),
+    ] {
+        add(&mut trials, format!("alerts::{name}"), test);
     }
     for (name, test) in [
         ("flags_are_as_in_the_pod", remote_stores::flags_are_as_in_the_pod as fn() -> Result<()>),

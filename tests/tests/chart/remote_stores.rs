@@ -225,19 +225,23 @@ fn extra_arguments(program: &str) -> Result<BTreeMap<String, String>> {
 }
 
 /// A program that ends with the test.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     log: PathBuf,
 }
 
 impl Running {
-    fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
+    pub(crate) fn start(command: &mut Command, log: PathBuf) -> Result<Self> {
         let child = command.stdout(Stdio::null()).stderr(fs::File::create(&log)?).spawn()?;
         Ok(Self { child, log })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until a URL has a status that is a success.
-    async fn wait(&mut self, client: &reqwest::Client, url: &str) -> Result<()> {
+    pub(crate) async fn wait(&mut self, client: &reqwest::Client, url: &str) -> Result<()> {
         let ready = eventually("the program is healthy", DEFAULT_TIMEOUT, async || {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the program exited: {status}");

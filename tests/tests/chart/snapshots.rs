@@ -2,7 +2,7 @@
 //!
 //! A committed rendering is generated from the parsed manifests, without the comments and the spacing of the templates.
 //! Placeholders replace the certificates, the keys and some annotations, which differ in each rendering. Placeholders
-//! also replace the text of the files in `collector-config/` and of the dashboards.
+//! also replace the text of the files in `collector-config/`, of the dashboards and of the alerts.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -141,7 +141,8 @@ fn manifest_texts(rendering: &Rendering) -> Result<Vec<(&Manifest, String)>> {
     Ok(texts)
 }
 
-/// Replaces [`CHANGING_ANNOTATIONS`], and the text of files in `collector-config/` and of dashboards, with placeholders.
+/// Replaces [`CHANGING_ANNOTATIONS`], and the text of files in `collector-config/`, of dashboards and of alerts, with
+/// placeholders.
 fn insert_placeholders(value: &mut Value, files: &CollectorConfig) {
     match value {
         Value::Object(map) => {
@@ -159,16 +160,19 @@ fn insert_placeholders(value: &mut Value, files: &CollectorConfig) {
                 *text = format!("<collector-config/{name}>");
             } else if let Some(name) = files.dashboard_of(text) {
                 *text = format!("<deploy/dashboards/vmui/{name}>");
+            } else if let Some(name) = name_of(&files.alerts, text) {
+                *text = format!("<deploy/alerts/{name}>");
             }
         }
         _ => {}
     }
 }
 
-/// The names and the texts of the files in `collector-config/`, and of the generated dashboards.
+/// The names and the texts of the files in `collector-config/`, of the generated dashboards, and of the alerts.
 pub(crate) struct CollectorConfig {
     files: Vec<(String, String)>,
     dashboards: Vec<(String, String)>,
+    alerts: Vec<(String, String)>,
 }
 
 impl CollectorConfig {
@@ -176,6 +180,7 @@ impl CollectorConfig {
         Ok(Self {
             files: read_directory("collector-config")?,
             dashboards: read_directory("deploy/dashboards/vmui")?,
+            alerts: read_directory("deploy/alerts")?,
         })
     }
 
@@ -199,8 +204,10 @@ fn read_directory(path: &str) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(helm::repository().join(path))? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        files.push((name, fs::read_to_string(&path)?));
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.push((name, fs::read_to_string(&path)?));
+        }
     }
     Ok(files)
 }

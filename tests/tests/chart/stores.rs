@@ -1,4 +1,4 @@
-//! Checks of the stores in Jaeger's pod, of the proxy in front of the pages, and of what reaches the stores.
+//! Checks of the stores and of vmalert in Jaeger's pod, of the proxy in front of the pages, and of what reaches the stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,6 +18,11 @@ use crate::{ensure_none, helm, pods, value_set};
 
 const STORES: [&str; 2] = ["victoria-metrics", "victoria-logs"];
 pub(crate) const PROXY: &str = "vmauth";
+/// Evaluates alerts, if they are enabled.
+pub(crate) const ALERTS: &str = "vmalert";
+
+/// The value set with alerts.
+pub(crate) const ALERTS_SET: &str = "alerts";
 
 /// The variables with the base URLs of [`STORES`].
 const VARIABLES: [&str; 2] = ["SIGHTLINE_METRICS_STORE", "SIGHTLINE_LOGS_STORE"];
@@ -26,7 +31,13 @@ const VARIABLES: [&str; 2] = ["SIGHTLINE_METRICS_STORE", "SIGHTLINE_LOGS_STORE"]
 const EXPORTER: &str = "otlp_grpc/stores";
 
 /// Flags whose values are addresses and paths, which differ between a pod and a local stack.
-const PLACES: [&str; 6] = [
+const PLACES: [&str; 12] = [
+    "rule",
+    "datasource.url",
+    "remoteWrite.url",
+    "remoteRead.url",
+    "external.url",
+    "vmalert.proxyURL",
     "httpListenAddr",
     "httpInternalListenAddr",
     "storageDataPath",
@@ -79,18 +90,22 @@ pub(crate) fn flags_of(container: &Container) -> BTreeMap<&str, &str> {
     flags(container.args.iter().flatten().map(String::as_str))
 }
 
-/// The names of metrics, the labels, the retention and the limits are the same in a cluster and in a local stack.
+/// The names of metrics, the labels, the retention and the limits are the same in a cluster and in a local stack. The
+/// notifier is not compared.
 pub(crate) fn flags_are_as_in_a_local_stack() -> Result<()> {
     let path = helm::repository().join("tools/sightline/src/stack/spec/pipeline.toml");
     let local: toml::Table = std::fs::read_to_string(path)?.parse()?;
-    let (_, containers) = backend(&*value_set::render_named("default")?)?.context("there are no stores")?;
+    let (_, containers) = backend(&*value_set::render_named(ALERTS_SET)?)?.context("there are no stores")?;
     let mut problems = Vec::new();
-    for name in STORES.into_iter().chain([PROXY]) {
+    for name in STORES.into_iter().chain([PROXY, ALERTS]) {
         let arguments = local["services"][name]["arguments"].as_array().context("no arguments")?;
         let expected = flags(arguments.iter().filter_map(toml::Value::as_str));
         let rendered = flags_of(container(&containers, name)?);
         let names: BTreeSet<&str> = expected.keys().chain(rendered.keys()).copied().collect();
         for flag in names {
+            if flag.starts_with("notifier.") || flag == "${notifier}" {
+                continue;
+            }
             let (one, other) = (expected.get(flag), rendered.get(flag));
             let size = |value: Option<&&str>| value.and_then(|text| pods::bytes(text));
             let same_size = size(one).zip(size(other)).is_some_and(|(one, other)| (one - other).abs() < 0.5);
@@ -106,10 +121,11 @@ pub(crate) fn flags_are_as_in_a_local_stack() -> Result<()> {
 
 /// The official images have the versions of the programs that `make` builds.
 pub(crate) fn images_have_the_pinned_versions() -> Result<()> {
-    let (_, containers) = backend(&*value_set::render_named("default")?)?.context("there are no stores")?;
+    let (_, containers) = backend(&*value_set::render_named(ALERTS_SET)?)?.context("there are no stores")?;
     for (name, directory, module) in [
         ("victoria-metrics", "victoria-metrics", "VictoriaMetrics"),
         ("vmauth", "victoria-metrics", "VictoriaMetrics"),
+        ("vmalert", "victoria-metrics", "VictoriaMetrics"),
         ("victoria-logs", "victoria-logs", "VictoriaLogs"),
     ] {
         let file = helm::repository().join("tools").join(directory).join("go.mod");
@@ -153,6 +169,10 @@ pub(crate) fn scrape_each_other(rendering: &Rendering) -> Result<()> {
         ),
         ("SIGHTLINE_JAEGER_METRICS_ADDRESS", port("jaeger", "metrics")?),
         ("SIGHTLINE_PAGES_HEALTH_ADDRESS", port(PROXY, "pages-health")?),
+        (
+            "SIGHTLINE_VMALERT_ADDRESS",
+            if containers.contains_key(ALERTS) { listen(ALERTS)? } else { String::new() },
+        ),
     ] {
         let found = pods::env(store, variable);
         ensure!(found == Some(&expected), "{variable} is {found:?}, not {expected}");
@@ -179,6 +199,20 @@ pub(crate) fn listen_on_loopback(rendering: &Rendering) -> Result<()> {
         expected.push((variable, address));
         ensure!(store.ports.is_none(), "{name} declares ports");
     }
+    if let Some(alerts) = containers.get(ALERTS) {
+        let address = flags_of(alerts).get("httpListenAddr").copied().unwrap_or_default().to_owned();
+        ensure!(alerts.ports.is_none(), "{ALERTS} declares ports");
+        let forwarded = flags_of(container(&containers, "victoria-metrics")?)
+            .get("vmalert.proxyURL")
+            .copied()
+            .unwrap_or_default()
+            .to_owned();
+        ensure!(
+            forwarded == format!("http://{address}"),
+            "the pages read alerts at {forwarded}, not {address}"
+        );
+        expected.push(("SIGHTLINE_VMALERT", address));
+    }
     for (variable, address) in expected {
         ensure!(address.starts_with("127.0.0.1:"), "a store or the UI listens on {address}");
         let url = pods::env(proxy, variable).unwrap_or_default();
@@ -203,7 +237,7 @@ pub(crate) fn are_probed(rendering: &Rendering) -> Result<()> {
     let Some((workload, containers)) = backend(rendering)? else { return Ok(()) };
     let routes = std::fs::read_to_string(helm::repository().join("collector-config/vmauth.yaml"))?;
     let own: Vec<&str> = STORES.into_iter().filter(|name| containers.contains_key(*name)).collect();
-    for name in &own {
+    for name in own.iter().chain(containers.contains_key(ALERTS).then_some(&ALERTS)) {
         let store = container(&containers, name)?;
         let kinds: Vec<&str> = pods::probes(store).map(|(kind, _)| kind).collect();
         ensure!(kinds == ["startupProbe", "readinessProbe", "livenessProbe"], "{name} has only {kinds:?}");

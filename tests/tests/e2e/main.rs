@@ -1,6 +1,7 @@
 //! Tests of the complete stack through its public endpoints.
 
 mod additions;
+mod alerts;
 mod certificates;
 mod context;
 mod dashboards;
@@ -33,6 +34,7 @@ fn main() -> anyhow::Result<ExitCode> {
     outage::add(&mut suite);
     stores::add(&mut suite);
     full_disk::add(&mut suite);
+    alerts::add(&mut suite);
     dashboards::add(&mut suite);
     certificates::add(&mut suite);
     sampling::add(&mut suite);

@@ -32,7 +32,7 @@ pub(super) const CONFIGURED: &str = "
 /// As a source, `anyone` means every peer outside the release. As a destination, `anyone` means every pod outside the
 /// release except the DNS pods. Unless the values set the API server's address, the policies allow connections to the
 /// API server's ports at every destination.
-pub(super) const FLOWS: [(&str, &str); 10] = [
+pub(super) const FLOWS: [(&str, &str); 11] = [
     (
         "default",
         "
@@ -129,6 +129,20 @@ pub(super) const FLOWS: [(&str, &str); 10] = [
     test > order-service:8081 jaeger:16686
     login-proxy > jaeger:16686
     user-service order-service inventory-service agent gateway test > dns:53 dns:53/UDP
+    user-service order-service inventory-service agent > api-server:6443 outside:443 anyone:443
+",
+    ),
+    (
+        "alerts",
+        "
+    anyone > order-service:8081
+    order-service > user-service:8080 inventory-service:8082
+    user-service order-service inventory-service > agent:4317 agent:4318
+    agent > gateway:4317
+    gateway > jaeger:4317
+    test > order-service:8081 jaeger:16686
+    jaeger > outside:443
+    user-service order-service inventory-service agent gateway jaeger test > dns:53 dns:53/UDP
     user-service order-service inventory-service agent > api-server:6443 outside:443 anyone:443
 ",
     ),

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use url::Url;
+
 use super::binaries::Binaries;
 use super::error::StackError;
 use super::ports::Ports;
 use super::process::Process;
-use super::spec::{FILE_NAME, ProcessSpec, SpecError, StackSpec};
+use super::spec::{FILE_NAME, ProcessSpec, SpecError, StackSpec, VMALERT};
 use super::ui::JaegerUi;
 use crate::certs;
 
@@ -46,7 +48,7 @@ pub struct StackConfig {
     pub binaries: Binaries,
     /// The ports. The ports of processes that are not in [`processes`](Self::processes) are ignored.
     pub ports: Ports,
-    /// The processes to run. [`StackConfig::new`] selects all that have a program.
+    /// The processes to run. [`StackConfig::new`] selects all that have a program and are not optional.
     pub processes: Vec<Process>,
     /// The directory of the certificates. `None` is `certs` in the state directory.
     pub certificates: Option<PathBuf>,
@@ -65,6 +67,12 @@ pub struct StackConfig {
     pub span_delay: Duration,
     /// The time between two exports of metrics (`OTEL_METRIC_EXPORT_INTERVAL`).
     pub metric_interval: Duration,
+    /// Files with rules that are evaluated in addition to those in `deploy/alerts`. The paths are absolute, and contain no
+    /// comma. Only used after [`StackConfig::with_alerts`].
+    pub rules: Vec<PathBuf>,
+    /// The base URL of an Alertmanager that gets the alerts. `None` means that nobody is notified. Only used after
+    /// [`StackConfig::with_alerts`].
+    pub notifier: Option<Url>,
     /// Additional environment variables for each process. They override all other variables of the same name.
     pub environment: BTreeMap<Process, BTreeMap<String, String>>,
     /// The maximum time for the processes to become healthy.
@@ -87,7 +95,8 @@ impl StackConfig {
     /// short, so traces arrive in Jaeger quickly.
     #[must_use]
     pub fn new(spec: StackSpec, root: &Path, dir: impl Into<PathBuf>, services: &Path) -> Self {
-        let with_program = spec.processes().iter().filter(|process| process.program.is_some());
+        let with_program =
+            spec.processes().iter().filter(|process| process.program.is_some() && !process.optional);
         Self {
             dir: dir.into(),
             pipeline: root.join("collector-config"),
@@ -103,11 +112,28 @@ impl StackConfig {
             decision_wait: Duration::from_secs(2),
             span_delay: Duration::from_millis(500),
             metric_interval: Duration::from_secs(5),
+            rules: Vec::new(),
+            notifier: None,
             environment: BTreeMap::new(),
             ready_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),
             certificate_lifetime: certs::LEAF_LIFETIME,
         }
+    }
+
+    /// Selects vmalert, which evaluates the rules in `deploy/alerts` while the stack runs.
+    #[must_use]
+    pub fn with_alerts(mut self) -> Self {
+        if !self.evaluates_alerts() {
+            self.processes.push(VMALERT.into());
+        }
+        self
+    }
+
+    /// Whether alerts are evaluated.
+    #[must_use]
+    pub fn evaluates_alerts(&self) -> bool {
+        self.processes.iter().any(|process| *process == VMALERT)
     }
 
     /// Adds an environment variable for one process. [`Stack::spawn`](super::Stack::spawn) fails if no process has this

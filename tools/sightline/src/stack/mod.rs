@@ -53,7 +53,9 @@ pub use self::config::{StackConfig, Storage};
 pub use self::error::{LogEnd, StackError, describe};
 pub use self::ports::{ListeningProcess, Port, PortError, PortProblem, Ports, UnusablePort, free_port};
 pub use self::process::Process;
-pub use self::spec::{AGENT, GATEWAY, JAEGER, SpecError, StackSpec, VICTORIA_LOGS, VICTORIA_METRICS, VMAUTH};
+pub use self::spec::{
+    AGENT, GATEWAY, JAEGER, SpecError, StackSpec, VICTORIA_LOGS, VICTORIA_METRICS, VMALERT, VMAUTH,
+};
 pub use self::stop::Exit;
 pub use self::ui::{JaegerUi, is_placeholder};
 

@@ -8,7 +8,7 @@ use super::config::StackConfig;
 use super::error::StackError;
 use super::spec::{
     ADMIN, ADMIN_PORT, Form, GATEWAY, GRPC_ADDRESS, HTTP_ADDRESS, Health, Placeholder, ProcessSpec, Protocol,
-    SERVICE_NAME, Setting, Template,
+    SERVICE_NAME, Setting, Template, VMALERT,
 };
 
 /// All processes listen on the loopback address, because the services and Jaeger's API do not authenticate their
@@ -103,7 +103,7 @@ fn value(
         Placeholder::Config => directories.pipeline.clone().into(),
         Placeholder::JaegerUi => directories.ui.clone().into(),
         Placeholder::Host => HOST.into(),
-        Placeholder::Setting(setting) => self::setting(config, *setting).into(),
+        Placeholder::Setting(setting) => self::setting(config, *setting)?,
         Placeholder::Own(form) => form.of(HOST, config.ports.server(&process.name)?).into(),
         Placeholder::Other { process, port: None, form } => {
             form.of(HOST, config.ports.server(process)?).into()
@@ -115,15 +115,31 @@ fn value(
 }
 
 /// Returns a setting in the form in which the configuration files of the pipeline use it.
-fn setting(config: &StackConfig, setting: Setting) -> String {
-    match setting {
-        Setting::Storage => config.storage.name().to_owned(),
-        Setting::SamplingPercentage => config.sampling_percentage.to_string(),
-        Setting::Slow => config.slow.as_millis().to_string(),
-        Setting::DecisionWait => format!("{}s", config.decision_wait.as_secs()),
-        Setting::SpanDelay => config.span_delay.as_millis().to_string(),
-        Setting::MetricInterval => config.metric_interval.as_millis().to_string(),
-    }
+fn setting(config: &StackConfig, setting: Setting) -> Result<OsString, StackError> {
+    Ok(match setting {
+        Setting::Storage => config.storage.name().into(),
+        Setting::SamplingPercentage => config.sampling_percentage.to_string().into(),
+        Setting::Slow => config.slow.as_millis().to_string().into(),
+        Setting::DecisionWait => format!("{}s", config.decision_wait.as_secs()).into(),
+        Setting::SpanDelay => config.span_delay.as_millis().to_string().into(),
+        Setting::MetricInterval => config.metric_interval.as_millis().to_string().into(),
+        Setting::AlertsUrl | Setting::AlertsAddress if !config.evaluates_alerts() => OsString::new(),
+        Setting::AlertsUrl => Form::Url.of(HOST, config.ports.number(VMALERT, "http")?).into(),
+        Setting::AlertsAddress => Form::Address.of(HOST, config.ports.number(VMALERT, "http")?).into(),
+        // vmalert does not start without one of these flags, and not with both.
+        Setting::Notifier => config
+            .notifier
+            .as_ref()
+            .map_or_else(|| "-notifier.blackhole".into(), |url| format!("-notifier.url={url}").into()),
+        Setting::MoreRules => {
+            let mut files = OsString::new();
+            for file in &config.rules {
+                files.push(",");
+                files.push(file);
+            }
+            files
+        }
+    })
 }
 
 /// How to check the health of a process.
@@ -226,6 +242,33 @@ mod tests {
         assert_eq!(of("gateway", "SIGHTLINE_DECISION_WAIT"), "2s");
         assert_eq!(of("job", "OTEL_BSP_SCHEDULE_DELAY"), "500");
         assert_eq!(of("job", "OTEL_METRIC_EXPORT_INTERVAL"), "5000");
+    }
+
+    #[test]
+    fn alerts_are_evaluated_only_if_they_are_selected() {
+        let off = config();
+        assert!(!off.evaluates_alerts());
+        let argument = |config: &StackConfig, process: &str, start: &str| {
+            let arguments = plan_of(config, process).arguments;
+            let found = arguments.iter().filter_map(|argument| argument.to_str()?.strip_prefix(start));
+            found.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(argument(&off, "victoria-metrics", "-vmalert.proxyURL="), [""]);
+        let scraped = |config: &StackConfig| value(config, "victoria-metrics", "SIGHTLINE_VMALERT_ADDRESS");
+        assert_eq!(scraped(&off), Some(String::new()));
+
+        let mut on = off.with_alerts().with_alerts();
+        assert_eq!(on.processes.iter().filter(|process| **process == VMALERT).count(), 1);
+        assert_eq!(argument(&on, "victoria-metrics", "-vmalert.proxyURL="), ["http://127.0.0.1:28880"]);
+        assert_eq!(scraped(&on), Some("127.0.0.1:28880".to_owned()));
+        assert_eq!(argument(&on, "vmalert", "-notifier."), ["blackhole"]);
+        assert_eq!(argument(&on, "vmalert", "-rule="), ["/pipeline/../deploy/alerts/*.yaml"]);
+
+        on.notifier = Some("https://alerts.example.com/".parse().unwrap());
+        on.rules = vec!["/a/one.yaml".into(), "/b/two.yaml".into()];
+        assert_eq!(argument(&on, "vmalert", "-notifier."), ["url=https://alerts.example.com/"]);
+        let rules = argument(&on, "vmalert", "-rule=");
+        assert_eq!(rules, ["/pipeline/../deploy/alerts/*.yaml,/a/one.yaml,/b/two.yaml"]);
     }
 
     #[test]

@@ -303,7 +303,10 @@ mod tests {
         let error = ports.number("agent", "otlp").unwrap_err().to_string();
         assert!(error.contains("otlp-grpc, otlp-http, health, metrics"), "{error}");
         let error = ports.number("order-service", "http").unwrap_err().to_string();
-        assert!(error.contains("jaeger, vmauth, gateway, agent, front-service, back-end, job"), "{error}");
+        assert!(
+            error.contains("jaeger, vmauth, vmalert, gateway, agent, front-service, back-end, job"),
+            "{error}"
+        );
     }
 
     #[test]

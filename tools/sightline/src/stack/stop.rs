@@ -124,6 +124,7 @@ mod tests {
         let is_ordered =
             |names: &[&str]| names.is_sorted_by_key(|name| order.iter().position(|process| process == name));
         assert!(is_ordered(&["job", "front-service", "back-end", "agent", "gateway", "jaeger"]), "{order:?}");
+        assert!(is_ordered(&["vmalert", "victoria-metrics"]), "{order:?}");
         for name in ["jaeger", "vmauth"] {
             for store in ["victoria-metrics", "victoria-logs"] {
                 assert!(is_ordered(&[name, store]), "{order:?}");

@@ -72,6 +72,7 @@ fn config(dir: &Path, script: &str) -> StackConfig {
         "victoria-metrics",
         "victoria-logs",
         "vmauth",
+        "vmalert",
         "front-service",
         "back-end",
         "job",
@@ -218,8 +219,8 @@ async fn dropping_a_stack_kills_its_processes() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), "trap '' TERM; echo up; while :; do sleep 1; done");
     let stack = Stack::spawn(config).unwrap();
-    let processes = stack.config().spec.processes().to_vec();
-    let pids: Vec<_> = processes.iter().map(|process| stack.pid(&process.name).unwrap()).collect();
+    let processes = &stack.config().processes;
+    let pids: Vec<_> = processes.iter().map(|process| stack.pid(process).unwrap()).collect();
     drop(stack);
     for pid in pids {
         // For each child, a thread waits for its exit. The wait removes the child from the process table.
@@ -252,8 +253,8 @@ async fn rejects_unknown_names() {
     let error = Stack::spawn(config.clone().with("order", "A", "b")).unwrap_err().to_string();
     assert_eq!(
         error,
-        "there is no process \"order\" in this stack; there are: victoria-metrics, victoria-logs, jaeger, vmauth, gateway, \
-         agent, front-service, back-end, job"
+        "there is no process \"order\" in this stack; there are: victoria-metrics, victoria-logs, jaeger, vmauth, \
+         vmalert, gateway, agent, front-service, back-end, job"
     );
     let mut stack = Stack::spawn(StackConfig { processes: Vec::new(), ..config }).unwrap();
     assert!(matches!(stack.start_process("order"), Err(StackError::UnknownProcess { .. })));

@@ -96,6 +96,9 @@ imagePullPolicy: {{ include "sightline.imagePullPolicy" . }}
 - -http.disableCORS
 - -promscrape.config=/etc/victoria-metrics/victoria-metrics-scrape.yaml
 - -vmui.customDashboardsPath=/etc/dashboards
+{{- if include "jaeger.hasAlerts" . }}
+- -vmalert.proxyURL=http://{{ include "jaeger.alertsAddress" . }}
+{{- end }}
 {{- end -}}
 
 {{/* The addresses on loopback at which the metrics store reads the metrics of the containers. */}}
@@ -111,6 +114,8 @@ imagePullPolicy: {{ include "sightline.imagePullPolicy" . }}
   value: 127.0.0.1:8888
 - name: SIGHTLINE_PAGES_HEALTH_ADDRESS
   value: 127.0.0.1:26133
+- name: SIGHTLINE_VMALERT_ADDRESS
+  value: {{ ternary (include "jaeger.alertsAddress" .) "" (eq (include "jaeger.hasAlerts" .) "true") | quote }}
 {{- end -}}
 
 {{/* The flags of the log store. Its files use at most four fifths of the volume. */}}
@@ -201,6 +206,8 @@ livenessProbe:
       value: http://{{ include "jaeger.uiAddress" $context }}
     {{- include "jaeger.storesEnv" $context | nindent 4 }}
     {{- include "jaeger.queriesEnv" $context | nindent 4 }}
+    - name: SIGHTLINE_VMALERT
+      value: http://{{ include "jaeger.alertsAddress" $context }}
     - name: SIGHTLINE_PAGES_HOSTS
       value: {{ include "jaeger.pagesHosts" $context | quote }}
   ports:

@@ -33,6 +33,7 @@ These checks cannot be expressed in the schema.
 {{- end -}}
 {{- end -}}
 {{- include "jaeger.validateStores" . -}}
+{{- include "jaeger.validateAlerts" . -}}
 {{- if and .Values.persistence.existingClaim (or (ne $type "badger") (not .Values.persistence.enabled)) -}}
 {{- fail (printf "\n\njaeger.persistence.existingClaim is %q, but nothing would be stored there, because storage.type is %s and persistence.enabled is %v. Use storage.type badger with persistence.enabled true, or remove the claim." .Values.persistence.existingClaim $type .Values.persistence.enabled) -}}
 {{- end -}}

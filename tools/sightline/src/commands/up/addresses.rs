@@ -19,6 +19,9 @@ pub(super) fn describe(stack: &Stack) -> Result<String, PortError> {
         ("Metrics", format!("{pages}/prometheus/vmui/")),
         ("Logs", format!("{pages}/select/vmui/")),
     ];
+    if stack.config().evaluates_alerts() {
+        rows.push(("Alerts", format!("{pages}/prometheus/vmui/#/rules")));
+    }
     for service in &running {
         rows.push((service.name.name(), address(stack, service)?));
     }

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sightline::stack::{Binaries, StackConfig, StackSpec, Storage};
+use url::Url;
 
 use crate::commands::services_file;
 
@@ -46,6 +47,15 @@ pub(crate) struct Args {
     /// Percentage of ordinary traces that the gateway keeps. The gateway always keeps failed and slow traces
     #[arg(long, default_value_t = 100, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
     sampling: u8,
+    /// Evaluate the alerts in deploy/alerts, and show them in the UI of the metrics store
+    #[arg(long, env = "SIGHTLINE_ALERTS", value_parser = parse_switch)]
+    alerts: bool,
+    /// File with rules to evaluate in addition to those in deploy/alerts. Can be repeated
+    #[arg(long, value_name = "FILE", requires = "alerts")]
+    rules: Vec<PathBuf>,
+    /// URL of an Alertmanager that gets the alerts
+    #[arg(long, value_name = "URL", requires = "alerts", value_parser = parse_notifier)]
+    notifier: Option<Url>,
     /// Use free ports instead of the standard ones
     #[arg(long)]
     free_ports: bool,
@@ -68,6 +78,9 @@ pub(crate) struct Args {
     /// Proxy of the pages to run instead of bin/vmauth
     #[arg(long, env = "VMAUTH", value_name = "FILE")]
     vmauth: Option<PathBuf>,
+    /// Program that evaluates alerts to run instead of bin/vmalert
+    #[arg(long, env = "VMALERT", value_name = "FILE")]
+    vmalert: Option<PathBuf>,
     /// Directory with the Jaeger UI to serve instead of bin/jaeger-ui, or `embedded` for the UI that is compiled into
     /// the Jaeger program
     #[arg(long, env = "JAEGER_UI", value_name = "DIR")]
@@ -113,7 +126,14 @@ impl Args {
 
         let mut config = StackConfig::new(spec, &root, self.dir, &services);
         if manual.is_some() {
-            config.processes = config.spec.pipeline().map(|process| process.name.clone()).collect();
+            let pipeline = config.spec.pipeline().filter(|process| !process.optional);
+            config.processes = pipeline.map(|process| process.name.clone()).collect();
+        }
+        if self.alerts {
+            config = config.with_alerts();
+            config.rules =
+                self.rules.iter().map(|file| absolute_file(file)).collect::<anyhow::Result<_>>()?;
+            config.notifier = self.notifier;
         }
         config.binaries.sightline = Some(sightline);
         // An empty environment variable counts as unset.
@@ -124,6 +144,7 @@ impl Args {
             ("victoria-metrics", self.victoria_metrics),
             ("victoria-logs", self.victoria_logs),
             ("vmauth", self.vmauth),
+            ("vmalert", self.vmalert),
         ];
         for (name, path) in programs {
             if let Some(path) = path.filter(non_empty) {
@@ -166,6 +187,38 @@ fn ports_help() -> String {
     text
 }
 
+/// Reads a switch that can also be an environment variable. An empty variable counts as unset.
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "" => Ok(false),
+        text => text.parse().map_err(|_| "use true or false".to_owned()),
+    }
+}
+
+fn parse_notifier(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}: use the form http://127.0.0.1:9093"))?;
+    if ["http", "https"].contains(&url.scheme()) && url.has_host() {
+        Ok(url)
+    } else {
+        Err("use a URL that begins with http:// or https://, such as http://127.0.0.1:9093".to_owned())
+    }
+}
+
+/// Returns the absolute path of a file with rules, because processes do not run in the working directory.
+fn absolute_file(file: &Path) -> anyhow::Result<PathBuf> {
+    let path = file
+        .canonicalize()
+        .with_context(|| format!("the file with rules {} cannot be used", file.display()))?;
+    // vmalert would read it as a list or as a pattern of names.
+    if path.to_string_lossy().contains([',', '*', '?', '[', '{', '"', '\'', '`']) {
+        anyhow::bail!(
+            "the path {} of a file with rules contains a character with a meaning for vmalert: rename it",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
 fn parse_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -200,7 +253,7 @@ mod tests {
     fn runs_the_pipeline_and_the_services_of_the_checkout() {
         let config = config(&[]).unwrap();
         assert_eq!(names(&config)[..PIPELINE.len()], PIPELINE);
-        assert_eq!(config.processes.len(), config.spec.processes().len());
+        assert!(!config.evaluates_alerts());
         assert_eq!(config.processes.len(), PIPELINE.len() + config.spec.services().count());
     }
 
@@ -212,6 +265,38 @@ mod tests {
         let error = config(&["--only", "pipeline", "--service", "agent"]).unwrap_err().to_string();
         assert!(error.contains("a process of the pipeline has this name"), "{error}");
         config(&["--service", "shop"]).unwrap_err();
+    }
+
+    #[test]
+    fn alerts_are_evaluated_on_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("own.yaml");
+        std::fs::write(&file, "groups: []").unwrap();
+        let path = file.to_str().unwrap();
+        let with_rules = ["--alerts", "--rules", path, "--notifier", "http://127.0.0.1:9093"];
+        let on = config(&with_rules).unwrap();
+        assert!(on.evaluates_alerts());
+        assert_eq!(on.rules, [file.canonicalize().unwrap()]);
+        assert_eq!(on.notifier.unwrap().as_str(), "http://127.0.0.1:9093/");
+        let pipeline_only = config(&["--alerts", "--only", "pipeline"]).unwrap();
+        assert_eq!(names(&pipeline_only), [&PIPELINE[..], &["vmalert"]].concat());
+
+        // A notifier without alerts would hear nothing.
+        for bad in [&with_rules[1..3], &with_rules[3..], &["--alerts", "--notifier", "127.0.0.1:9093"]] {
+            config(bad).unwrap_err();
+        }
+        let error = config(&["--alerts", "--rules", "missing.yaml"]).unwrap_err();
+        assert!(format!("{error:#}").contains("missing.yaml cannot be used: No such file"), "{error:#}");
+        let comma = dir.path().join("a,b.yaml");
+        std::fs::write(&comma, "groups: []").unwrap();
+        let error = config(&["--alerts", "--rules", comma.to_str().unwrap()]).unwrap_err().to_string();
+        assert!(error.contains("a,b.yaml"), "{error}");
+    }
+
+    #[test]
+    fn the_switch_is_true_or_false() {
+        assert_eq!(["", "true", "false"].map(parse_switch), [Ok(false), Ok(true), Ok(false)]);
+        parse_switch("1").unwrap_err();
     }
 
     #[test]

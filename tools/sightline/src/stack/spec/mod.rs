@@ -42,6 +42,9 @@ pub const VICTORIA_LOGS: &str = "victoria-logs";
 /// The process of the pipeline through which a browser reaches the pages of Jaeger and the stores.
 pub const VMAUTH: &str = "vmauth";
 
+/// The process of the pipeline that evaluates the alerts. It is optional.
+pub const VMALERT: &str = "vmalert";
+
 /// The name of the admin port of a service.
 pub const ADMIN: &str = "admin";
 
@@ -86,6 +89,8 @@ pub struct ProcessSpec {
     pub try_path: Option<String>,
     /// The ports, with their default numbers.
     pub ports: Vec<Port>,
+    /// Whether the process runs only if it is selected: see [`StackConfig::with_alerts`](super::StackConfig::with_alerts).
+    pub optional: bool,
     pub(super) arguments: Vec<Template>,
     pub(super) env: Vec<(String, Template)>,
     pub(super) health: Health,
@@ -225,6 +230,7 @@ impl StackSpec {
             calls: Vec::new(),
             try_path: None,
             ports: Vec::new(),
+            optional: false,
             arguments: Vec::new(),
             env: Vec::new(),
             health: Health::Running,

@@ -31,6 +31,7 @@ pub(super) struct RawService {
     pub(super) admin_port: Option<Spanned<i64>>,
     pub(super) ports: BTreeMap<Spanned<String>, RawPort>,
     pub(super) health: Option<Spanned<String>>,
+    pub(super) optional: bool,
     pub(super) calls: Vec<Spanned<String>>,
     pub(super) r#try: Option<Spanned<String>>,
     pub(super) env: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -56,7 +57,7 @@ impl Kind {
     /// The keys of each table in `[services]`.
     fn service_keys(self) -> &'static [&'static str] {
         match self {
-            Self::Pipeline => &["program", "arguments", "ports", "health", "calls", "env"],
+            Self::Pipeline => &["program", "arguments", "ports", "health", "optional", "calls", "env"],
             Self::Services => &[
                 "package",
                 "program",

@@ -126,6 +126,7 @@ impl Reader<'_> {
             calls: service.calls.iter().map(|call| Process::from(call.get_ref().as_str())).collect(),
             try_path: self.http_path("try", service.r#try.as_ref(), protocol),
             ports,
+            optional: service.optional,
             arguments: service.arguments.iter().filter_map(|text| self.template(text)).collect(),
             env: self.environment(&service.env),
             health,

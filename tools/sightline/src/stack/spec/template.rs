@@ -44,6 +44,14 @@ pub(crate) enum Setting {
     DecisionWait,
     SpanDelay,
     MetricInterval,
+    /// The URL of vmalert. Empty if alerts are not evaluated.
+    AlertsUrl,
+    /// The address of vmalert. Empty if alerts are not evaluated.
+    AlertsAddress,
+    /// The flag of vmalert with the notifier.
+    Notifier,
+    /// The additional files of rules, each after a comma.
+    MoreRules,
 }
 
 /// The form in which a placeholder gives a port.
@@ -136,6 +144,10 @@ impl Placeholder {
             ["decision-wait"] => Self::Setting(Setting::DecisionWait),
             ["span-delay"] => Self::Setting(Setting::SpanDelay),
             ["metric-interval"] => Self::Setting(Setting::MetricInterval),
+            ["alerts-url"] => Self::Setting(Setting::AlertsUrl),
+            ["alerts-address"] => Self::Setting(Setting::AlertsAddress),
+            ["notifier"] => Self::Setting(Setting::Notifier),
+            ["more-rules"] => Self::Setting(Setting::MoreRules),
             [form] => Self::Own(Form::parse(form).ok_or_else(unknown)?),
             [process, form] if !process.is_empty() => Self::Other {
                 process: Process::from(*process),

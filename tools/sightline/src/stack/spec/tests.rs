@@ -49,7 +49,7 @@ fn a_file_without_mistakes_is_accepted() {
 #[test]
 fn a_file_without_services_is_accepted() {
     assert_eq!(StackSpec::parse("", Path::new("file.toml")).unwrap().services().count(), 0);
-    assert_eq!(StackSpec::pipeline_only().unwrap().pipeline().count(), 6);
+    assert_eq!(StackSpec::pipeline_only().unwrap().pipeline().count(), 7);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn callers_stop_before_the_services_that_they_call() {
     let stages = example().stages();
     let stages: Vec<_> = stages.iter().map(|stage| names(stage)).collect();
     let expected: [&[&str]; 7] = [
-        &["vmauth", "job"],
+        &["vmauth", "vmalert", "job"],
         &["front-service"],
         &["back-end"],
         &["agent"],
