@@ -138,6 +138,7 @@ fn run() -> Result<ExitCode> {
     for (name, test) in [
         ("files_of_the_values_are_added", alerts::files_of_the_values_are_added as fn() -> Result<()>),
         ("rules_are_evaluated_and_alerts_are_sent", alerts::rules_are_evaluated_and_alerts_are_sent),
+        ("documented_values_are_valid", alerts::documented_values_are_valid),
     ] {
         add(&mut trials, format!("alerts::{name}"), test);
     }

@@ -424,7 +424,7 @@ fn render_at(root: &Path, store_urls: &[String]) -> Result<Rendering> {
     Ok(rendering)
 }
 
-fn render(root: &Path, values: &str) -> Result<Rendering> {
+pub(crate) fn render(root: &Path, values: &str) -> Result<Rendering> {
     let file = root.join("values.yaml");
     fs::write(&file, values)?;
     let install = Install { release: "sightline", namespace: "default", values: &file, apis: &[] };

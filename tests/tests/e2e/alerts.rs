@@ -12,7 +12,7 @@ use sightline_tests::alertmanager::Alertmanager;
 use sightline_tests::browser::Browser;
 use sightline_tests::caller::Caller;
 use sightline_tests::dashboards;
-use sightline_tests::poll::{DEFAULT_TIMEOUT, eventually};
+use sightline_tests::poll::eventually;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{ORDERS, TestStack};
 use sightline_tests::up::Up;
@@ -41,11 +41,11 @@ groups:
     eval_delay: 1s
     rules:
       - alert: OrderFailed
-        expr: sum by (service_name) (http_server_request_duration_seconds_count{http_response_status_code="500"}) > 0
+        expr: sum by (service_name) (http_server_request_duration_seconds_count{http_response_status_code=~"5.."}) > 0
         labels: {severity: test}
         annotations: {summary: "{{ $value }} orders of {{ $labels.service_name }} failed"}
       - alert: OrderFailedForLong
-        expr: sum by (service_name) (http_server_request_duration_seconds_count{http_response_status_code="500"}) > 0
+        expr: sum by (service_name) (http_server_request_duration_seconds_count{http_response_status_code=~"5.."}) > 0
         for: 1h
 "#;
 
@@ -75,7 +75,10 @@ async fn active(stack: &TestStack) -> Result<Vec<Value>> {
 async fn wait_for_alert(stack: &TestStack, name: &str, state: &str) -> Result<Value> {
     let check = async || {
         let active = active(stack).await?;
-        let found = active.iter().find(|alert| alert["name"] == name && alert["state"] == state);
+        let is_it = |alert: &&Value| {
+            alert["name"] == name && alert["state"] == state && alert["labels"]["service_name"] == ORDERS
+        };
+        let found = active.iter().find(is_it);
         found.cloned().with_context(|| format!("active are {active:#?}"))
     };
     stack.eventually(format!("the alert {name} is {state}"), check).await
@@ -91,7 +94,7 @@ async fn fire() -> Result<()> {
     ensure!(active(&stack).await?.iter().all(|alert| alert["name"] != "OrderFailed"), "an alert is active");
 
     let response = stack.get_order(&Caller::new(), "999").await?;
-    ensure!(response.status == 500, "{response:?}");
+    ensure!(response.status == 502, "{response:?}");
     let alert = wait_for_alert(&stack, "OrderFailed", "firing").await?;
     ensure!(alert["annotations"]["summary"] == format!("1 orders of {ORDERS} failed"), "{alert:#}");
     let series = format!(r#"ALERTS{{alertname="OrderFailed",alertstate="firing",service_name="{ORDERS}"}}"#);
@@ -99,7 +102,9 @@ async fn fire() -> Result<()> {
         let stored = stack.stored_metric(&series).await?;
         ensure!(stored == Some(1.0), "{series} is {stored:?}");
         let received = notifier.received();
-        let found = received.iter().find(|each| each.name() == "OrderFailed");
+        let found = received
+            .iter()
+            .find(|each| each.name() == "OrderFailed" && each.alert["labels"]["service_name"] == ORDERS);
         found.cloned().with_context(|| format!("the notifier has received {received:?}"))
     };
     let received = stack.eventually("the alert is stored and with the notifier", check).await?;
@@ -123,7 +128,7 @@ async fn fire() -> Result<()> {
 /// After a restart, vmalert reads from the store since when an alert is active.
 async fn keeps_the_time(stack: &mut TestStack) -> Result<()> {
     let since = wait_for_alert(stack, "OrderFailedForLong", "pending").await?["activeAt"].clone();
-    let series = r#"ALERTS_FOR_STATE{alertname="OrderFailedForLong"}"#;
+    let series = r#"ALERTS_FOR_STATE{alertname="OrderFailedForLong",service_name="orders"}"#;
     let check =
         async || stack.stored_metric(series).await?.with_context(|| format!("{series} is not stored"));
     stack.eventually("the time of the alert is stored", check).await?;
@@ -131,7 +136,10 @@ async fn keeps_the_time(stack: &mut TestStack) -> Result<()> {
     stack.start_processes(&[VMALERT]).await?;
     let check = async || {
         let alerts = active(stack).await?;
-        let alert = alerts.iter().find(|alert| alert["name"] == "OrderFailedForLong");
+        let is_it = |alert: &&Value| {
+            alert["name"] == "OrderFailedForLong" && alert["labels"]["service_name"] == ORDERS
+        };
+        let alert = alerts.iter().find(is_it);
         let alert = alert.with_context(|| format!("active are {alerts:#?}"))?;
         ensure!(alert["activeAt"] == since && alert["restored"] == true, "since {since}: {alert:#}");
         Ok(())
@@ -244,7 +252,10 @@ async fn browser() -> Result<()> {
     page.open(&format!("{pages}/prometheus/vmui/")).await?;
     page.wait_for_text(&["Alerting"]).await?;
     page.open(&format!("{pages}/prometheus/vmui/#/rules")).await?;
-    page.wait_for_text_within(&["sightline-services", "OrderFailed", "firing"], DEFAULT_TIMEOUT).await?;
+    page.wait_for_text(&["sightline-services", "firing: 1"]).await?;
+    // A group shows its rules after a click.
+    page.click_all(".vm-accordion-header").await?;
+    page.wait_for_text(&["OrderFailed", "ServiceErrors"]).await?;
     page.ensure_readable(false).await?;
     page.ensure_only_requests_to(&pages)?;
     page.close().await?;
