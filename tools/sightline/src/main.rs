@@ -17,7 +17,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Up(commands::up::Args),
+    // This command has many more arguments than the others.
+    Up(Box<commands::up::Args>),
     Services(commands::services::Args),
     NewService(commands::new_service::Args),
     RemoveExamples(commands::remove_examples::Args),
@@ -33,7 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Up(args) => commands::up::run(args),
+        Command::Up(args) => commands::up::run(*args),
         Command::Services(args) => commands::services::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NewService(args) => commands::new_service::run(args).map(|()| ExitCode::SUCCESS),
         Command::RemoveExamples(args) => commands::remove_examples::run(&args).map(|()| ExitCode::SUCCESS),
