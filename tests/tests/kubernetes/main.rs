@@ -127,7 +127,8 @@ impl Suite {
                 // Services send metrics once a minute.
                 Lane::default()
                     .case("stores::find_the_log_records_of_an_order", self.case(stores::log_records))
-                    .case("stores::two_gateways_count_each_request_once", self.case(stores::counters)),
+                    .case("stores::two_gateways_count_each_request_once", self.case(stores::counters))
+                    .case("stores::alerts_are_evaluated", self.case(stores::alerts)),
                 // Both cases run `helm test`, whose pod has a fixed name.
                 Lane::default()
                     .case(

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 use sightline::jaeger::TraceId;
 use sightline_tests::caller::Caller;
+use sightline_tests::dashboards;
 use sightline_tests::poll::eventually;
 
 use crate::install::{DEFAULT_TIMEOUT, Install, RELEASE, SERVICES, selector};
@@ -86,6 +87,25 @@ pub(crate) async fn counters(install: &Install) -> Result<()> {
     };
     // Services send metrics once a minute.
     eventually("the stored metrics count each request once", 2 * DEFAULT_TIMEOUT, check).await
+}
+
+/// vmalert, in the pod of the backend, evaluates all rules of `deploy/alerts`, and the pages show them.
+pub(crate) async fn alerts(install: &Install) -> Result<()> {
+    let expected: BTreeSet<String> =
+        dashboards::alerts()?.into_iter().map(|(_, alert)| alert.alert).collect();
+    let check = async || {
+        let text = install.page("/prometheus/vmalert/api/v1/rules", "").await?;
+        let response: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
+        let groups = response["data"]["groups"].as_array().with_context(|| text.clone())?;
+        let mut evaluated = BTreeSet::new();
+        for rule in groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten()) {
+            ensure!(rule["health"] == "ok" && rule["lastError"] == "", "{rule:#}");
+            evaluated.insert(rule["name"].as_str().unwrap_or_default().to_owned());
+        }
+        ensure!(evaluated == expected, "{evaluated:?}, expected {expected:?}");
+        Ok(())
+    };
+    eventually("all rules are evaluated without an error", 2 * DEFAULT_TIMEOUT, check).await
 }
 
 /// Returns the values of the series that a `PromQL` query selects.
