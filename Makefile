@@ -269,10 +269,10 @@ scaffold: need-cargo ## create a service from each template in a copy of this ch
 .PHONY: unit-go
 unit-go: export CGO_ENABLED = 0
 unit-go: need-go ## unit tests of our packages in the Collector, and checks of all our Go code
-	@cd tools/collector && test -z "$$(gofmt -l gateprocessor logcount ownmetrics publiccas retryexhausted)" || { gofmt -d gateprocessor logcount ownmetrics publiccas retryexhausted; exit 1; }
+	@cd tools/collector && test -z "$$(gofmt -l certificates gateprocessor k8sattributes logcount ownmetrics publiccas retryexhausted)" || { gofmt -d certificates gateprocessor k8sattributes logcount ownmetrics publiccas retryexhausted; exit 1; }
 	@# The flags are the same as in the build, so that Go reuses the packages that the build has compiled.
 	cd tests/go-service && test -z "$$(gofmt -l .)" && go vet -trimpath .
-	cd tools/collector && go vet -trimpath ./gateprocessor ./logcount ./ownmetrics ./publiccas ./retryexhausted && go test -trimpath -timeout 3m ./gateprocessor ./logcount ./ownmetrics ./publiccas ./retryexhausted
+	cd tools/collector && go vet -trimpath ./certificates ./gateprocessor ./k8sattributes ./logcount ./ownmetrics ./publiccas ./retryexhausted && go test -trimpath -timeout 3m ./certificates ./gateprocessor ./k8sattributes ./logcount ./ownmetrics ./publiccas ./retryexhausted
 
 .PHONY: validate
 validate: $(pipeline) ## validate each combination of pipeline files; a warning fails

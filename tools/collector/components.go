@@ -29,7 +29,9 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	otlpreceiver "go.opentelemetry.io/collector/receiver/otlpreceiver"
 	otelconftelemetry "go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
+	certificates "sightline/tools/collector/certificates"
 	gateprocessor "sightline/tools/collector/gateprocessor"
+	k8sattributes "sightline/tools/collector/k8sattributes"
 	logcount "sightline/tools/collector/logcount"
 	ownmetrics "sightline/tools/collector/ownmetrics"
 	retryexhausted "sightline/tools/collector/retryexhausted"
@@ -59,6 +61,7 @@ func components() (otelcol.Factories, error) {
 		healthcheckextension.NewFactory(),
 		filestorage.NewFactory(),
 		retryexhausted.NewFactory(),
+		certificates.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -67,6 +70,7 @@ func components() (otelcol.Factories, error) {
 		healthcheckextension.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension v0.152.0",
 		filestorage.NewFactory().Type():          "github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage v0.152.0",
 		retryexhausted.NewFactory().Type():       "sightline/tools/collector v0.0.0",
+		certificates.NewFactory().Type():         "sightline/tools/collector v0.0.0",
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
@@ -110,6 +114,7 @@ func components() (otelcol.Factories, error) {
 		transformprocessor.NewFactory(),
 		gateprocessor.NewFactory(),
 		logcount.NewFactory(),
+		k8sattributes.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -123,6 +128,7 @@ func components() (otelcol.Factories, error) {
 		transformprocessor.NewFactory().Type():     "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor v0.152.0",
 		gateprocessor.NewFactory().Type():          "sightline/tools/collector v0.0.0",
 		logcount.NewFactory().Type():               "sightline/tools/collector v0.0.0",
+		k8sattributes.NewFactory().Type():          "sightline/tools/collector v0.0.0",
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](

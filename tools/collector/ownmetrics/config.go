@@ -13,8 +13,6 @@ type Config struct {
 	Interval time.Duration `mapstructure:"interval"`
 	// Metrics is the URL of this process's own metrics in the Prometheus text format.
 	Metrics string `mapstructure:"metrics"`
-	// Certificate is the path of a certificate in PEM, whose expiry is reported. With an empty path, none is reported.
-	Certificate string `mapstructure:"certificate"`
 }
 
 func defaultConfig() *Config {

@@ -1,11 +1,7 @@
 package ownmetrics
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-	"fmt"
 	"math"
-	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -101,46 +97,17 @@ func setAttributes(attributes pcommon.Map, series *dto.Metric) {
 	}
 }
 
-// addProcess adds the limit of Go's memory, if there is one, and the expiry of the certificate. The file is read each time,
-// because it changes when the certificate is renewed.
-func addProcess(metrics pmetric.Metrics, certificate string, now time.Time) error {
-	scope := metrics.ResourceMetrics().At(0).ScopeMetrics().At(0)
-	gauge := func(name, unit, description string, value int64) {
-		metric := scope.Metrics().AppendEmpty()
-		metric.SetName(name)
-		metric.SetUnit(unit)
-		metric.SetDescription(description)
-		point := metric.SetEmptyGauge().DataPoints().AppendEmpty()
-		point.SetIntValue(value)
-		point.SetTimestamp(pcommon.NewTimestampFromTime(now))
+// addProcess adds the limit of Go's memory, if there is one.
+func addProcess(metrics pmetric.Metrics, now time.Time) {
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		return
 	}
-	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
-		gauge("go.memory.limit", "By", "The soft limit of the memory of the Go runtime, GOMEMLIMIT.", limit)
-	}
-	if certificate == "" {
-		return nil
-	}
-	expiry, err := expiry(certificate)
-	if err != nil {
-		return err
-	}
-	gauge("sightline.certificate.expiry", "s", "The Unix time at which the certificate in the file expires.", expiry.Unix())
-	return nil
-}
-
-// expiry returns the end of the validity of the first certificate in a file.
-func expiry(path string) (time.Time, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return time.Time{}, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return time.Time{}, fmt.Errorf("%s contains no PEM block", path)
-	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return certificate.NotAfter, nil
+	metric := metrics.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().AppendEmpty()
+	metric.SetName("go.memory.limit")
+	metric.SetUnit("By")
+	metric.SetDescription("The soft limit of the memory of the Go runtime, GOMEMLIMIT.")
+	point := metric.SetEmptyGauge().DataPoints().AppendEmpty()
+	point.SetIntValue(limit)
+	point.SetTimestamp(pcommon.NewTimestampFromTime(now))
 }

@@ -9,6 +9,5 @@
 //     before the exporter stops.
 //   - The Collector reads its client certificate once, so the metrics end when that certificate expires. This receiver
 //     needs no connection. The metrics leave the process through an exporter, with its certificate, queue and retries.
-//   - A certificate's expiry and the limit of Go's memory are not among the metrics of the Collector. This receiver adds
-//     them.
+//   - The limit of Go's memory is not among the metrics of the Collector. This receiver adds it.
 package ownmetrics

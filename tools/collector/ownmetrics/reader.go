@@ -91,9 +91,7 @@ func (r *reader) pass(ctx context.Context) {
 	families, err := r.read(ctx)
 	if err == nil {
 		metrics := convert(families, r.resource, r.started, time.Now())
-		if problem := addProcess(metrics, r.config.Certificate, time.Now()); problem != nil {
-			r.logger.Warn("Cannot report when the certificate expires", zap.Error(problem))
-		}
+		addProcess(metrics, time.Now())
 		err = r.next.ConsumeMetrics(ctx, metrics)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -2,17 +2,9 @@ package ownmetrics
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -47,7 +39,7 @@ func check(t *testing.T, err error) {
 }
 
 // start starts a receiver that reads a page whose counter is the number of requests.
-func start(t *testing.T, interval time.Duration, certificate string) (receiver.Metrics, *consumertest.MetricsSink) {
+func start(t *testing.T, interval time.Duration) (receiver.Metrics, *consumertest.MetricsSink) {
 	t.Helper()
 	var requests atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -56,7 +48,7 @@ func start(t *testing.T, interval time.Duration, certificate string) (receiver.M
 	t.Cleanup(server.Close)
 	telemetry := componenttest.NewNopTelemetrySettings()
 	telemetry.Resource.Attributes().PutStr("service.name", "sightline-agent")
-	config := &Config{Interval: interval, Metrics: server.URL, Certificate: certificate}
+	config := &Config{Interval: interval, Metrics: server.URL}
 	check(t, config.Validate())
 	sink := &consumertest.MetricsSink{}
 	set := receiver.Settings{ID: component.NewID(Type), TelemetrySettings: telemetry}
@@ -82,7 +74,7 @@ func find(t *testing.T, sink *consumertest.MetricsSink) map[string]pmetric.Metri
 }
 
 func TestPassesOnTheMetricsWhenItStops(t *testing.T) {
-	r, sink := start(t, time.Hour, "")
+	r, sink := start(t, time.Hour)
 	check(t, r.Shutdown(context.Background()))
 	if count := len(sink.AllMetrics()); count != 1 {
 		t.Fatalf("passed on %d times", count)
@@ -100,15 +92,13 @@ func TestPassesOnTheMetricsWhenItStops(t *testing.T) {
 	if !slices.Equal(size.BucketCounts().AsRaw(), []uint64{2, 4, 1}) || !slices.Equal(size.ExplicitBounds().AsRaw(), []float64{1, 5}) {
 		t.Errorf("the histogram is %v %v", size.ExplicitBounds().AsRaw(), size.BucketCounts().AsRaw())
 	}
-	for _, absent := range []string{"target_info", "sightline.certificate.expiry"} {
-		if _, ok := found[absent]; ok {
-			t.Errorf("%s is passed on", absent)
-		}
+	if _, ok := found["target_info"]; ok {
+		t.Error("target_info is passed on")
 	}
 }
 
 func TestReadsPeriodically(t *testing.T) {
-	r, sink := start(t, time.Millisecond, "")
+	r, sink := start(t, time.Millisecond)
 	for deadline := time.Now().Add(10 * time.Second); len(sink.AllMetrics()) < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the metrics are not read three times")
@@ -118,30 +108,6 @@ func TestReadsPeriodically(t *testing.T) {
 	value := find(t, sink)["otelcol_sent_total"].Sum().DataPoints().At(0).DoubleValue()
 	if value < 3 {
 		t.Errorf("the last counter is %v", value)
-	}
-}
-
-func TestReportsTheExpiryOfTheCertificate(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(2_000_000_000, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	check(t, err)
-	path := filepath.Join(t.TempDir(), "tls.crt")
-	check(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-
-	r, sink := start(t, time.Hour, path)
-	check(t, r.Shutdown(context.Background()))
-	if value := find(t, sink)["sightline.certificate.expiry"].Gauge().DataPoints().At(0).IntValue(); value != 2_000_000_000 {
-		t.Errorf("the expiry is %d", value)
-	}
-
-	// Without the certificate, the other metrics are still passed on.
-	check(t, os.Remove(path))
-	r, sink = start(t, time.Hour, path)
-	check(t, r.Shutdown(context.Background()))
-	if found := find(t, sink); found["otelcol_queue"].Name() == "" {
-		t.Errorf("only %v", found)
 	}
 }
 

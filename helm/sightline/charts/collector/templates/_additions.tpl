@@ -56,5 +56,9 @@ Returns the list in gateway.yaml with the additional entries, as JSON. Takes con
 {{- $_ := set $overlay "exporters" $exporters -}}
 {{- end -}}
 {{- with $processors -}}{{- $_ := set $overlay "processors" . -}}{{- end -}}
+{{- if and (eq (include "collector.tracesMode" .) "disabled") (ne .Values.global.tls.mode "disabled") -}}
+{{- /* The backend has no certificate to report. */ -}}
+{{- $_ := set $overlay "extensions" (dict "sightline_certificates" (dict "backend" "")) -}}
+{{- end -}}
 {{- with mergeOverwrite $overlay (deepCopy $gateway.config) -}}{{- toYaml . -}}{{- end -}}
 {{- end -}}
