@@ -32,3 +32,38 @@ clients in other releases. Takes the context.
 {{- define "umbrella.caName" -}}
 {{ .Release.Name }}-ca
 {{- end -}}
+
+{{/*
+A secret of the mode generated, as a hook of installations and upgrades. Takes context, name, annotations, data. No pod
+mounts the secret of the CA.
+*/}}
+{{- define "umbrella.tlsSecret" -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .name }}
+  namespace: {{ include "sightline.namespace" .context }}
+  labels:
+    {{- include "umbrella.labels" (dict "context" .context "component" "tls") | nindent 4 }}
+  annotations:
+    {{- with .context.Values.global.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    helm.sh/hook: pre-install,pre-upgrade
+    helm.sh/hook-delete-policy: before-hook-creation
+    {{- toYaml .annotations | nindent 4 }}
+type: kubernetes.io/tls
+data:
+  {{- toYaml .data | nindent 2 }}
+{{- end -}}
+
+{{/*
+`true` if Helm renders for a cluster, otherwise empty. Without a cluster, as for `helm template`, `lookup` finds nothing.
+Every namespace contains the ConfigMap, and a user who can install this chart can read it. A namespace that Helm is about to
+create does not contain it yet. Takes the context.
+*/}}
+{{- define "umbrella.hasCluster" -}}
+{{- if or (lookup "v1" "ConfigMap" (include "sightline.namespace" .) "kube-root-ca.crt") (lookup "v1" "Namespace" "" "kube-system") -}}
+true
+{{- end -}}
+{{- end -}}

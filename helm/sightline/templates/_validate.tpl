@@ -53,6 +53,9 @@ These checks involve the values of several subcharts. Each subchart checks its o
 {{- if and (not .Subcharts.collector) (eq $tls.mode "generated") -}}
 {{- fail "\n\ncollector.enabled is false, but global.tls.mode is generated. The agent belongs to another release and does not trust a CA that this release generates. Use mode existingSecret with certificates from the agent's CA, mode certManager with the issuer of the agent's certificate, or mode disabled." -}}
 {{- end -}}
+{{- if and (eq $tls.mode "generated") (not .Values.renderOnly) (not (include "umbrella.hasCluster" .)) -}}
+{{- fail "\n\nglobal.tls.mode is generated, but Helm renders without a cluster, as `helm template` and Argo CD do. Helm then cannot read the CA that the cluster has, so each rendering would contain a new CA, which running pods do not trust. To apply the manifests, set global.tls.mode to certManager, or to existingSecret with secrets of your own, or install with `helm install` or Flux's HelmRelease. To only read the manifests, set renderOnly to true, or use --dry-run=server." -}}
+{{- end -}}
 {{- end -}}
 
 {{/*

@@ -171,12 +171,33 @@ fn arguments(command: &str, chart: &Path, install: Install<'_>) -> Vec<String> {
         .collect();
     arguments.extend(["--namespace", install.namespace, "--values"].map(str::to_owned));
     arguments.push(install.values.display().to_string());
+    if is_whole(chart) {
+        arguments.push(RENDER_ONLY.to_owned());
+    }
     arguments
 }
 
-/// Renders the chart with `helm template`.
+/// Accepts the mode `generated`, which the chart otherwise rejects without a cluster.
+const RENDER_ONLY: &str = "--set=renderOnly=true";
+
+/// Whether this directory or archive is the whole chart, not a subchart.
+fn is_whole(chart: &Path) -> bool {
+    chart.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sightline"))
+}
+
+/// Renders the chart with `helm template`. The value `renderOnly` is true, so the rendering is the one for a cluster that
+/// contains nothing.
 pub(crate) fn template(chart: &Path, install: Install<'_>) -> Result<Vec<Manifest>> {
-    let mut arguments = arguments("template", chart, install);
+    render(arguments("template", chart, install), install)
+}
+
+/// Renders the chart with `helm template`, as a GitOps tool does.
+pub(crate) fn template_without_cluster(chart: &Path, install: Install<'_>) -> Result<Vec<Manifest>> {
+    let arguments = arguments("template", chart, install).into_iter().filter(|one| one != RENDER_ONLY);
+    render(arguments.collect(), install)
+}
+
+fn render(mut arguments: Vec<String>, install: Install<'_>) -> Result<Vec<Manifest>> {
     arguments.extend(["--kube-version", KUBE_VERSION].map(str::to_owned));
     for api in install.apis {
         arguments.extend(["--api-versions".to_owned(), api.clone()]);

@@ -150,6 +150,11 @@ fn run() -> Result<ExitCode> {
     ] {
         add(&mut trials, format!("remote_stores::{name}"), test);
     }
+    add(
+        &mut trials,
+        "tls::nothing_is_generated_without_a_cluster".to_owned(),
+        tls::nothing_is_generated_without_a_cluster,
+    );
     add(&mut trials, "pods::agents_tolerate_every_taint".to_owned(), pods::agents_tolerate_every_taint);
     for (name, test) in policy::tests() {
         add(&mut trials, format!("policy::allows_only_expected_flows::{name}"), test);

@@ -29,7 +29,9 @@ pub(crate) fn are_unique_dns_labels(rendering: &Rendering) -> Result<()> {
                 rendering.namespace
             ));
         }
-        if !seen.insert((kind, name)) {
+        // A hook that deletes an object when the release is uninstalled has the name of that object.
+        let hook = manifest.text("/metadata/annotations/helm.sh~1hook");
+        if hook != "post-delete" && !seen.insert((kind, name)) {
             problems.push(format!("two objects have the kind {kind} and the name {name}"));
         }
         // The pods of a StatefulSet have a label that consists of the StatefulSet's name, a hyphen and a hash. The

@@ -8,10 +8,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Container, Secret};
 use serde_json::Value;
 
-use crate::helm::Manifest;
+use crate::helm::{self, Install, Manifest};
 use crate::pipeline::{self, Stage};
 use crate::pods::env;
-use crate::rendering::{Rendering, Workload, show};
+use crate::rendering::{Rendering, Workload, decode, show};
 use crate::value_set::ValueSet;
 use crate::{certificates, ensure_none};
 
@@ -67,6 +67,27 @@ pub(crate) fn mode_applies_to_every_hop(set: &ValueSet) -> Result<()> {
         }
     };
     check_server_names(rendering, &stages, &names)
+}
+
+/// Without a cluster, the chart rejects the mode `generated`, because each rendering would contain a new CA. In the other
+/// modes, it renders everything but the pod of `helm test`, which `kubectl apply` would run once.
+pub(crate) fn nothing_is_generated_without_a_cluster() -> Result<()> {
+    let render = |values: &str| {
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("values.yaml");
+        fs::write(&file, values)?;
+        let install = Install { release: "sightline", namespace: "default", values: &file, apis: &[] };
+        helm::template_without_cluster(&helm::test_chart(), install)
+    };
+    let rejection = format!("{:#}", render("{}").err().context("Helm accepted the mode generated")?);
+    for word in ["global.tls.mode", "certManager", "existingSecret", "renderOnly", "--dry-run=server"] {
+        ensure!(rejection.contains(word), "the message does not contain {word}: {rejection}");
+    }
+    let manifests = render("global: {tls: {mode: certManager}}")?;
+    let tests: Vec<&Manifest> = manifests.iter().filter(|one| one.name().ends_with("-test")).collect();
+    ensure!(tests.is_empty(), "these objects are only for helm test: {tests:?}");
+    ensure!(manifests.iter().any(|one| one.kind() == "DaemonSet"), "there is no agent");
+    Ok(())
 }
 
 /// Checks a service. With TLS, the service has an `https` endpoint and three certificate files from one secret. Without
@@ -156,10 +177,28 @@ fn certificate_mount(workload: &Workload, container: &Container) -> Option<Certi
 /// The DNS names in the certificate of each workload.
 type Names = BTreeMap<String, Vec<String>>;
 
+/// The events of Helm for which each secret of the mode `generated` is a hook. A hook is not part of the release's
+/// manifest. With these events, `helm rollback` leaves the secrets as they are, and `helm uninstall` deletes them.
+const SECRET_HOOKS: [&str; 2] = ["pre-install,pre-upgrade", "post-delete"];
+
 /// Checks the mode `generated`: the chart signs all certificates with one CA, and each certificate is valid for clients
-/// and servers.
+/// and servers. A rollback cannot replace a secret.
 fn check_generated(rendering: &Rendering, mounts: &[CertificateMount]) -> Result<Names> {
-    let secrets = rendering.all::<Secret>()?;
+    let hook = |secret: &Manifest| secret.text("/metadata/annotations/helm.sh~1hook").to_owned();
+    let tls = |secret: &&Manifest| {
+        secret.text("/metadata/labels/app.kubernetes.io~1component") == "tls"
+            || secret.text("/type") == "kubernetes.io/tls"
+    };
+    let mut hooks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for secret in rendering.of_kind("Secret").filter(tls) {
+        hooks.entry(secret.name()).or_default().push(hook(secret));
+    }
+    for (name, mut hooks) in hooks {
+        hooks.sort_by_key(|hook| SECRET_HOOKS.iter().position(|one| one == hook));
+        ensure!(hooks == SECRET_HOOKS, "{name} is a hook of the events {hooks:?}, not {SECRET_HOOKS:?}");
+    }
+    let secrets = rendering.of_kind("Secret").filter(|secret| hook(secret) == SECRET_HOOKS[0]);
+    let secrets = secrets.map(decode::<Secret>).collect::<Result<Vec<_>>>()?;
     let mut names = Names::new();
     let mut first_ca: Option<Vec<u8>> = None;
     for mount in mounts {
