@@ -21,6 +21,7 @@ mod forward;
 mod go_service;
 mod install;
 mod memory;
+mod metadata;
 mod outage;
 mod renderings;
 mod rollouts;
@@ -159,6 +160,10 @@ impl Suite {
                     )
                     .case("rollouts::a_deleted_gateway_loses_no_span", self.case(rollouts::gateway))
                     .case("rollouts::a_deleted_agent_loses_no_span", self.case(rollouts::agent))
+                    .case(
+                        "metadata::an_agent_starts_without_the_api_server",
+                        self.case(metadata::agent_starts_without_the_api_server),
+                    )
                     .case("stores::keep_their_data_when_their_pod_is_replaced", self.case(stores::kept)),
                 Lane::default()
                     .case(

@@ -1,9 +1,11 @@
 //! Every OTLP endpoint requires a certificate from the installation's CA. All pods reload their certificates after a
 //! rotation.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use sightline::certs::TlsFiles;
 use sightline_tests::mtls::{Transport, check_mutual_tls, untrusted_certificate};
@@ -61,6 +63,7 @@ pub(crate) async fn endpoints(install: &Install) -> Result<()> {
 pub(crate) async fn rotation(install: &Install) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut before = Vec::new();
+    let mut renewed = Vec::new();
     for component in SERVERS.into_iter().chain(SERVICES) {
         let old = install.tls_files(component, &dir.path().join("old")).await?;
         before.push((component, read_certificate(&old.cert)?));
@@ -78,7 +81,9 @@ pub(crate) async fn rotation(install: &Install) -> Result<()> {
     helm("upgrade", &install.cluster, install.namespace, &chart().display().to_string(), &values()).await?;
     for (component, old) in before {
         let new = install.tls_files(component, dir.path()).await?;
-        ensure!(read_certificate(&new.cert)? != old, "the certificate of {component} was not replaced");
+        let new = read_certificate(&new.cert)?;
+        ensure!(new != old, "the certificate of {component} was not replaced");
+        renewed.push((component, new));
     }
     refresh_secret_volumes(install).await?;
     for component in SERVERS {
@@ -103,6 +108,22 @@ pub(crate) async fn rotation(install: &Install) -> Result<()> {
         let warnings: Vec<_> =
             log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
         ensure!(warnings.is_empty(), "{service} logged:\n{}", warnings.join("\n"));
+    }
+    survive_a_rollback(install, &renewed, dir.path()).await
+}
+
+/// `helm rollback` to the revision before the rotation does not bring back the certificates of that revision, which may
+/// have expired.
+async fn survive_a_rollback(
+    install: &Install,
+    renewed: &[(&str, CertificateDer<'static>)],
+    dir: &Path,
+) -> Result<()> {
+    let rollback = ["rollback", RELEASE, "--namespace", install.namespace, "--wait", "--timeout", "5m"];
+    install.cluster.helm(rollback).await?;
+    for (component, expected) in renewed {
+        let found = read_certificate(&install.tls_files(component, dir).await?.cert)?;
+        ensure!(found == *expected, "the rollback has replaced the certificate of {component}");
     }
     Ok(())
 }
