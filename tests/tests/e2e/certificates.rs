@@ -1,6 +1,8 @@
 //! Rotation of the certificates and of the CA while the services run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use sightline::certs;
@@ -11,6 +13,7 @@ use sightline_tests::test_stack::{ORDER, SERVICES, TestStack};
 
 pub(crate) fn add(suite: &mut Suite) {
     suite.add_standalone("certificates::services_reload_certificates_and_ca", services_reload);
+    suite.add_shared("certificates::the_store_has_the_expiry_of_each_certificate", expiries);
 }
 
 const PIPELINE: [&str; 3] = [JAEGER, GATEWAY, AGENT];
@@ -51,6 +54,29 @@ async fn services_reload() -> Result<()> {
 
     ensure!(self::pids(&stack) == pids, "a service was restarted");
     stack.stop().await
+}
+
+/// The expiry of the certificate and the CA of each process is stored, and that of Jaeger, which a gateway reads.
+async fn expiries(stack: &TestStack) -> Result<()> {
+    let services = SERVICES.into_iter().chain(["sightline-agent", "sightline-gateway"]);
+    let mut expected: Vec<_> = services.flat_map(|service| [(service, "own"), (service, "ca")]).collect();
+    expected.push(("sightline-gateway", "backend"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    let check = async || {
+        let series = stack.find_series("sightline_certificate_expiry_seconds").await?;
+        for (service, certificate) in &expected {
+            let is = |label: &str, value: &str| {
+                move |labels: &BTreeMap<String, String>| labels.get(label).is_some_and(|found| found == value)
+            };
+            let (is_service, is_certificate) =
+                (is("service_name", service), is("certificate", certificate));
+            let found = series.iter().find(|(labels, _)| is_service(labels) && is_certificate(labels));
+            let (_, until) = found.with_context(|| format!("{service}: no expiry of {certificate}"))?;
+            ensure!(*until > now, "{service}: {certificate} has expired at {until}");
+        }
+        Ok(())
+    };
+    stack.eventually("the expiry of each certificate is stored", check).await
 }
 
 async fn request_order(stack: &TestStack) -> Result<()> {

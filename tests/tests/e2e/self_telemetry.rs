@@ -20,7 +20,7 @@ fn documented_names() -> Vec<(String, String)> {
         Some((cells.next()?.to_owned(), cells.next()?.to_owned()))
     });
     let own = |(name, _): &(String, String)| {
-        ["otel.sdk.", "process.", "tokio.", "sightline.console."]
+        ["otel.sdk.", "process.", "tokio.", "sightline.console.", "sightline.certificate."]
             .iter()
             .any(|prefix| name.starts_with(prefix))
     };

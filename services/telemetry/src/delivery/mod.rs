@@ -2,6 +2,8 @@
 
 pub(crate) mod console;
 pub(crate) mod count;
+#[cfg(feature = "tls")]
+pub(crate) mod expiry;
 pub(crate) mod export;
 #[cfg_attr(not(feature = "_otlp"), path = "no_otlp.rs")]
 pub(crate) mod otlp;

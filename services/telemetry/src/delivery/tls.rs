@@ -19,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::expiry::{Role, Validity, Warnings};
 use crate::error::TlsError;
 use crate::settings::TlsFiles;
 
@@ -38,12 +39,14 @@ pub(crate) struct CertificateWatcher {
     current: ArcSwap<Loaded>,
 }
 
-/// The content of the files, and what was built from it: the verifier, and the client certificate with its key.
+/// The content of the files, and what was built from it: the verifier, the client certificate with its key, and the times
+/// for which the certificates are valid.
 #[derive(Debug)]
 struct Loaded {
     content: Content,
     verifier: Arc<dyn ServerCertVerifier>,
     identity: Option<Arc<CertifiedKey>>,
+    validities: Vec<Validity>,
 }
 
 /// The bytes of the files, kept to detect changes. The `Debug` output hides the bytes because they include a private
@@ -92,10 +95,17 @@ impl CertificateWatcher {
         Ok(true)
     }
 
-    /// Calls [`reload`](Self::reload) every `interval`, forever, and logs changes and errors.
+    /// The times for which the certificates in the files are valid. The CAs of the system are not among them.
+    pub(super) fn validities(&self) -> Vec<Validity> {
+        self.current.load().validities.clone()
+    }
+
+    /// Calls [`reload`](Self::reload) every `interval`, forever, and logs changes and errors. Also logs that a certificate
+    /// expires, from the time `warn_before` its expiry on.
     ///
     /// This function runs on the export thread, where reading three small files does not block a request.
-    pub(crate) async fn watch(self: Arc<Self>, interval: Duration) {
+    pub(crate) async fn watch(self: Arc<Self>, interval: Duration, warn_before: Duration) {
+        let mut warnings = Warnings::new(warn_before);
         let mut failed_before = false;
         loop {
             tokio::time::sleep(interval).await;
@@ -110,6 +120,7 @@ impl CertificateWatcher {
                 Ok(false) | Err(_) => {}
             }
             failed_before = outcome.is_err();
+            warnings.log(&self.current.load().validities);
         }
     }
 }
@@ -128,17 +139,24 @@ impl Content {
 impl Loaded {
     fn read(files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let content = Content::read(files)?;
+        let mut validities = Vec::new();
         let verifier = match (&files.ca_bundle, &content.ca_bundle) {
-            (Some(path), Some(pem)) => bundle_verifier(path, pem, provider)?,
+            (Some(path), Some(pem)) => {
+                let cas = certificates(path, pem)?;
+                validities.extend(Validity::of(Role::Ca, path, &cas));
+                bundle_verifier(path, cas, provider)?
+            }
             _ => system_verifier(provider)?,
         };
         let identity = match (&files.identity, &content.identity) {
             (Some((certificate, key)), Some(pems)) => {
-                Some(Arc::new(identity(certificate, key, pems, provider)?))
+                let identity = identity(certificate, key, pems, provider)?;
+                validities.extend(Validity::of(Role::Own, certificate, &identity.cert));
+                Some(Arc::new(identity))
             }
             _ => None,
         };
-        Ok(Self { content, verifier, identity })
+        Ok(Self { content, verifier, identity, validities })
     }
 }
 
@@ -152,14 +170,14 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     if found.is_empty() { Err(unusable()) } else { Ok(found) }
 }
 
-/// A verifier that trusts the CAs in `pem`, which is the content of the file `path`.
+/// A verifier that trusts `cas`, which are in the file `path`.
 fn bundle_verifier(
     path: &Path,
-    pem: &[u8],
+    cas: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path, pem)? {
+    for certificate in cas {
         let unusable = |_| TlsError::Pem { path: path.to_owned(), kind: "certificate" };
         roots.add(certificate).map_err(unusable)?;
     }

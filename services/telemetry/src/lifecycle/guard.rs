@@ -220,7 +220,8 @@ impl Signals {
         } = extensions;
         let mut added = Vec::new();
         let thread = ExportThread::start().map_err(StartError::Thread)?;
-        let mut exporters = Exporters::new(&thread, settings.tls_reload_interval);
+        let mut exporters =
+            Exporters::new(&thread, settings.tls_reload_interval, settings.tls_expiry_warning);
         let traces::Tracing { provider: traces, counts: spans, deliveries } = traces::provider(
             &settings.traces,
             traces_extensions,
@@ -250,6 +251,7 @@ impl Signals {
         let meter = metrics.meter_with_scope(scope::instrumentation_scope());
         let all: Vec<_> = deliveries.iter().chain(&log_delivery).chain(&of_metrics).cloned().collect();
         sdk_metrics::register(&meter, &spans, &all);
+        exporters.register_certificates(&meter);
         Ok(Self { traces, metrics, logs, log_delivery, deliveries, added, thread })
     }
 

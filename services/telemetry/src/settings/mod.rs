@@ -94,6 +94,9 @@ pub struct Settings {
     pub admin: Admin,
     /// The interval at which the certificate files are checked for changes. From `SIGHTLINE_TLS_RELOAD_INTERVAL`.
     pub tls_reload_interval: Duration,
+    /// How long before a certificate of the OTLP exporters expires the warnings in the log begin. From
+    /// `SIGHTLINE_TLS_EXPIRY_WARNING_DAYS`.
+    pub tls_expiry_warning: Duration,
 }
 
 /// The configured part of the resource.
@@ -172,6 +175,14 @@ impl Settings {
                 )?,
             },
             tls_reload_interval: read_millis(env, names::TLS_RELOAD_INTERVAL, defaults::TLS_RELOAD_INTERVAL)?,
+            tls_expiry_warning: Duration::from_hours(
+                24 * u64::from(parse(
+                    env,
+                    names::TLS_EXPIRY_WARNING_DAYS,
+                    defaults::TLS_EXPIRY_WARNING_DAYS,
+                    "use a whole number of days",
+                )?),
+            ),
         })
     }
 }

@@ -224,6 +224,10 @@ variables! {
     KUBERNETES_PORT: &str = "KUBERNETES_SERVICE_PORT", "443";
     /// The interval at which the certificate files are checked for changes, in milliseconds.
     TLS_RELOAD_INTERVAL: u64 = "SIGHTLINE_TLS_RELOAD_INTERVAL", 10_000;
+    /// How many days before a certificate of the OTLP exporters expires the warnings in the log begin. There is one warning
+    /// a day. The time is at most a quarter of the time for which the certificate is valid. An expired certificate is always
+    /// logged.
+    TLS_EXPIRY_WARNING_DAYS: u16 = "SIGHTLINE_TLS_EXPIRY_WARNING_DAYS", 7;
 }
 
 /// Returns `variables` as a table in Markdown.

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::metrics::Meter;
 use opentelemetry_otlp::{LogExporter, MetricExporter, RetryPolicy, SpanExporter};
 use opentelemetry_sdk::metrics::Temporality;
 
@@ -41,19 +42,25 @@ pub(crate) struct Exporters<'a> {
     #[cfg(feature = "tls")]
     reload_interval: Duration,
     #[cfg(feature = "tls")]
+    expiry_warning: Duration,
+    #[cfg(feature = "tls")]
     watchers: HashMap<TlsFiles, Arc<CertificateWatcher>>,
     #[cfg(feature = "otlp-grpc")]
     channels: HashMap<(String, TlsFiles, Duration), tonic::transport::Channel>,
 }
 
 impl<'a> Exporters<'a> {
-    pub(crate) fn new(thread: &'a ExportThread, reload_interval: Duration) -> Self {
+    /// `reload_interval` is the time between two checks of the certificate files. `expiry_warning` is how long before a
+    /// certificate expires the warnings in the log begin.
+    pub(crate) fn new(thread: &'a ExportThread, reload_interval: Duration, expiry_warning: Duration) -> Self {
         #[cfg(not(feature = "tls"))]
-        let _ = reload_interval; // there are no certificate files to reload
+        let _ = (reload_interval, expiry_warning); // there are no certificate files to reload
         Self {
             thread,
             #[cfg(feature = "tls")]
             reload_interval,
+            #[cfg(feature = "tls")]
+            expiry_warning,
             #[cfg(feature = "tls")]
             watchers: HashMap::new(),
             #[cfg(feature = "otlp-grpc")]
@@ -128,6 +135,18 @@ impl<'a> Exporters<'a> {
         built.map_err(|error| exporter_error(Signal::Metrics, &error))
     }
 
+    /// Creates the instrument about the certificates of the exporters.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, reason = "without TLS, there are no certificates")
+    )]
+    pub(crate) fn register_certificates(&self, meter: &Meter) {
+        #[cfg(feature = "tls")]
+        super::expiry::register(meter, self.watchers.values().cloned().collect());
+        #[cfg(not(feature = "tls"))]
+        let _ = meter;
+    }
+
     #[cfg(feature = "tls")]
     fn client_config(
         &mut self,
@@ -138,7 +157,7 @@ impl<'a> Exporters<'a> {
             Arc::clone(watcher)
         } else {
             let watcher = CertificateWatcher::open(files.clone()).map_err(StartError::Certificates)?;
-            self.thread.handle().spawn(Arc::clone(&watcher).watch(self.reload_interval));
+            self.thread.handle().spawn(Arc::clone(&watcher).watch(self.reload_interval, self.expiry_warning));
             self.watchers.insert(files.clone(), Arc::clone(&watcher));
             watcher
         };

@@ -1,4 +1,8 @@
 use super::*;
+use crate::delivery::expiry;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -119,6 +123,62 @@ fn names_the_file_that_cannot_be_used() {
     }
     fs::remove_file(folder.path().join("tls.key")).unwrap();
     assert!(matches!(CertificateWatcher::open(files), Err(TlsError::Read { .. })));
+}
+
+/// The expiries that the metric reports: the value of the attribute `certificate`, and the Unix time.
+fn reported_expiries(watcher: &Arc<CertificateWatcher>) -> Vec<(String, i64)> {
+    let exporter = InMemoryMetricExporter::default();
+    let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+    expiry::register(&provider.meter("test"), vec![Arc::clone(watcher)]);
+    provider.force_flush().unwrap();
+    let metrics = exporter.get_finished_metrics().unwrap();
+    let metric = metrics[0].scope_metrics().next().unwrap().metrics().next().unwrap().clone();
+    assert_eq!((metric.name(), metric.unit()), ("sightline.certificate.expiry", "s"));
+    let AggregatedMetrics::I64(MetricData::Gauge(gauge)) = metric.data() else { panic!("{metric:?}") };
+    let points = gauge.data_points();
+    let mut found: Vec<_> = points
+        .map(|point| (point.attributes().next().unwrap().value.to_string(), point.value()))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn reports_when_certificates_expire() {
+    let folder = TempDir::new().unwrap();
+    let ca_until = |year| {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let certificate_until = |ca: &Ca, year| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        (params.signed_by(&key, ca).unwrap().pem(), key.serialize_pem())
+    };
+    let (old, new) = (ca_until(2001), ca_until(2040));
+    let files = write(&folder, &new);
+    let replace = |bundle: &[&Ca], chain: &[&str], key: &str| {
+        fs::write(folder.path().join("ca.crt"), bundle.iter().map(|ca| ca.pem()).collect::<String>()).unwrap();
+        fs::write(folder.path().join("tls.crt"), chain.concat()).unwrap();
+        fs::write(folder.path().join("tls.key"), key).unwrap();
+    };
+    // A chain is valid until its first certificate expires, and a bundle until its last CA expires.
+    let (leaf, key) = certificate_until(&new, 2035);
+    let (intermediate, _) = certificate_until(&new, 2030);
+    replace(&[&new, &old], &[&leaf, &intermediate], &key);
+    let watcher = CertificateWatcher::open(files).unwrap();
+    let until = |role: &str, year| {
+        let time = rcgen::date_time_ymd(year, 1, 1).unix_timestamp();
+        (role.to_owned(), time)
+    };
+    assert_eq!(reported_expiries(&watcher), [until("ca", 2040), until("own", 2030)]);
+
+    replace(&[&new], &[&leaf], &key);
+    watcher.reload().unwrap();
+    assert_eq!(reported_expiries(&watcher), [until("ca", 2040), until("own", 2035)]);
 }
 
 #[test]
