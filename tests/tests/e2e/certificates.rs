@@ -1,6 +1,5 @@
 //! Rotation of the certificates and of the CA while the services run.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -65,12 +64,10 @@ async fn expiries(stack: &TestStack) -> Result<()> {
     let check = async || {
         let series = stack.find_series("sightline_certificate_expiry_seconds").await?;
         for (service, certificate) in &expected {
-            let is = |label: &str, value: &str| {
-                move |labels: &BTreeMap<String, String>| labels.get(label).is_some_and(|found| found == value)
-            };
-            let (is_service, is_certificate) =
-                (is("service_name", service), is("certificate", certificate));
-            let found = series.iter().find(|(labels, _)| is_service(labels) && is_certificate(labels));
+            let wanted = [("service_name", service), ("certificate", certificate)];
+            let found = series.iter().find(|(labels, _)| {
+                wanted.iter().all(|(label, value)| labels.get(*label).is_some_and(|found| found == *value))
+            });
             let (_, until) = found.with_context(|| format!("{service}: no expiry of {certificate}"))?;
             ensure!(*until > now, "{service}: {certificate} has expired at {until}");
         }

@@ -14,6 +14,10 @@ import (
 // repeat is the time between two warnings about the same certificate.
 const repeat = 24 * time.Hour
 
+// metricName has the unit as a suffix, because the Collector serves its metrics without adding one. The telemetry library
+// reports sightline.certificate.expiry, which every store gives this name.
+const metricName = "sightline_certificate_expiry_seconds"
+
 // watcher reads the certificates periodically.
 type watcher struct {
 	config  *Config
@@ -41,7 +45,7 @@ type warning struct {
 func (w *watcher) Start(context.Context, component.Host) error {
 	w.warned, w.failed, w.known = map[string]warning{}, map[string]bool{}, map[string]validity{}
 	meter := w.meters.Meter(Type.String())
-	gauge, err := meter.Int64ObservableGauge("sightline.certificate.expiry", metric.WithUnit("s"),
+	gauge, err := meter.Int64ObservableGauge(metricName, metric.WithUnit("s"),
 		metric.WithDescription("The Unix time at which the certificate expires."))
 	if err != nil {
 		return err

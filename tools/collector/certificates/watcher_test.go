@@ -90,7 +90,7 @@ func (r running) expiries(t *testing.T) map[string]int64 {
 	values := map[string]int64{}
 	for _, scope := range found.ScopeMetrics {
 		for _, metric := range scope.Metrics {
-			if metric.Name != "sightline.certificate.expiry" || metric.Unit != "s" {
+			if metric.Name != metricName || metric.Unit != "s" {
 				t.Fatalf("unexpected metric %s in %s", metric.Name, metric.Unit)
 			}
 			for _, point := range metric.Data.(metricdata.Gauge[int64]).DataPoints {

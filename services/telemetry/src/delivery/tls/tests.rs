@@ -132,13 +132,12 @@ fn reported_expiries(watcher: &Arc<CertificateWatcher>) -> Vec<(String, i64)> {
     expiry::register(&provider.meter("test"), vec![Arc::clone(watcher)]);
     provider.force_flush().unwrap();
     let metrics = exporter.get_finished_metrics().unwrap();
-    let metric = metrics[0].scope_metrics().next().unwrap().metrics().next().unwrap().clone();
+    let metric = metrics[0].scope_metrics().next().unwrap().metrics().next().unwrap();
     assert_eq!((metric.name(), metric.unit()), ("sightline.certificate.expiry", "s"));
     let AggregatedMetrics::I64(MetricData::Gauge(gauge)) = metric.data() else { panic!("{metric:?}") };
     let points = gauge.data_points();
-    let mut found: Vec<_> = points
-        .map(|point| (point.attributes().next().unwrap().value.to_string(), point.value()))
-        .collect();
+    let mut found: Vec<_> =
+        points.map(|point| (point.attributes().next().unwrap().value.to_string(), point.value())).collect();
     found.sort();
     found
 }
@@ -161,7 +160,8 @@ fn reports_when_certificates_expire() {
     let (old, new) = (ca_until(2001), ca_until(2040));
     let files = write(&folder, &new);
     let replace = |bundle: &[&Ca], chain: &[&str], key: &str| {
-        fs::write(folder.path().join("ca.crt"), bundle.iter().map(|ca| ca.pem()).collect::<String>()).unwrap();
+        fs::write(folder.path().join("ca.crt"), bundle.iter().map(|ca| ca.pem()).collect::<String>())
+            .unwrap();
         fs::write(folder.path().join("tls.crt"), chain.concat()).unwrap();
         fs::write(folder.path().join("tls.key"), key).unwrap();
     };
