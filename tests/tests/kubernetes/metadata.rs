@@ -18,7 +18,7 @@ const SENDER: &str = "sightline.sender.address";
 
 /// The maximum time from the return of the API server until the agent knows the pods: its client waits up to 30 s for a
 /// connection, and up to 30 s between two attempts.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(90);
+const RETURN_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Drops the packets of one agent to the API server and restarts its container. The telemetry of its node must still be
 /// stored, without the attributes that only the API server knows, and with these after the API server has returned.
