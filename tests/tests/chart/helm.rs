@@ -191,7 +191,7 @@ pub(crate) fn template(chart: &Path, install: Install<'_>) -> Result<Vec<Manifes
     render(arguments("template", chart, install), install)
 }
 
-/// Renders the chart with `helm template`, as a GitOps tool does.
+/// Renders the chart with `helm template`, as a `GitOps` tool does.
 pub(crate) fn template_without_cluster(chart: &Path, install: Install<'_>) -> Result<Vec<Manifest>> {
     let arguments = arguments("template", chart, install).into_iter().filter(|one| one != RENDER_ONLY);
     render(arguments.collect(), install)
