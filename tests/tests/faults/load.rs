@@ -1,4 +1,4 @@
-//! Requests at a steady rate, whether or not the earlier requests have been answered.
+//! Requests at a steady rate, which does not depend on the responses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
