@@ -235,21 +235,8 @@ async fn target_info(install: &Install, pod: &Json) -> Result<BTreeMap<String, S
 }
 
 pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
-    let mut template = template(install, UNDETECTED).await?;
-    // Without KUBERNETES_SERVICE_HOST the resource detector assumes that it runs outside a cluster.
-    // OTEL_RESOURCE_ATTRIBUTES replaces the attributes that the chart sets. Its namespace is wrong on purpose: the
-    // agent must not replace attributes that a service sets.
-    set_env(&mut template, "KUBERNETES_SERVICE_HOST", "")?;
-    set_env(&mut template, "OTEL_RESOURCE_ATTRIBUTES", "k8s.namespace.name=wrong-namespace")?;
-    set_env(&mut template, "OTEL_SERVICE_NAME", UNDETECTED)?;
-    let pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": UNDETECTED, "namespace": install.namespace, "labels": template["metadata"]["labels"]},
-        "spec": template["spec"],
-    });
-    install.cluster.kubectl_with_input(["apply"], &pod.to_string()).await?;
-    let pod = wait_for_pod(install, UNDETECTED).await?;
+    // The namespace is wrong on purpose: the agent must not replace attributes that a service sets.
+    let pod = create_undetected(install, UNDETECTED, "k8s.namespace.name=wrong-namespace").await?;
     let trace = request_user(install, &pod, UNDETECTED).await?;
     let mut expected = vec![("k8s.namespace.name".to_owned(), json!("wrong-namespace"))];
     let keys = ["k8s.pod.name", "k8s.pod.uid", "k8s.pod.ip", "k8s.node.name", "k8s.cluster.uid"];
@@ -260,6 +247,24 @@ pub(crate) async fn added_by_agent(install: &Install) -> Result<()> {
     install.kubectl(["delete", "pod", UNDETECTED, "--wait"]).await?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
+}
+
+/// Creates a pod of user-service that sends no Kubernetes attributes except those in `attributes`, which replace the ones
+/// that the chart sets. Returns the pod when it is ready.
+pub(crate) async fn create_undetected(install: &Install, name: &str, attributes: &str) -> Result<Json> {
+    let mut template = template(install, name).await?;
+    // Without KUBERNETES_SERVICE_HOST the resource detector assumes that it runs outside a cluster.
+    set_env(&mut template, "KUBERNETES_SERVICE_HOST", "")?;
+    set_env(&mut template, "OTEL_RESOURCE_ATTRIBUTES", attributes)?;
+    set_env(&mut template, "OTEL_SERVICE_NAME", name)?;
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": install.namespace, "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    });
+    install.cluster.kubectl_with_input(["apply"], &pod.to_string()).await?;
+    wait_for_pod(install, name).await
 }
 
 /// Waits until a pod with this `app` label is ready, and returns it. A `CronJob` can take a minute to create its pod.
@@ -275,7 +280,7 @@ async fn wait_for_pod(install: &Install, app: &str) -> Result<Json> {
 }
 
 /// Requests a user from this pod, and returns the trace.
-async fn request_user(install: &Install, pod: &Json, service: &str) -> Result<Trace> {
+pub(crate) async fn request_user(install: &Install, pod: &Json, service: &str) -> Result<Trace> {
     let target = format!("pod/{}", text(pod, "/metadata/name")?);
     let forward = Forward::start(&install.cluster, install.namespace, &target, 8080).await?;
     let response = Caller::new().get(&install.http, &forward.url()?, "users/7").await?;

@@ -12,13 +12,13 @@ use crate::install::Install;
 use crate::progress;
 
 /// The name of the service and its program.
-pub(crate) const NAME: &str = "go-service";
+const NAME: &str = "go-service";
 
 /// The image in `values.yaml`.
 const IMAGE: &str = "sightline/go-service:test";
 
 /// The shape of a trace that starts in the Go program.
-pub(crate) const HELLO: &str = "\
+const HELLO: &str = "\
 ^ go-service server GET /hello/{id}
   go-service client HTTP GET
     user-service server GET /users/{id}

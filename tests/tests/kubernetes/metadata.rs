@@ -5,13 +5,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
 use sightline::jaeger::{Trace, Value};
-use sightline_tests::caller::Caller;
 use sightline_tests::poll::eventually;
 
-use crate::forward::Forward;
-use crate::go_service::{HELLO, NAME};
+use crate::attributes::{create_undetected, request_user};
 use crate::install::{DEFAULT_TIMEOUT, Install, text};
 use crate::progress;
+
+/// The name of a pod whose service sends no Kubernetes attributes itself.
+const NAME: &str = "unknown";
 
 /// The address that sent the data of an unknown pod: see `collector-config/agent-kubernetes.yaml`.
 const SENDER: &str = "sightline.sender.address";
@@ -22,10 +23,8 @@ const RETURN_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Drops the packets of one agent to the API server and restarts its container. The telemetry of its node must still be
 /// stored, without the attributes that only the API server knows, and with these after the API server has returned.
-///
-/// The case needs a service that sends no Kubernetes attributes itself.
 pub(crate) async fn agent_starts_without_the_api_server(install: &Install) -> Result<()> {
-    let sender = install.pods(NAME).await?.into_iter().next().context("there is no pod of the service")?;
+    let sender = create_undetected(install, NAME, "").await?;
     let node = text(&sender, "/spec/nodeName")?;
     let agent = agent_of(install, node).await?;
     let rule = ["-s", text(&agent, "/status/podIP")?, "-p", "tcp", "--dport", "443", "-j", "DROP"];
@@ -40,12 +39,13 @@ pub(crate) async fn agent_starts_without_the_api_server(install: &Install) -> Re
     iptables("-D").await?;
     outcome?;
     let check = async || {
-        let trace = hello(install).await?;
+        let trace = request_user(install, &sender, NAME).await?;
         ensure!(attribute(&trace, "k8s.pod.name") == sender["metadata"]["name"].as_str(), "no name");
         ensure!(attribute(&trace, SENDER).is_none(), "the resource still has {SENDER}");
         Ok(())
     };
-    eventually("the agent adds the attributes of the pod again", RETURN_TIMEOUT, check).await
+    eventually("the agent adds the attributes of the pod again", RETURN_TIMEOUT, check).await?;
+    install.kubectl(["delete", "pod", NAME, "--wait"]).await.map(drop)
 }
 
 async fn restarts_and_passes_on(install: &Install, agent: &Json, sender: &Json) -> Result<()> {
@@ -55,7 +55,10 @@ async fn restarts_and_passes_on(install: &Install, agent: &Json, sender: &Json) 
     let (_, container) = text(agent, "/status/containerStatuses/0/containerID")?
         .split_once("://")
         .context("the container ID does not name a runtime")?;
-    install.cluster.docker(["exec", node, "crictl", "stop", "--timeout", "0", container]).await?;
+    // Every node that runs containerd has this program, and not every node has `crictl`.
+    let kill =
+        ["exec", node, "ctr", "--namespace", "k8s.io", "task", "kill", "--signal", "SIGKILL", container];
+    install.cluster.docker(kill).await?;
     let check = async || {
         let pod = install.cluster.get(["pod", name, "--namespace", install.namespace]).await?;
         ensure!(restarts(&pod) > Some(before), "the container has not restarted");
@@ -66,13 +69,11 @@ async fn restarts_and_passes_on(install: &Install, agent: &Json, sender: &Json) 
     let pod = eventually(format!("{name} is ready without the API server"), DEFAULT_TIMEOUT, check).await?;
     ensure!(restarts(&pod) == Some(before + 1), "the agent has restarted again: {}", pod["status"]);
 
-    let trace = hello(install).await?;
+    let trace = request_user(install, sender, NAME).await?;
     ensure!(attribute(&trace, "k8s.pod.name").is_none(), "the agent knows the pod");
     let address = attribute(&trace, SENDER);
     let expected = sender["status"]["podIP"].as_str();
     ensure!(address == expected, "{SENDER} is {address:?}, not {expected:?}");
-    let user = trace.spans_of("user-service").next().context("user-service has no span")?;
-    ensure!(user.resource_attribute("k8s.pod.uid").is_some(), "user-service has lost its own attributes");
     Ok(())
 }
 
@@ -81,15 +82,6 @@ async fn agent_of(install: &Install, node: &str) -> Result<Json> {
     let agents = install.pods("agent").await?;
     let agent = agents.into_iter().find(|pod| pod["spec"]["nodeName"] == node);
     agent.with_context(|| format!("there is no agent on {node}"))
-}
-
-/// Sends a request to the service, and returns its trace.
-async fn hello(install: &Install) -> Result<Trace> {
-    let target = format!("svc/sightline-{NAME}");
-    let forward = Forward::start(&install.cluster, install.namespace, &target, 8090).await?;
-    let response = Caller::new().get(&install.http, &forward.url()?, "hello/7").await?;
-    ensure!(response.status == 200, "{response:?}");
-    install.wait_for_trace(&response.trace, HELLO).await
 }
 
 /// An attribute of the resource of the service.
