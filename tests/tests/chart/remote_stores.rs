@@ -1,5 +1,5 @@
 //! Stores that are not in Jaeger's pod. Jaeger and vmauth, with the configuration that the chart renders, use a real
-//! VictoriaMetrics and a real VictoriaLogs that demand TLS and a login, with the flags in `deploy/stores`.
+//! `VictoriaMetrics` and a real `VictoriaLogs` that demand TLS and a login, with the flags in `deploy/stores`.
 
 use std::collections::BTreeMap;
 use std::fs;
