@@ -135,19 +135,14 @@ replaces a file with the same name.
 {{- end -}}
 {{- end -}}
 {{- with $notifier.url -}}
-{{- if contains "@" . -}}
-{{- fail "\n\njaeger.alerts.notifier.url contains a user name or a password, which anyone who can read the release would see. Put the header Authorization into a secret, and set jaeger.alerts.notifier.existingSecret to the secret's name." -}}
-{{- end -}}
+{{- include "jaeger.rejectPassword" (dict "url" . "valuesPath" "jaeger.alerts.notifier.url" "secret" "jaeger.alerts.notifier.existingSecret") -}}
 {{- if not (regexMatch "^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~-]+)*/?$" .) -}}
 {{- fail (printf "\n\njaeger.alerts.notifier.url is %q, but has to be the base URL of an Alertmanager, for example https://alertmanager.monitoring.svc:9093." .) -}}
 {{- end -}}
-{{- $local := regexMatch "^https?://(localhost|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]+)?(/|$)" . -}}
-{{- if and (ne $.Values.global.tls.mode "disabled") (hasPrefix "http://" .) (not $local) -}}
+{{- if and (ne $.Values.global.tls.mode "disabled") (hasPrefix "http://" .) (not (include "jaeger.isLocalURL" .)) -}}
 {{- fail (printf "\n\njaeger.alerts.notifier.url is %q, so alerts would cross the network unencrypted. Use an https URL: Alertmanager serves TLS with --web.config.file." .) -}}
 {{- end -}}
-{{- if and $.Values.global.networkPolicy.enabled (not $local) (not $.Values.networkPolicy.extraEgress) -}}
-{{- fail (printf "\n\njaeger.alerts.notifier.url is %q, but no NetworkPolicy allows Jaeger's pod to reach it. Allow the connection in jaeger.networkPolicy.extraEgress, for example [{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], ports: [{port: 9093}]}]." .) -}}
-{{- end -}}
+{{- include "jaeger.rejectWithoutPolicy" (dict "context" $ "url" . "valuesPath" "jaeger.alerts.notifier.url" "port" "9093") -}}
 {{- end -}}
 {{- if and (or $notifier.existingSecret $notifier.caSecret) (not (hasPrefix "https://" $notifier.url)) -}}
 {{- fail (printf "\n\njaeger.alerts.notifier.url is %q, which is not an https URL, so jaeger.alerts.notifier.existingSecret %q and jaeger.alerts.notifier.caSecret %q cannot be used. Set an https URL, or remove them." $notifier.url $notifier.existingSecret $notifier.caSecret) -}}

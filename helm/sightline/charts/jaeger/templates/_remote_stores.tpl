@@ -122,22 +122,17 @@ SIGHTLINE_{{ upper . }}_STORE_AUTHORIZATION
 {{- $values := get $stores . -}}
 {{- $path := printf "jaeger.stores.%s" . -}}
 {{- with $values.endpoint -}}
-{{- if contains "@" . -}}
-{{- fail (printf "\n\n%s.endpoint contains a user name or a password, which anyone who can read the release would see. Put the header Authorization into a secret, and set %s.existingSecret to the secret's name." $path $path) -}}
-{{- end -}}
+{{- include "jaeger.rejectPassword" (dict "url" . "valuesPath" (printf "%s.endpoint" $path) "secret" (printf "%s.existingSecret" $path)) -}}
 {{- if not (regexMatch "^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~-]+)*$" .) -}}
 {{- fail (printf "\n\n%s.endpoint is %q, but has to be the base URL of a store without a slash at the end, for example https://victoria-metrics.monitoring.svc:8427. The path for OTLP is in %s.otlpPath." $path . $path) -}}
 {{- end -}}
-{{- $local := regexMatch "^https?://(localhost|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]+)?(/|$)" . -}}
-{{- if and $encrypted (hasPrefix "http://" .) (not $local) -}}
+{{- if and $encrypted (hasPrefix "http://" .) (not (include "jaeger.isLocalURL" .)) -}}
 {{- fail (printf "\n\n%s.endpoint is %q, so data would cross the network unencrypted. Use an https URL, for example of vmauth in front of the store." $path .) -}}
 {{- end -}}
 {{- if not $.Values.global.stores.enabled -}}
 {{- fail (printf "\n\n%s.endpoint is %q, but global.stores.enabled is false, so nothing would be sent there. Set global.stores.enabled to true, or remove the endpoint." $path .) -}}
 {{- end -}}
-{{- if and $.Values.global.networkPolicy.enabled (not $local) (not $.Values.networkPolicy.extraEgress) -}}
-{{- fail (printf "\n\n%s.endpoint is %q, but no NetworkPolicy allows Jaeger's pod to reach it. Allow the connection in jaeger.networkPolicy.extraEgress, for example [{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], ports: [{port: 8427}]}]." $path .) -}}
-{{- end -}}
+{{- include "jaeger.rejectWithoutPolicy" (dict "context" $ "url" . "valuesPath" (printf "%s.endpoint" $path) "port" "8427") -}}
 {{- else -}}
 {{- if $values.existingSecret -}}
 {{- fail (printf "\n\n%s.existingSecret is %q, but %s.endpoint is empty, so the store is in Jaeger's pod, which needs no login. Set the endpoint, or remove the secret." $path $values.existingSecret $path) -}}

@@ -57,3 +57,23 @@ These checks cannot be expressed in the schema.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Whether a URL is one of this pod: `true` or empty. Takes the URL. */}}
+{{- define "jaeger.isLocalURL" -}}
+{{- if regexMatch "^https?://(localhost|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]+)?(/|$)" . }}true{{ end -}}
+{{- end -}}
+
+{{/* Rejects a URL with a login. Takes url, valuesPath, secret (the value that names the secret to use instead). */}}
+{{- define "jaeger.rejectPassword" -}}
+{{- if contains "@" .url -}}
+{{- fail (printf "\n\n%s contains a user name or a password, which anyone who can read the release would see. Put the header Authorization into a secret, and set %s to the secret's name." .valuesPath .secret) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Rejects a URL outside the pod that no NetworkPolicy allows. Takes context, url, valuesPath, port (for the example). */}}
+{{- define "jaeger.rejectWithoutPolicy" -}}
+{{- $values := .context.Values -}}
+{{- if and $values.global.networkPolicy.enabled (not (include "jaeger.isLocalURL" .url)) (not $values.networkPolicy.extraEgress) -}}
+{{- fail (printf "\n\n%s is %q, but no NetworkPolicy allows Jaeger's pod to reach it. Allow the connection in jaeger.networkPolicy.extraEgress, for example [{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], ports: [{port: %s}]}]." .valuesPath .url .port) -}}
+{{- end -}}
+{{- end -}}
