@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
+use crate::signal::{self, Signal};
 use crate::test_stack::{TestStack, services};
 use crate::up::collect;
 
@@ -78,8 +78,7 @@ impl Running {
     /// Stops the command as Ctrl-C does. Returns its exit status.
     pub async fn interrupt(&mut self) -> Result<ExitStatus> {
         let id = self.child.id().context("the command has already ended")?;
-        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("the process id is not valid")?;
-        kill_process(pid, Signal::INT)?;
+        signal::send(id, Signal::INT)?;
         Ok(tokio::time::timeout(TIMEOUT, self.child.wait()).await.context("it does not stop")??)
     }
 }

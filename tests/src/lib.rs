@@ -20,6 +20,7 @@ pub mod outline;
 pub mod poll;
 pub mod prometheus;
 pub mod schedule;
+pub mod signal;
 pub mod store;
 pub mod stores;
 pub mod suite;

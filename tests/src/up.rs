@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::poll::eventually;
+use crate::signal::{self, Signal};
 use crate::test_stack::root;
 
 /// The line that `sightline up` prints when everything is running.
@@ -72,8 +72,7 @@ impl Up {
     /// Stops the program as Ctrl-C does. Returns its exit status.
     pub async fn interrupt(&mut self) -> Result<ExitStatus> {
         let id = self.child.id().context("the program has already exited")?;
-        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("the process id is not valid")?;
-        kill_process(pid, Signal::INT)?;
+        signal::send(id, Signal::INT)?;
         Ok(tokio::time::timeout(START_TIMEOUT, self.child.wait()).await.context("it does not stop")??)
     }
 }

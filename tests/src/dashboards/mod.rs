@@ -8,10 +8,11 @@ mod grafana;
 pub mod promql;
 mod vmui;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -188,6 +189,19 @@ pub fn alerts() -> Result<Vec<(String, Alert)>> {
         alerts.extend(rules.map(|alert| (name.clone(), alert)));
     }
     Ok(alerts)
+}
+
+/// Returns the names of the rules in a response of vmalert to `/api/v1/rules`. Fails if a rule has not been evaluated yet,
+/// or if its evaluation failed.
+pub fn evaluated_rules(response: &Value) -> Result<BTreeSet<String>> {
+    let groups = response["data"]["groups"].as_array().with_context(|| response.to_string())?;
+    let mut names = BTreeSet::new();
+    for rule in groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten()) {
+        let never = rule["lastEvaluation"].as_str().is_none_or(|time| time.starts_with("0001"));
+        ensure!(!never && rule["health"] == "ok" && rule["lastError"] == "", "{rule:#}");
+        names.insert(rule["name"].as_str().unwrap_or_default().to_owned());
+    }
+    Ok(names)
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

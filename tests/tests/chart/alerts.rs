@@ -1,6 +1,6 @@
 //! vmalert in Jaeger's pod. The real program runs with the rules, arguments and environment that the chart renders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container};
 use serde_json::Value;
 use sightline::stack::free_port;
 use sightline_tests::alertmanager::Alertmanager;
-use sightline_tests::dashboards::RuleFile;
+use sightline_tests::dashboards::{self, RuleFile};
 use sightline_tests::memory::resident_mib;
 use sightline_tests::mtls::certificate_of_a_new_ca;
 use sightline_tests::poll::eventually;
@@ -156,13 +156,7 @@ fn command(
 
 /// Fails if a rule in a response of vmalert was not evaluated, or had an error.
 fn all_are_evaluated(response: &Value) -> Result<()> {
-    let groups = response["data"]["groups"].as_array().with_context(|| response.to_string())?;
-    let mut names = BTreeSet::new();
-    for rule in groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten()) {
-        let never = rule["lastEvaluation"].as_str().is_none_or(|time| time.starts_with("0001"));
-        ensure!(!never && rule["health"] == "ok" && rule["lastError"] == "", "{rule:#}");
-        names.insert(rule["name"].as_str().unwrap_or_default());
-    }
+    let names = dashboards::evaluated_rules(response)?;
     for name in ["BackendDown", "PipelineSilent", "ErrorLogs", "NoOrders", "Fires"] {
         ensure!(names.contains(name), "{name} is not evaluated: {names:?}");
     }

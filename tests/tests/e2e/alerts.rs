@@ -71,15 +71,19 @@ async fn active(stack: &TestStack) -> Result<Vec<Value>> {
     Ok(serde_json::from_value(response["data"]["alerts"].take())?)
 }
 
-/// Waits until an alert is in this state, and returns it.
+/// Returns the active alert of this name about the orders.
+async fn alert_of_orders(stack: &TestStack, name: &str) -> Result<Value> {
+    let active = active(stack).await?;
+    let is_it = |alert: &&Value| alert["name"] == name && alert["labels"]["service_name"] == ORDERS;
+    active.iter().find(is_it).cloned().with_context(|| format!("active are {active:#?}"))
+}
+
+/// Waits until an alert about the orders is in this state, and returns it.
 async fn wait_for_alert(stack: &TestStack, name: &str, state: &str) -> Result<Value> {
     let check = async || {
-        let active = active(stack).await?;
-        let is_it = |alert: &&Value| {
-            alert["name"] == name && alert["state"] == state && alert["labels"]["service_name"] == ORDERS
-        };
-        let found = active.iter().find(is_it);
-        found.cloned().with_context(|| format!("active are {active:#?}"))
+        let alert = alert_of_orders(stack, name).await?;
+        ensure!(alert["state"] == state, "{alert:#}");
+        Ok(alert)
     };
     stack.eventually(format!("the alert {name} is {state}"), check).await
 }
@@ -135,12 +139,7 @@ async fn keeps_the_time(stack: &mut TestStack) -> Result<()> {
     stack.stop_process(VMALERT).await?;
     stack.start_processes(&[VMALERT]).await?;
     let check = async || {
-        let alerts = active(stack).await?;
-        let is_it = |alert: &&Value| {
-            alert["name"] == "OrderFailedForLong" && alert["labels"]["service_name"] == ORDERS
-        };
-        let alert = alerts.iter().find(is_it);
-        let alert = alert.with_context(|| format!("active are {alerts:#?}"))?;
+        let alert = alert_of_orders(stack, "OrderFailedForLong").await?;
         ensure!(alert["activeAt"] == since && alert["restored"] == true, "since {since}: {alert:#}");
         Ok(())
     };
@@ -194,14 +193,7 @@ async fn rules_are_evaluated(stack: &TestStack) -> Result<()> {
     let check = async || {
         let text = stack.page("/prometheus/vmalert/api/v1/rules", &[]).await?;
         let response: Value = serde_json::from_str(&text)?;
-        let groups = response["data"]["groups"].as_array().with_context(|| text.clone())?;
-        let rules = groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten());
-        let mut evaluated = BTreeSet::new();
-        for rule in rules {
-            let never = rule["lastEvaluation"].as_str().is_none_or(|time| time.starts_with("0001"));
-            ensure!(!never && rule["health"] == "ok" && rule["lastError"] == "", "{rule:#}");
-            evaluated.insert(rule["name"].as_str().unwrap_or_default().to_owned());
-        }
+        let evaluated = dashboards::evaluated_rules(&response)?;
         let missing: Vec<_> = expected.difference(&evaluated).collect();
         ensure!(missing.is_empty(), "{missing:?} are not evaluated: {evaluated:?}");
         Ok(())

@@ -8,12 +8,12 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use reqwest::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sightline::jaeger::TraceId;
 use sightline::stack::{AGENT, GATEWAY, VICTORIA_LOGS, VICTORIA_METRICS, VMAUTH, free_port};
 use sightline_tests::caller::Caller;
 use sightline_tests::otlp::{Credentials, OtlpEndpoint, send_logs_over_http};
+use sightline_tests::signal::{Signal, send};
 use sightline_tests::stores::ORDER_REQUESTS;
 use sightline_tests::suite::Suite;
 use sightline_tests::test_stack::{ORDERS, SERVICES, TestStack, USERS};
@@ -140,10 +140,7 @@ async fn away() -> Result<()> {
     traffic.wait_for_orders(&stack, "before").await?;
     for (signal, phase) in [(Signal::STOP, "the stores hang"), (Signal::CONT, "the stores continue")] {
         for store in [VICTORIA_METRICS, VICTORIA_LOGS] {
-            let pid = stack.inner().pid(store).context(store)?;
-            let pid =
-                i32::try_from(pid).ok().and_then(Pid::from_raw).context("the process ID is not valid")?;
-            kill_process(pid, signal)?;
+            send(stack.inner().pid(store).context(store)?, signal)?;
         }
         serve_orders(&mut traffic, &stack, phase).await?;
     }

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use sightline::jaeger::TraceId;
 use sightline_tests::log_records::lost_spans;
+use sightline_tests::signal::{self, Signal};
 use sightline_tests::test_stack::{ORDER, SERVICES, TestStack};
 
 use crate::load::{Load, Request, p99};
@@ -105,11 +105,9 @@ async fn inflict(row: &Row, stack: &mut TestStack) -> Result<()> {
         }
         Fault::Hung => {
             let pid = stack.inner().pid(process).with_context(|| format!("{process} is not running"))?;
-            let pid =
-                i32::try_from(pid).ok().and_then(Pid::from_raw).context("the process id is not valid")?;
-            kill_process(pid, Signal::STOP)?;
+            signal::send(pid, Signal::STOP)?;
             tokio::time::sleep(row.lasts).await;
-            kill_process(pid, Signal::CONT)?;
+            signal::send(pid, Signal::CONT)?;
         }
     }
     Ok(())

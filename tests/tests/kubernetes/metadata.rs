@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
-use sightline::jaeger::{Trace, Value};
+use sightline::jaeger::Trace;
 use sightline_tests::poll::eventually;
 
 use crate::attributes::{create_undetected, request_user};
@@ -86,8 +86,5 @@ async fn agent_of(install: &Install, node: &str) -> Result<Json> {
 
 /// An attribute of the resource of the service.
 fn attribute<'a>(trace: &'a Trace, key: &str) -> Option<&'a str> {
-    match trace.spans_of(NAME).next()?.resource_attribute(key)? {
-        Value::String(text) => Some(text),
-        _ => None,
-    }
+    trace.spans_of(NAME).next()?.resource_attribute(key)?.as_str()
 }

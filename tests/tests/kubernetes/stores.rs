@@ -96,13 +96,7 @@ pub(crate) async fn alerts(install: &Install) -> Result<()> {
     let check = async || {
         let text = install.page("/prometheus/vmalert/api/v1/rules", "").await?;
         let response: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
-        let groups = response["data"]["groups"].as_array().with_context(|| text.clone())?;
-        let mut evaluated = BTreeSet::new();
-        for rule in groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten()) {
-            let never = rule["lastEvaluation"].as_str().is_none_or(|time| time.starts_with("0001"));
-            ensure!(!never && rule["health"] == "ok" && rule["lastError"] == "", "{rule:#}");
-            evaluated.insert(rule["name"].as_str().unwrap_or_default().to_owned());
-        }
+        let evaluated = dashboards::evaluated_rules(&response)?;
         ensure!(evaluated == expected, "{evaluated:?}, expected {expected:?}");
         Ok(())
     };
